@@ -1,1 +1,3 @@
-//! scaffold
+//! Tells what your processes did, exactly once, and never lies about what it did not see.
+
+pub mod event;

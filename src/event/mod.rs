@@ -1,0 +1,17 @@
+//! The words of the wire: what is told, under which subject, and how it is read back.
+//!
+//! This floor is pure. It opens no connection, reads no clock and knows no supervisor; it holds the contract that
+//! consumers in any language build on (`docs/events.md`), and the two seams through which the adapter works without
+//! knowing the broker ([`store`]) or the domain ([`tell`]).
+//!
+//! One event takes this way: a domain describes what happened as a [`payload::Payload`]; the adapter stamps it into an
+//! [`envelope::Envelope`]; the bus stores it under its [`subject`]; a reader gets it back as a [`record::Record`] and
+//! picks with a [`filter::Filter`].
+
+pub mod envelope;
+pub mod filter;
+pub mod payload;
+pub mod record;
+pub mod store;
+pub mod subject;
+pub mod tell;
