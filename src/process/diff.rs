@@ -1,0 +1,319 @@
+//! The comparison: (rows before, reading after, evidence, times) → (rows after, events). Pure, total, in a fixed order.
+//!
+//! Processes go in name order. Per process: what happened in the order in which it happened, then the health of the
+//! newest run, else a status that nothing else told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::event::payload::Origin;
+
+use super::epoch;
+use super::event::ProcessEvent;
+use super::evidence::Evidence;
+use super::first;
+use super::phase::Phase;
+use super::plan::is_doubtful;
+use super::reading::{Reading, Vitals};
+use super::removed;
+use super::table::{Beginning, Inner, Row, Table, epoch_tag};
+use super::tale::Tale;
+
+/// The circumstances of a look.
+#[derive(Debug, Clone)]
+pub struct Circumstances<'a> {
+    /// Identity of the supervisor's run.
+    pub epoch: &'a str,
+    /// When the look began.
+    pub started: DateTime<Utc>,
+    /// When it ended.
+    pub ended: DateTime<Utc>,
+    /// The time between two looks.
+    pub interval: Duration,
+    /// Whether this server shows a new run with the health of the former one.
+    pub sticky_health: bool,
+}
+
+/// The circumstances of a look, together with what the table says of the look before.
+#[derive(Debug, Clone)]
+pub(super) struct Look<'a> {
+    pub(super) epoch: &'a str,
+    pub(super) tag: u32,
+    pub(super) started: DateTime<Utc>,
+    pub(super) ended: DateTime<Utc>,
+    pub(super) interval: Duration,
+    pub(super) sticky_health: bool,
+    /// The end of the look before.
+    pub(super) after: Option<DateTime<Utc>>,
+    /// The beginning of the look before, where this program run made it.
+    pub(super) before_from: Option<DateTime<Utc>>,
+    pub(super) beginning: Beginning,
+}
+
+/// What a comparison yields.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// The rows after.
+    pub table: Table,
+    /// What is to be told, in order.
+    pub events: Vec<ProcessEvent>,
+    /// Where the differences come from.
+    pub origin: Origin,
+}
+
+/// How many doubtful looks in a row are not believed.
+const DOUBTS: u8 = 2;
+
+/// Compares what was last told with what a look saw.
+pub fn compare(
+    before: &Table,
+    mut readings: Vec<Reading<'_>>,
+    evidence: &dyn Evidence,
+    circumstances: &Circumstances<'_>,
+) -> Comparison {
+    readings.sort_by(|a, b| a.name.cmp(&b.name));
+    readings.dedup_by(|a, b| a.name == b.name);
+    let look = look(before, circumstances);
+    let new_epoch = !before.epoch().is_empty() && **before.epoch() != *look.epoch;
+    let origin = match before.beginning() {
+        Beginning::Never => Origin::Initial,
+        Beginning::Lost | Beginning::Resync => Origin::Resync,
+        Beginning::Followed if new_epoch => Origin::Resync,
+        Beginning::Followed => Origin::Change,
+    };
+    let mut merge = Merge {
+        look: &look,
+        evidence,
+        renames: renames(before, &readings, look.tag),
+        next: Inner {
+            rows: Vec::with_capacity(readings.len()),
+            vitals: Vec::with_capacity(readings.len()),
+            epoch: if new_epoch || before.epoch().is_empty() {
+                look.epoch.into()
+            } else {
+                before.epoch().clone()
+            },
+            looked_at: Some(look.ended),
+            looked_from: Some(look.started),
+            beginning: Beginning::Followed,
+            revision: before.revision() + 1,
+        },
+        events: Vec::new(),
+    };
+    merge.run(before, &readings);
+    Comparison {
+        table: Table::from_inner(merge.next),
+        events: merge.events,
+        origin,
+    }
+}
+
+fn look<'a>(before: &Table, circumstances: &Circumstances<'a>) -> Look<'a> {
+    Look {
+        epoch: circumstances.epoch,
+        tag: epoch_tag(circumstances.epoch),
+        started: circumstances.started,
+        ended: circumstances.ended,
+        interval: circumstances.interval,
+        sticky_health: circumstances.sticky_health,
+        after: before.looked_at(),
+        before_from: before.inner().looked_from,
+        beginning: before.beginning(),
+    }
+}
+
+/// The one step that is made without a look: what frames say of runs that were going on when the source left.
+///
+/// Nothing where no frame tells an end.
+pub fn compare_frames(
+    before: &Table,
+    evidence: &dyn Evidence,
+    at: DateTime<Utc>,
+    interval: Duration,
+) -> Option<Comparison> {
+    let epoch = before.epoch().clone();
+    let circumstances = Circumstances {
+        epoch: &epoch,
+        started: at,
+        ended: at,
+        interval,
+        sticky_health: false,
+    };
+    let look = look(before, &circumstances);
+    let inner = before.inner();
+    let mut next = Inner {
+        rows: inner.rows.clone(),
+        vitals: inner.vitals.clone(),
+        epoch: epoch.clone(),
+        looked_at: inner.looked_at,
+        looked_from: inner.looked_from,
+        beginning: inner.beginning,
+        revision: before.revision() + 1,
+    };
+    let mut events = Vec::new();
+    for (slot, vitals) in next.rows.iter_mut().zip(&inner.vitals) {
+        if let Some((row, told)) = removed::ended_by_frames(slot, *vitals, evidence, &look) {
+            *slot = Arc::new(Row {
+                revision: next.revision,
+                ..row
+            });
+            events.extend(told);
+        }
+    }
+    (!events.is_empty()).then(|| Comparison {
+        table: Table::from_inner(next),
+        events,
+        origin: Origin::Change,
+    })
+}
+
+/// Names of running or ended processes that a look shows under another name: new name → row before.
+fn renames(before: &Table, readings: &[Reading<'_>], tag: u32) -> HashMap<String, Arc<Row>> {
+    let listed = |name: &str| {
+        readings
+            .binary_search_by(|reading| (*reading.name).cmp(name))
+            .is_ok()
+    };
+    let mut gone: HashMap<i64, &Arc<Row>> = HashMap::new();
+    for row in &before.inner().rows {
+        if let (Some(pid), true) = (row.pid, row.epoch == tag)
+            && !listed(&row.name)
+        {
+            gone.insert(pid, row);
+        }
+    }
+    if gone.is_empty() {
+        return HashMap::new();
+    }
+    let new = readings
+        .iter()
+        .filter(|reading| before.row(&reading.name).is_none());
+    new.filter_map(|reading| {
+        let row = gone.remove(&reading.pid?)?;
+        Some((reading.name.clone().into_owned(), Arc::clone(row)))
+    })
+    .collect()
+}
+
+struct Merge<'a> {
+    look: &'a Look<'a>,
+    evidence: &'a dyn Evidence,
+    renames: HashMap<String, Arc<Row>>,
+    next: Inner,
+    events: Vec<ProcessEvent>,
+}
+
+impl Merge<'_> {
+    /// Walks both sides in name order.
+    fn run(&mut self, before: &Table, readings: &[Reading<'_>]) {
+        let inner = before.inner();
+        let moved: Vec<Arc<str>> = self
+            .renames
+            .values()
+            .map(|row| Arc::clone(&row.name))
+            .collect();
+        let mut old = inner.rows.iter().zip(&inner.vitals).peekable();
+        for reading in readings {
+            while let Some((row, vitals)) = old.next_if(|(row, _)| *row.name < *reading.name) {
+                self.gone(row, vitals, &moved);
+            }
+            let same = old.next_if(|(row, _)| *row.name == *reading.name);
+            self.present(same.map(|(row, vitals)| (row, vitals)), reading);
+        }
+        for (row, vitals) in old {
+            self.gone(row, vitals, &moved);
+        }
+    }
+
+    fn gone(&mut self, row: &Row, vitals: &Vitals, moved: &[Arc<str>]) {
+        if !moved.contains(&row.name) {
+            self.events
+                .extend(removed::removed(row, *vitals, self.evidence, self.look));
+        }
+    }
+
+    fn present(&mut self, before: Option<(&Arc<Row>, &Vitals)>, reading: &Reading<'_>) {
+        if let Some((row, _)) = before
+            && self.is_unchanged(row, reading)
+        {
+            self.keep(Arc::clone(row), reading.vitals);
+            return;
+        }
+        let renamed = before
+            .is_none()
+            .then(|| self.renames.remove(&*reading.name))
+            .flatten();
+        let known = before.map(|(row, _)| row).or(renamed.as_ref());
+        if let Some(row) = self.doubted(known, reading) {
+            if let Some(row) = row {
+                self.keep(
+                    Arc::new(row),
+                    before.map_or(reading.vitals, |(_, vitals)| *vitals),
+                );
+            }
+            return;
+        }
+        let mut tale = Tale::new(self.look, self.evidence, reading, known.map(AsRef::as_ref));
+        tale.former_name = renamed.as_ref().map(|row| row.name.to_string());
+        match known {
+            None => first::seen(&mut tale),
+            Some(row) if row.epoch != self.look.tag => epoch::entered(&mut tale, row),
+            Some(row) => tale.continued(row),
+        }
+        let Tale { row, events, .. } = tale;
+        let changed = known.is_none_or(|before| is_other(before, &row));
+        let revision = if changed {
+            self.next.revision
+        } else {
+            known.map_or(0, |row| row.revision)
+        };
+        self.events.extend(events);
+        self.keep(Arc::new(Row { revision, ..row }), reading.vitals);
+    }
+
+    fn keep(&mut self, row: Arc<Row>, vitals: Vitals) {
+        self.next.rows.push(row);
+        self.next.vitals.push(vitals);
+    }
+
+    fn is_unchanged(&self, row: &Row, reading: &Reading<'_>) -> bool {
+        row.says(reading)
+            && !reading.torn
+            && row.epoch == self.look.tag
+            && row.memory.doubts == 0
+            && (row.configuration.is_some() || self.evidence.configuration(&row.name).is_none())
+            && !self.evidence.has_news(&row.name, row.memory.mark)
+    }
+
+    /// Where a reading is not to be believed yet: the row it leaves standing, if there was one.
+    fn doubted(&self, known: Option<&Arc<Row>>, reading: &Reading<'_>) -> Option<Option<Row>> {
+        let Some(row) = known else {
+            // A process never seen before can wait one look; but not where nothing was ever told.
+            return (reading.torn
+                && self.look.beginning == Beginning::Followed
+                && reading.phase == Phase::Up)
+                .then_some(None);
+        };
+        if row.epoch != self.look.tag || !is_doubtful(row, reading) || row.memory.doubts >= DOUBTS {
+            return None;
+        }
+        let mut row = Row::clone(row);
+        if row.memory.doubts == 0 && row.phase == Phase::Up {
+            row.memory.seen_up_at = self.look.before_from;
+        }
+        row.memory.doubts += 1;
+        Some(Some(row))
+    }
+}
+
+/// Whether a row differs in something that must survive a restart.
+fn is_other(before: &Row, after: &Row) -> bool {
+    let mut same = before.clone();
+    same.revision = after.revision;
+    same.memory.mark = after.memory.mark;
+    same.memory.seen_up_at = after.memory.seen_up_at;
+    same != *after
+}

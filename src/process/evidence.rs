@@ -1,0 +1,151 @@
+//! Evidence: what is known beside two readings. It classifies; that something is told, the readings decide.
+//!
+//! A supervisor with a state stream sends a frame for each transition. Frames know what a look cannot: that an end was
+//! asked for, the true exit code, the moment. They do not know pids, and they can be lost; so a name's frames count as
+//! complete only while its [`Trail::covered_since`] says so.
+
+use chrono::{DateTime, Utc};
+
+use super::phase::{Health, Phase};
+use super::reading::Configuration;
+use std::sync::Arc;
+
+/// One transition as the state stream told it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Position among all frames of this program's life; grows.
+    pub index: u64,
+    /// When it arrived.
+    pub at: DateTime<Utc>,
+    /// The supervisor's own word.
+    pub status: Arc<str>,
+    /// What that word means.
+    pub phase: Phase,
+    /// What the readiness probe said.
+    pub health: Health,
+    /// The restart counter, which may be one behind in a frame that announces a restart.
+    pub restarts: i64,
+    /// The exit code; true in frames even where a later look is told another.
+    pub exit_code: i64,
+    /// When the run ended, as the source says it.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// The frames of one name, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    /// Live frames that no told end has used up.
+    pub frames: Vec<Frame>,
+    /// Since when the stream has told this name everything without a break.
+    pub covered_since: Option<DateTime<Utc>>,
+}
+
+/// Whatever knows frames, intents and configurations by name.
+pub trait Evidence {
+    /// The frames of a name behind the one at `mark`.
+    fn trail(&self, name: &str, mark: u64) -> Trail;
+
+    /// Whether one of our own commands asked for the end of this process since then.
+    fn was_requested(&self, name: &str, since: Option<DateTime<Utc>>) -> bool;
+
+    /// What is known of the configuration of a name in this epoch.
+    fn configuration(&self, name: &str) -> Option<Arc<Configuration>>;
+
+    /// False where there are no frames behind `mark` for this name: saves the copy.
+    fn has_news(&self, name: &str, mark: u64) -> bool;
+}
+
+/// No evidence at all: what two readings alone can tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoEvidence;
+
+impl Evidence for NoEvidence {
+    fn trail(&self, _name: &str, _mark: u64) -> Trail {
+        Trail::default()
+    }
+
+    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
+        false
+    }
+
+    fn configuration(&self, _name: &str) -> Option<Arc<Configuration>> {
+        None
+    }
+
+    fn has_news(&self, _name: &str, _mark: u64) -> bool {
+        false
+    }
+}
+
+/// One run as the frames saw it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Life {
+    /// The frame of its beginning; `None` for the run that was going on.
+    pub(super) begin: Option<Frame>,
+    /// The first frame that said it was told to end.
+    pub(super) terminating: Option<Frame>,
+    /// The frame of its end.
+    pub(super) end: Option<Frame>,
+    /// Since when it was not ready, at the end of what the frames say; `Some(None)` = ready again.
+    pub(super) not_ready: Option<Option<DateTime<Utc>>>,
+}
+
+impl Life {
+    fn see_health(&mut self, frame: &Frame) {
+        match (frame.health, self.not_ready) {
+            (Health::NotReady, None | Some(None)) => self.not_ready = Some(Some(frame.at)),
+            (Health::Ready, _) => self.not_ready = Some(None),
+            _ => {}
+        }
+    }
+}
+
+/// The runs a name's frames speak of, in order; the first one is the run that was going on, when there was one.
+///
+/// A frame of a run that goes on begins no new one: frames are also sent when readiness changes, and the frame of a
+/// beginning may arrive after the look that saw it. Runs that could not be spawned are no runs.
+pub(super) fn lives(frames: &[Frame], open: bool) -> Vec<Life> {
+    let mut lives: Vec<Life> = Vec::new();
+    let mut alive = open;
+    if open {
+        lives.push(Life::default());
+    }
+    for frame in frames {
+        match (frame.phase, alive) {
+            (Phase::Up, false) => {
+                lives.push(Life {
+                    begin: Some(frame.clone()),
+                    ..Life::default()
+                });
+                alive = true;
+            }
+            (Phase::Up, true) => {
+                if let Some(life) = lives.last_mut() {
+                    life.see_health(frame);
+                }
+            }
+            (Phase::Stopping, true) => {
+                if let Some(life) = lives.last_mut() {
+                    life.terminating.get_or_insert_with(|| frame.clone());
+                }
+            }
+            (Phase::Failed, true) => {
+                // The frame of a beginning is sent before the spawn; where that fails, nothing ever ran.
+                if lives.last().is_some_and(|life| life.begin.is_some()) {
+                    lives.pop();
+                } else if let Some(life) = lives.last_mut() {
+                    life.end = Some(frame.clone());
+                }
+                alive = false;
+            }
+            (phase, true) if phase.is_over() => {
+                if let Some(life) = lives.last_mut() {
+                    life.end = Some(frame.clone());
+                }
+                alive = false;
+            }
+            _ => {}
+        }
+    }
+    lives
+}

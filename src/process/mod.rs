@@ -1,0 +1,27 @@
+//! The words of processes: phases, readings, rows, and the comparison that turns two of them into events.
+//!
+//! This floor is pure: it opens nothing, waits for nothing and reads no clock. It speaks of no particular supervisor;
+//! a tongue (`process_compose`) translates a look into [`reading::Reading`]s and hands in what else it knows as
+//! [`evidence::Evidence`].
+//!
+//! The heart is [`diff::compare`]. It goes through both sides in name order and asks three questions of each process:
+//! how many runs lie between the looks ([`plan`]), which of them ended how ([`judge`]), and what is left to say of the
+//! newest one ([`tale`]). What must be remembered to answer them next time stands in [`table::Memory`], and
+//! [`rows`] carries it through a restart.
+
+pub mod diff;
+mod epoch;
+pub mod event;
+pub mod evidence;
+mod first;
+mod judge;
+pub mod phase;
+mod plan;
+pub mod reading;
+mod removed;
+pub mod rows;
+pub mod table;
+mod tale;
+
+#[cfg(test)]
+mod tests;
