@@ -1,0 +1,5 @@
+//! What several capabilities need for their tests.
+
+pub(crate) mod nats;
+pub(crate) mod scratch;
+pub(crate) mod wait;
