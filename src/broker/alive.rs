@@ -72,17 +72,22 @@ pub(super) async fn end(pid: u32, mark: &Path, grace: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     #[tokio::test]
     async fn a_pid_is_ours_only_with_the_mark_among_its_arguments() {
         let mut child = Command::new("sh")
-            .args(["-c", "read line", "/a/mark"])
+            .args(["-c", "echo; read line", "/a/mark"])
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let pid = child.id().unwrap();
+        // Only its own word shows that it has begun: right after the spawn its arguments may not stand there yet.
+        child.stdout.as_mut().unwrap().read_u8().await.unwrap();
         assert!(is_ours(pid, Path::new("/a/mark")).await);
         assert!(!is_ours(pid, Path::new("/a/mar")).await);
         assert!(!is_ours(std::process::id(), Path::new("/a/mark")).await);

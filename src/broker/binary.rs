@@ -151,8 +151,18 @@ mod tests {
         fn server(&self, place: &str, says: &str) -> PathBuf {
             let path = self.0.join(place);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            // Written by another process: a file this one still writes to, in a child that another
+            // test just forked, cannot be run.
+            let written = std::process::Command::new("sh")
+                .args([
+                    "-c",
+                    r#"printf '#!/bin/sh\necho "%s"\n' "$2" >"$1" && chmod 755 "$1""#,
+                ])
+                .arg("sh")
+                .args([path.as_os_str(), says.as_ref()])
+                .status()
+                .unwrap();
+            assert!(written.success());
             path
         }
         fn places(&self) -> Places {

@@ -132,7 +132,11 @@ pub async fn find(settings: &Settings) -> Result<Option<Running>, BrokerError> {
         return Ok(None);
     }
     if !answers(&card).await {
-        return Err(silent(&folder, ready::GREETING));
+        // It may have been told to end since; then its card is gone or another's.
+        return match folder.card()? {
+            Some(still) if still == card => Err(silent(&folder, ready::GREETING)),
+            _ => Ok(None),
+        };
     }
     Ok(Some(Running {
         url: card.url,
@@ -203,7 +207,7 @@ async fn served(
                 return Ok((card, true));
             }
             Seen::Stray => end_stray(folder).await?,
-            Seen::Busy if Instant::now() >= end => return Err(silent(folder, ENDING)),
+            Seen::Busy if Instant::now() >= end => return Err(stuck(folder).await),
             Seen::Busy => {}
         }
         sleep(RETRY).await;
@@ -298,6 +302,18 @@ async fn reported(folder: &Folder, mut warden: Child) -> Result<Card, BrokerErro
             });
         }
         sleep(RETRY).await;
+    }
+}
+
+/// Why a warden was there all the time and its server was not.
+async fn stuck(folder: &Folder) -> BrokerError {
+    let pid = folder.card().ok().flatten().map_or(0, |card| card.pid);
+    if alive::is_ours(pid, &folder.conf()).await {
+        return silent(folder, ENDING);
+    }
+    BrokerError::Locked {
+        folder: folder.root().to_owned(),
+        holder: "a warden that cannot be seen from here, perhaps in a container or on another machine",
     }
 }
 

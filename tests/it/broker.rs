@@ -199,6 +199,34 @@ async fn the_server_ends_after_its_last_user_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_lease_always_leads_to_a_living_server() {
+    let mut house = House::new();
+    house.settings.linger = Duration::from_millis(20);
+    house.settings.look = Duration::from_millis(3);
+    let mut starts = 0;
+    for round in 0..40 {
+        // Comes ever later: before the warden's decision, in the middle of it, after it.
+        tokio::time::sleep(Duration::from_millis(10 + round)).await;
+        let (one, two) = tokio::join!(house.lease(), house.lease());
+        assert_eq!(one.pid, two.pid);
+        starts += u32::from(one.started_by_us) + u32::from(two.started_by_us);
+        let client = connect(&one).await;
+        tokio::time::sleep(house.settings.look * 2).await;
+        client.flush().await.unwrap();
+        assert_eq!(
+            client.connection_state(),
+            async_nats::connection::State::Connected
+        );
+        assert_eq!(house.running().await.unwrap().pid, one.pid);
+    }
+    assert!(
+        (2..40).contains(&starts),
+        "{starts} starts: the decision was never met"
+    );
+    house.all_gone().await;
+}
+
+#[tokio::test]
 async fn a_user_killed_with_9_is_gone() {
     let house = House::new();
     let mut user = house.user().await;
@@ -387,14 +415,22 @@ async fn a_folder_with_an_odd_name_will_do() {
     stop(&house.settings).await.unwrap();
 }
 
+/// A program that has a version and otherwise does what `text` says.
 fn script(house: &House, text: &str) -> PathBuf {
     let path = house.scratch.path().join("fake");
-    fs::write(
-        &path,
-        format!("#!/bin/sh\n[ \"$1\" = --version ] && exec echo 'nats-server: v2.15.1'\n{text}\n"),
-    )
-    .unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let version = "[ \"$1\" = --version ] && exec echo 'nats-server: v2.15.1'";
+    // Written by another process: a file this one still writes to, in a child that another test just
+    // forked, cannot be run.
+    let written = Command::new("sh")
+        .args([
+            "-c",
+            r#"printf '#!/bin/sh\n%s\n%s\n' "$2" "$3" >"$1" && chmod 755 "$1""#,
+            "sh",
+        ])
+        .args([path.as_os_str(), version.as_ref(), text.as_ref()])
+        .status()
+        .unwrap();
+    assert!(written.success());
     path
 }
 
