@@ -116,6 +116,7 @@ fn version(told: &str) -> Option<Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::scratch::Scratch;
 
     #[test]
     fn versions_are_read_and_compared_as_numbers() {
@@ -137,19 +138,13 @@ mod tests {
         }
     }
 
-    struct Tree(PathBuf);
+    struct Tree(Scratch);
     impl Tree {
         fn new() -> Self {
-            let path = std::env::temp_dir().join(format!(
-                "observe-binary-{}-{:08x}",
-                std::process::id(),
-                fastrand::u32(..)
-            ));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
+            Self(Scratch::new())
         }
         fn server(&self, place: &str, says: &str) -> PathBuf {
-            let path = self.0.join(place);
+            let path = self.0.path().join(place);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             // Written by another process: a file this one still writes to, in a child that another
             // test just forked, cannot be run.
@@ -166,22 +161,20 @@ mod tests {
             path
         }
         fn places(&self) -> Places {
-            fs::create_dir_all(self.0.join("work/deep")).unwrap();
+            fs::create_dir_all(self.0.path().join("work/deep")).unwrap();
             Places {
                 path: Some(
-                    std::env::join_paths([self.0.join("nowhere"), self.0.join("bin")]).unwrap(),
+                    std::env::join_paths([
+                        self.0.path().join("nowhere"),
+                        self.0.path().join("bin"),
+                    ])
+                    .unwrap(),
                 ),
-                cwd: self.0.join("work/deep"),
+                cwd: self.0.path().join("work/deep"),
                 ..Places::default()
             }
         }
     }
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
-
     #[tokio::test]
     async fn path_comes_before_tools_and_tools_are_found_upwards() {
         let tree = Tree::new();

@@ -24,6 +24,7 @@ pub(super) fn text(folder: &Folder, name: &str, token: &Token) -> Result<String,
     let log = quoted(&folder.log())?;
     // `sync_interval: always`: an acknowledged event is on the disk. `port: -1`: any free one, told in the
     // ports file. No `http`: nothing here needs the monitoring port.
+    // Nothing on advertising: a server without a cluster names no other address to its clients (tried with 2.15.1).
     Ok(format!(
         "# written by observe at every start; changes are lost\n\
          server_name: \"{name}\"\n\

@@ -1,6 +1,7 @@
 //! Who uses the broker: one locked file per user.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -67,8 +68,13 @@ fn each(
         path: folder.leases(),
         source,
     };
+    let entries = match fs::read_dir(folder.leases()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(source) => return Err(fail(source)),
+    };
     let mut count = 0;
-    for entry in fs::read_dir(folder.leases()).map_err(fail)? {
+    for entry in entries {
         if used(&entry.map_err(fail)?.path())? {
             count += 1;
         }

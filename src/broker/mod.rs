@@ -46,6 +46,8 @@ mod lease;
 mod lock;
 mod places;
 mod ready;
+#[cfg(test)]
+mod scratch;
 mod server;
 mod settings;
 mod stop;

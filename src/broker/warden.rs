@@ -239,6 +239,7 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::scratch::Scratch;
 
     #[test]
     fn orders_survive_the_command_line() {
@@ -263,6 +264,38 @@ mod tests {
             );
         }
         assert_eq!(Orders::from_args(["--what".into()]), None);
+    }
+
+    #[tokio::test]
+    async fn a_warden_retires_only_in_its_turn_and_with_nobody_there() {
+        let scratch = Scratch::new();
+        let folder = Folder::make(scratch.path()).unwrap();
+        let lease = lease::LeaseFile::take(&folder).await.unwrap();
+        assert!(!retire(&folder), "somebody came since the last look");
+        drop(lease);
+        let turn = try_hold(&folder.lock()).unwrap();
+        assert!(!retire(&folder), "somebody is coming");
+        drop(turn);
+        assert!(retire(&folder));
+    }
+
+    #[tokio::test]
+    async fn a_sweep_counts_the_living_and_removes_the_rest() {
+        let scratch = Scratch::new();
+        let folder = Folder::make(scratch.path()).unwrap();
+        let lease = lease::LeaseFile::take(&folder).await.unwrap();
+        std::fs::write(folder.leases().join("1-left-by-a-killed-user"), "").unwrap();
+        assert_eq!(lease::users(&folder).unwrap(), 1);
+        assert_eq!(
+            std::fs::read_dir(folder.leases()).unwrap().count(),
+            2,
+            "a question changes nothing"
+        );
+        assert_eq!(lease::sweep(&folder).unwrap(), 1);
+        assert_eq!(std::fs::read_dir(folder.leases()).unwrap().count(), 1);
+        drop(lease);
+        std::fs::remove_dir_all(folder.root()).unwrap();
+        assert_eq!(lease::sweep(&folder).unwrap(), 0, "no folder, no users");
     }
 
     #[tokio::test(start_paused = true)]

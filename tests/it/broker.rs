@@ -1,146 +1,17 @@
 //! The managed broker: a real nats-server, a real warden.
 
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use futures_util::future::join_all;
-use observe::broker::{
-    BrokerError, Kind, Lease, Places, Running, Settings, Stopped, WardenCommand, ensure, find, stop,
-};
-use rustix::process::{Pid, Signal, kill_process};
+use observe::broker::{BrokerError, Kind, Stopped, ensure, stop};
+use rustix::process::{Pid, Signal, getpgid};
 
-use crate::support::nats;
+use crate::support::house::{HOLD, House, SOON, connect, mode, script, send, settings, warden};
 use crate::support::scratch::Scratch;
 use crate::support::wait::until;
-
-const SOON: Duration = Duration::from_secs(10);
-/// Tells the test binary, run again, to be a user of the broker in this state folder.
-const HOLD: &str = "OBSERVE_TEST_HOLD";
-
-struct House {
-    scratch: Scratch,
-    settings: Settings,
-}
-
-impl House {
-    fn new() -> Self {
-        Self::at(Scratch::new("broker"), "state")
-    }
-
-    fn at(scratch: Scratch, state: &str) -> Self {
-        let settings = settings(&scratch.path().join(state));
-        Self { scratch, settings }
-    }
-
-    async fn lease(&self) -> Lease {
-        ensure(&self.settings, &warden()).await.unwrap()
-    }
-
-    async fn running(&self) -> Option<Running> {
-        find(&self.settings).await.unwrap()
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.settings.places.broker_folder().unwrap().join(name)
-    }
-
-    fn card(&self) -> serde_json::Value {
-        serde_json::from_slice(&fs::read(self.file("server.json")).unwrap()).unwrap()
-    }
-
-    fn warden_pid(&self) -> u32 {
-        u32::try_from(self.card()["warden"].as_u64().unwrap()).unwrap()
-    }
-
-    fn locked(&self, name: &str) -> bool {
-        fs::File::open(self.file(name)).is_ok_and(|file| file.try_lock_shared().is_err())
-    }
-
-    async fn all_gone(&self) {
-        until(SOON, "the end of server and warden", async || {
-            !self.locked("server.lock") && !self.locked("warden.lock")
-        })
-        .await;
-    }
-
-    /// A process of its own that holds a lease until it is killed.
-    async fn user(&self) -> User {
-        let before = self.running().await.map_or(0, |running| running.users);
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "broker::a_user_for_other_tests", "--ignored"])
-            .env(HOLD, self.settings.places.xdg_state_home.as_ref().unwrap())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let user = User(child);
-        until(SOON, "a lease of the other process", async || {
-            self.running()
-                .await
-                .is_some_and(|running| running.users > before)
-        })
-        .await;
-        user
-    }
-}
-
-struct User(Child);
-
-impl User {
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        self.0.kill().unwrap_or_default();
-        self.0.wait().unwrap();
-    }
-}
-
-fn settings(state: &Path) -> Settings {
-    let places = Places {
-        cwd: state.to_owned(),
-        xdg_state_home: Some(state.to_owned()),
-        ..Places::default()
-    };
-    Settings {
-        binary: Some(nats::server()),
-        linger: Duration::from_millis(300),
-        look: Duration::from_millis(50),
-        ..Settings::new(places)
-    }
-}
-
-fn warden() -> WardenCommand {
-    WardenCommand {
-        program: env!("CARGO_BIN_EXE_observe").into(),
-        args: vec![OsString::from("broker"), OsString::from("__warden")],
-    }
-}
-
-fn send(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
-}
-
-async fn connect(lease: &Lease) -> async_nats::Client {
-    async_nats::ConnectOptions::with_token(lease.token.reveal().to_owned())
-        .connect(&lease.url)
-        .await
-        .unwrap()
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
 
 #[tokio::test]
 #[ignore = "no test of its own: others run it as a user they can kill"]
@@ -372,6 +243,17 @@ async fn a_warden_ends_on_sigterm_and_not_on_sighup() {
 }
 
 #[tokio::test]
+async fn ctrl_c_in_the_terminal_of_the_first_user_reaches_neither_warden_nor_server() {
+    let house = House::new();
+    let lease = house.lease().await;
+    let group = |pid: u32| getpgid(Pid::from_raw(i32::try_from(pid).unwrap())).unwrap();
+    let ours = group(std::process::id());
+    assert_ne!(group(house.warden_pid()), ours);
+    assert_ne!(group(lease.pid), ours);
+    stop(&house.settings).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_warden_whose_folder_was_removed_ends() {
     let house = House::new();
     let lease = house.lease().await;
@@ -413,25 +295,6 @@ async fn a_folder_with_an_odd_name_will_do() {
     connect(&lease).await;
     assert!(house.file("store/jetstream").is_dir());
     stop(&house.settings).await.unwrap();
-}
-
-/// A program that has a version and otherwise does what `text` says.
-fn script(house: &House, text: &str) -> PathBuf {
-    let path = house.scratch.path().join("fake");
-    let version = "[ \"$1\" = --version ] && exec echo 'nats-server: v2.15.1'";
-    // Written by another process: a file this one still writes to, in a child that another test just
-    // forked, cannot be run.
-    let written = Command::new("sh")
-        .args([
-            "-c",
-            r#"printf '#!/bin/sh\n%s\n%s\n' "$2" "$3" >"$1" && chmod 755 "$1""#,
-            "sh",
-        ])
-        .args([path.as_os_str(), version.as_ref(), text.as_ref()])
-        .status()
-        .unwrap();
-    assert!(written.success());
-    path
 }
 
 async fn refused(house: &mut House, text: &str) -> BrokerError {
