@@ -1,4 +1,5 @@
 //! Tells what your processes did, exactly once, and never lies about what it did not see.
 
+pub mod broker;
 pub mod event;
 pub mod process;

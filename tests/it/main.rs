@@ -1,0 +1,6 @@
+//! What runs against real parts, in one binary.
+
+#[cfg(test)]
+mod broker;
+#[cfg(test)]
+mod support;
