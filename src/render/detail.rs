@@ -53,7 +53,7 @@ impl Detail {
             "dependency_met" => Some("dependency met"),
             "dependency_failed" => Some("dependency failed"),
             "restart_cancelled" => Some("restart cancelled"),
-            "replaced" => Some("replaced by a new run"),
+            "replaced" => Some("replaced"),
             "unhealthy" => Some("probe failed"),
             "spawn_failed" => Some("could not be started"),
             "starting" => Some("not ready yet"),
@@ -99,7 +99,7 @@ impl Detail {
         let seen_end = event.kind.is_end() && event.reason != "spawn_failed";
         if let Some(ms) = lasted.filter(|_| seen_end && event.certainty != "inferred") {
             self.notes
-                .push(format!("after {}", lasting(Duration::from_millis(ms))));
+                .push(format!("ran {}", lasting(Duration::from_millis(ms))));
         }
         let counted = event.kind == Kind::Restarted || event.kind == Kind::Crashed;
         if counted && state.restarts > 0 {
@@ -130,7 +130,7 @@ impl Detail {
         } else if let Some(after) = occurred.after {
             let window = since(after, occurred.before);
             if window > USUAL_WINDOW {
-                self.notes.push(format!("within {}", span(window)));
+                self.notes.push(format!("within {}", age(window)));
             }
         }
     }
@@ -149,12 +149,14 @@ fn lasting(duration: Duration) -> String {
 fn exit_words(event: &Envelope) -> Option<String> {
     let exit = event.exit?;
     if let Some(number) = exit.signal {
-        return Some(signal_words(number));
+        return Some(signal(number).map_or_else(|| format!("signal {number}"), str::to_owned));
     }
     match exit.code {
         Some(-1) => Some("by a signal".to_owned()),
         Some(code) => Some(format!("exit {code}")),
-        None => (event.reason == "signal").then(|| "by a signal".to_owned()),
+        None if event.reason == "signal" => Some("by a signal".to_owned()),
+        None if event.reason == "exit" => Some("exit code unknown".to_owned()),
+        None => None,
     }
 }
 
@@ -165,10 +167,6 @@ fn is_obedience(event: &Envelope) -> bool {
         && event.exit.is_some_and(|exit| {
             exit.expected && (exit.signal == Some(SIGTERM) || matches!(exit.code, Some(0 | -1)))
         })
-}
-
-fn signal_words(number: i64) -> String {
-    signal(number).map_or_else(|| format!("signal {number}"), str::to_owned)
 }
 
 fn renamed(event: &Envelope, style: Style) -> String {
@@ -195,8 +193,11 @@ fn status(event: &Envelope, style: Style) -> String {
 /// What a snapshot says about one process: the supervisor's own words, then what it uses.
 pub(super) fn standing(state: &State, style: Style) -> Detail {
     let mut detail = Detail::default();
-    let status = style.clean(&state.status, WORD);
-    detail.news.push(status.into_owned());
+    // The word in front of the line says as much as this one.
+    if state.status != "Running" || !state.is_running {
+        let status = style.clean(&state.status, WORD);
+        detail.news.push(status.into_owned());
+    }
     if state.has_ready_probe && state.is_running {
         detail.news.push(match &*state.is_ready {
             "Ready" => "ready".to_owned(),
@@ -212,8 +213,8 @@ pub(super) fn standing(state: &State, style: Style) -> Detail {
         });
     }
     if let Some(ms) = state.age_ms.and_then(|ms| u64::try_from(ms).ok()) {
-        let word = if state.is_running { "for" } else { "after" };
-        let lasted = span(Duration::from_millis(ms));
+        let word = if state.is_running { "for" } else { "ran" };
+        let lasted = lasting(Duration::from_millis(ms));
         detail.notes.push(format!("{word} {lasted}"));
     }
     if state.restarts != 0 {

@@ -26,7 +26,6 @@ pub fn shown(stored: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(stored) else {
         return raw(stored);
     };
-    // ASCII controls cannot stand unescaped in JSON, but the last one, which is no control to JSON, can.
     if !text.chars().any(is_unseen) {
         return raw(stored);
     }

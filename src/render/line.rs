@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::detail::{Detail, memory, processor, standing};
 use super::door::{shorten, width};
 use super::style::{Role, Style};
-use super::time::{TimeStyle, Times, since};
+use super::time::{Times, since};
 use super::words::{count, span};
 use crate::event::envelope::Envelope;
 use crate::event::payload::{Gap, Kind, Occurred, Origin, State};
@@ -55,10 +55,12 @@ pub struct Frame {
     pub columns: Columns,
 }
 
+/// A line in the making; neighbours of one role share one pair of colour codes.
 struct Line {
     style: Style,
     room: Option<usize>,
     used: usize,
+    run: (Role, String),
     out: String,
 }
 
@@ -68,6 +70,7 @@ impl Line {
             style,
             room,
             used: 0,
+            run: (Role::Plain, String::new()),
             out: String::with_capacity(160),
         }
     }
@@ -79,12 +82,21 @@ impl Line {
 
     fn push(&mut self, role: Role, text: &str) {
         let left = self.left();
-        if left == 0 {
+        if left == 0 || text.is_empty() {
             return;
         }
         let text = shorten(self.style.charset, text, left);
         self.used += width(&text);
-        self.style.paint(role, &text, &mut self.out);
+        if self.run.0 != role {
+            self.flush();
+            self.run.0 = role;
+        }
+        self.run.1.push_str(&text);
+    }
+
+    fn flush(&mut self) {
+        self.style.paint(self.run.0, &self.run.1, &mut self.out);
+        self.run.1.clear();
     }
 
     /// A column: at least this wide, two blanks behind it; blanks are never coloured.
@@ -95,6 +107,7 @@ impl Line {
     }
 
     fn finish(mut self) -> String {
+        self.flush();
         let end = self.out.trim_end_matches(' ').len();
         self.out.truncate(end);
         self.out.push('\n');
@@ -116,7 +129,10 @@ impl Frame {
     pub fn wide_event(&self, event: &Envelope, now: DateTime<Utc>) -> String {
         let mut line = Line::new(self.style, None);
         let time = self.times.full(event.timestamp, now);
-        line.column(Role::Quiet, &time, 0);
+        if !time.is_empty() {
+            line.push(Role::Quiet, &time);
+            line.push(Role::Plain, " ");
+        }
         let word = self.style.clean(event.kind.as_str(), WORD);
         self.kind(&mut line, event, &word, WIDE_KIND);
         line.column(
@@ -148,7 +164,7 @@ impl Frame {
         }
         line.push(
             Role::Quiet,
-            &format!("  [{}]", self.window(&event.occurred, now)),
+            &format!("  [{}]", self.window(&event.occurred, event.timestamp)),
         );
         let reason = self.style.clean(&event.reason, WORD);
         line.push(Role::Quiet, &format!("  reason={reason}"));
@@ -325,12 +341,8 @@ impl Frame {
         format!("nobody looked {stretch}: {why}{lost}")
     }
 
-    fn window(&self, occurred: &Occurred, now: DateTime<Utc>) -> String {
-        let times = Times {
-            style: TimeStyle::Local,
-            ..self.times
-        };
-        let time = |at: DateTime<Utc>| times.full(at, now);
+    fn window(&self, occurred: &Occurred, seen: DateTime<Utc>) -> String {
+        let time = |at| self.times.moment(at, seen);
         let after = occurred.after.map(time).unwrap_or_default();
         let before = time(occurred.before);
         match occurred.at {

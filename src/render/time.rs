@@ -100,6 +100,17 @@ impl Times {
         self.wall(at).format("%H:%M:%S").to_string()
     }
 
+    /// A time of day to the millisecond, with its day where that is another one than the other's.
+    pub fn moment(self, at: DateTime<Utc>, other: DateTime<Utc>) -> String {
+        let day = self.day_before(at, other);
+        format!("{day}{}", self.wall(at).format("%H:%M:%S%.3f"))
+    }
+
+    fn day_before(self, at: DateTime<Utc>, other: DateTime<Utc>) -> String {
+        self.other_day(at, other)
+            .map_or_else(String::new, |day| format!("{day} "))
+    }
+
     /// The day, where it is another one than today's: `19 Aug`, of another year `2025-08-19`.
     pub fn other_day(self, at: DateTime<Utc>, now: DateTime<Utc>) -> Option<String> {
         let (day, today) = (self.wall(at).date_naive(), self.wall(now).date_naive());
@@ -114,9 +125,7 @@ impl Times {
 
     /// A stretch with its length: `14:02:11–14:05:40 (3 min 29 s)`.
     pub fn stretch(self, from: DateTime<Utc>, to: DateTime<Utc>, dash: &str) -> String {
-        let day = self
-            .other_day(from, to)
-            .map_or(String::new(), |day| format!("{day} "));
+        let day = self.day_before(from, to);
         format!(
             "{day}{}{dash}{} ({})",
             self.clock(from),
