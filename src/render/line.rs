@@ -302,34 +302,50 @@ impl Frame {
                 format!("{text}: {reason}")
             }
         };
+        let occurred = &event.occurred;
         match (&event.kind, &event.gap) {
             (Kind::Gap, Some(gap)) => self.gap(gap),
-            (Kind::Connected, _) if event.reason == "seen_again" => {
-                format!("{source} is in sight again")
-            }
-            (Kind::Connected, _) => because(format!("{source} is in sight")),
-            (Kind::Disconnected, _) => because(match event.occurred.after {
+            (Kind::Connected, _) => match occurred.after {
                 Some(after) => format!(
-                    "{source} not seen since {} ({})",
-                    self.times.clock(after),
-                    span(since(after, event.timestamp))
+                    "{source} is in sight again, away {}",
+                    self.stretch(after, event.timestamp)
                 ),
-                None => format!("{source} not seen"),
-            }),
-            (Kind::Restarted, _) => format!("the supervisor of {source} was restarted"),
+                None => because(format!("{source} is in sight")),
+            },
+            (Kind::Disconnected, _) => {
+                let last = occurred.after.unwrap_or(occurred.before);
+                because(format!(
+                    "{source} not seen since {} ({})",
+                    self.times.clock(last),
+                    span(since(last, event.timestamp))
+                ))
+            }
+            (Kind::Restarted, _) => {
+                let at = occurred
+                    .at
+                    .map(|at| format!(" at {}", self.times.clock(at)));
+                let at = at.unwrap_or_default();
+                format!("the supervisor of {source} was restarted{at}")
+            }
             _ => because(source.into_owned()),
         }
     }
 
+    /// Only of a stretch in which nobody looked may be said that nobody looked.
     fn gap(&self, gap: &Gap) -> String {
+        let what = match &*gap.why {
+            "adapter_down" => "nobody looked",
+            "source_unreachable" => "unseen",
+            "rolled_back" | "stream_lost" => "not kept",
+            "spool_full" | "superseded" | "fell_behind" => "not told",
+            _ => "not known",
+        };
         let why = match &*gap.why {
             "adapter_down" => "adapter down".into(),
-            "source_unreachable" => "source away".into(),
             other => self.style.clean(other, WORD).replace('_', " "),
         };
-        let dash = self.style.pick("–", "-");
         let stretch = match gap.from {
-            Some(from) => self.times.stretch(from, gap.to, dash),
+            Some(from) => self.stretch(from, gap.to),
             None => format!("until {}", self.times.clock(gap.to)),
         };
         let lost = match gap.events {
@@ -338,7 +354,11 @@ impl Frame {
             }
             _ => String::new(),
         };
-        format!("nobody looked {stretch}: {why}{lost}")
+        format!("{what} {stretch}: {why}{lost}")
+    }
+
+    fn stretch(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+        self.times.stretch(from, to, self.style.pick("–", "-"))
     }
 
     fn window(&self, occurred: &Occurred, seen: DateTime<Utc>) -> String {

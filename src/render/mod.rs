@@ -10,7 +10,7 @@
 //! What must not happen here: classifying (that was done when the event was told), counting (that is what `stats` is
 //! for), and printing (only the command line prints).
 
-pub mod detail;
+mod detail;
 pub mod door;
 pub mod format;
 pub mod json;

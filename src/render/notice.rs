@@ -138,9 +138,9 @@ impl Blindness {
         let mut parts = Vec::new();
         if self.stretches > 0 {
             let least = if self.unbounded { "at least " } else { "" };
-            let times = count(self.stretches, "stretch", "stretches");
             parts.push(format!(
-                "nobody looked during {times} ({least}{} in all)",
+                "{} not seen ({least}{} in all)",
+                count(self.stretches, "stretch was", "stretches were"),
                 span(self.total)
             ));
         }
@@ -278,7 +278,7 @@ impl Away<'_> {
         let text = format!(
             "{} is away: {}",
             self.begin(style),
-            style.clean(why, ADDRESS)
+            style.clean(why.trim(), ADDRESS)
         );
         style.paint(Role::Warning, &text, &mut out);
         out.push('\n');

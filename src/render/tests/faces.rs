@@ -297,7 +297,7 @@ fn the_lines_beside_the_data() {
         side: Side::Broker,
         name: "nats://127.0.0.1:4222",
     };
-    out += &away.left(UTF8, "connection refused\n");
+    out += &away.left(UTF8, "connection refused\nby peer\n");
     out += &away.back(UTF8, Duration::from_secs(209));
     insta::assert_snapshot!(out);
 }
@@ -312,7 +312,7 @@ fn what_nobody_saw_is_said_once_at_the_end() {
     blind.see(&gap("03:00:00", Some("02:56:31"), "adapter_down"));
     assert_eq!(
         blind.line(UTF8, now).unwrap(),
-        "nobody looked during 1 stretch (3 min 29 s in all); what happened then is not shown\n"
+        "1 stretch was not seen (3 min 29 s in all); what happened then is not shown\n"
     );
     blind.see(&gap("03:10:00", None, "stream_lost"));
     blind.see(&source_event(
@@ -323,7 +323,7 @@ fn what_nobody_saw_is_said_once_at_the_end() {
     ));
     assert_eq!(
         blind.line(UTF8, now).unwrap(),
-        "nobody looked during 2 stretches (at least 3 min 29 s in all); shop is out of sight for 11 min; \
+        "2 stretches were not seen (at least 3 min 29 s in all); shop is out of sight for 11 min; \
          what happened then is not shown\n"
     );
     blind.see(&source_event("03:25:00", Kind::Connected, "", None));

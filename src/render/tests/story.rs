@@ -145,11 +145,11 @@ fn story(style: Style) -> String {
     let now = at("03:21:00");
     let standing = Standing {
         source: "shop",
-        processes: 6,
-        up: 5,
+        processes: 3,
+        up: 3,
         unhealthy: 0,
-        crashed: 1,
-        last_event: Some(std::time::Duration::from_secs(842)),
+        crashed: 0,
+        last_event: None,
         sight: Sight::Looked(std::time::Duration::from_secs(1)),
     };
     let mut out = standing.line(style);
