@@ -3,3 +3,4 @@
 pub mod broker;
 pub mod event;
 pub mod process;
+pub mod render;

@@ -1,0 +1,131 @@
+//! The faces a stream of events can have, and the one place where a line is written.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+
+use super::door::{Charset, clean_for};
+use super::json;
+use super::line::{Columns, Frame, Look};
+use super::style::Style;
+use super::time::Times;
+use crate::event::record::Record;
+
+/// What was asked for by `--output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One line for a person.
+    #[default]
+    Text,
+    /// The stored JSON, one object per line, safe to look at.
+    Json,
+    /// One long line with everything in it.
+    Wide,
+    /// The stored bytes as they are.
+    Raw,
+}
+
+impl FromStr for Format {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            "wide" => Ok(Self::Wide),
+            "raw" => Ok(Self::Raw),
+            _ => Err(UnknownWord::new("output", word, "text, json, wide, raw")),
+        }
+    }
+}
+
+/// A word that names nothing here; trying again does not help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownWord {
+    what: &'static str,
+    word: Box<str>,
+    known: &'static str,
+}
+
+impl UnknownWord {
+    pub(super) fn new(what: &'static str, word: &str, known: &'static str) -> Self {
+        Self {
+            what,
+            word: clean_for(Charset::Ascii, word, 40).into(),
+            known,
+        }
+    }
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, word, known } = self;
+        write!(f, "there is no {what} `{word}`; there are {known}")
+    }
+}
+
+impl std::error::Error for UnknownWord {}
+
+/// Everything that decides how a stream of events looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Face {
+    format: Format,
+    frame: Frame,
+}
+
+impl Face {
+    /// A face; the columns mean something to text and wide only.
+    pub fn new(format: Format, style: Style, times: Times, columns: Columns) -> Self {
+        let frame = Frame {
+            style,
+            times,
+            columns,
+        };
+        Self { format, frame }
+    }
+
+    /// What was asked for.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Writes one event as one line in one `write`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stream fails with; a closed pipe is one of them.
+    pub fn write(
+        &self,
+        record: &Record,
+        now: DateTime<Utc>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let line = match self.format {
+            Format::Text => self.frame.event(&record.envelope, now).into_bytes(),
+            Format::Wide => self.frame.wide_event(&record.envelope, now).into_bytes(),
+            Format::Json => json::shown(&record.raw),
+            Format::Raw => json::raw(&record.raw),
+        };
+        out.write_all(&line)
+    }
+
+    /// Writes one process of a snapshot as one line in one `write`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stream fails with; a closed pipe is one of them.
+    pub fn write_snapshot(
+        &self,
+        look: &Look<'_>,
+        now: DateTime<Utc>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let line = match self.format {
+            Format::Text | Format::Wide => self.frame.snapshot(look, now).into_bytes(),
+            Format::Json | Format::Raw => json::snapshot(look)?,
+        };
+        out.write_all(&line)
+    }
+}
