@@ -1,0 +1,8 @@
+//! The loop under paused time, with two observers that have nothing in common.
+
+mod looks;
+mod outlets;
+mod shutdowns;
+mod sources;
+mod support;
+mod viewers;

@@ -1,0 +1,197 @@
+//! Sources come, go, are replaced, or cannot be named at all.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::support::{
+    Attendance, Dial, Ledger, MS, Moved, Roster, Stage, clock, dial_builder, every_second, id, pass,
+};
+use crate::observation::{NoOutlet, ObservationRuntime, ObservedSource, Schedule, SourceProvider};
+
+#[derive(Debug, thiserror::Error)]
+#[error("the directory is away")]
+struct Away;
+
+/// A set that the test changes.
+struct Directory<S>(Arc<Mutex<Entries<S>>>);
+
+struct Entries<S> {
+    set: Result<Vec<(&'static str, S)>, ()>,
+    takes: Duration,
+    asked: usize,
+    panics: bool,
+}
+
+impl<S> Clone for Directory<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Directory<S> {
+    fn new(set: Vec<(&'static str, S)>) -> Self {
+        let (takes, asked, panics) = (Duration::ZERO, 0, false);
+        Self(Arc::new(Mutex::new(Entries {
+            set: Ok(set),
+            takes,
+            asked,
+            panics,
+        })))
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Entries<S>) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+
+    fn is(&self, set: Vec<(&'static str, S)>) {
+        self.with(|entries| entries.set = Ok(set));
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> SourceProvider for Directory<S> {
+    type Source = S;
+    type Error = Away;
+
+    async fn sources(&self) -> Result<Vec<ObservedSource<S>>, Away> {
+        let takes = self.with(|entries| {
+            entries.asked += 1;
+            entries.takes
+        });
+        sleep(takes).await;
+        assert!(!self.with(|entries| entries.panics), "no such page");
+        let set = self
+            .with(|entries| entries.set.clone())
+            .map_err(|()| Away)?;
+        Ok(set
+            .into_iter()
+            .map(|(name, source)| ObservedSource::new(id(name), source))
+            .collect())
+    }
+}
+
+fn refreshing() -> Schedule {
+    Schedule::every(MS(1000))
+        .refresh_every(MS(5000))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_of_another_kind_sees_sources_come_and_go() {
+    let directory = Directory::new(vec![("ada", ()), ("bob", ()), ("ada", ())]);
+    let (ledger, token) = (Ledger::new(), CancellationToken::new());
+    let (runtime, handle) = ObservationRuntime::builder(
+        Roster,
+        directory.clone(),
+        ledger.clone(),
+        refreshing(),
+        clock(),
+    )
+    .build();
+    let run = tokio::spawn(runtime.run(token.clone()));
+    handle.ready().await.unwrap();
+    assert_eq!(handle.latest().into_parts().0.as_deref(), Some(&2));
+    directory.is(vec![("bob", ()), ("cyd", ())]);
+    pass(MS(5000)).await;
+    let joined = |name: &str| Attendance::Joined(name.to_owned());
+    let left = Attendance::Left("ada".to_owned());
+    assert_eq!(
+        ledger.events(),
+        [joined("ada"), joined("bob"), joined("cyd"), left]
+    );
+    token.cancel();
+    run.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_replaced_is_looked_at_instead_of_the_old_one() {
+    let (old, new) = (Dial::new(7), Dial::new(9));
+    let directory = Directory::new(vec![("dial", old.clone())]);
+    let ledger = Ledger::new();
+    let builder = dial_builder(directory.clone(), ledger.clone(), refreshing());
+    let stage = Stage::on(old, ledger, builder);
+    pass(MS(100)).await;
+    directory.is(vec![("dial", new.clone())]);
+    pass(MS(5900)).await;
+    let looks = stage.dial.looks();
+    pass(MS(3000)).await;
+    assert_eq!((stage.dial.looks(), new.looks() > 2), (looks, true));
+    assert_eq!(stage.ledger.events(), [Moved(0, 7), Moved(7, 9)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_source_there_is_no_look_and_freshness_says_so() {
+    let dial = Dial::new(7);
+    let directory = Directory::new(vec![]);
+    let ledger = Ledger::new();
+    let builder = dial_builder(directory.clone(), ledger.clone(), refreshing());
+    let stage = Stage::on(dial.clone(), ledger, builder);
+    pass(MS(10_000)).await;
+    assert_eq!((stage.worth(), dial.looks()), ("no source", 0));
+    directory.is(vec![("dial", dial.clone())]);
+    pass(MS(1000)).await;
+    assert_eq!((stage.worth(), stage.latest()), ("fresh", Some(7)));
+    directory.is(vec![]);
+    pass(MS(5000)).await;
+    let looks = dial.looks();
+    pass(MS(5000)).await;
+    assert_eq!(
+        (stage.worth(), stage.latest(), dial.looks()),
+        ("no source", Some(7), looks)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_errs_or_panics_keeps_the_old_set_and_its_error_is_readable() {
+    let dial = Dial::new(7);
+    let directory = Directory::new(vec![("dial", dial.clone())]);
+    let ledger = Ledger::new();
+    let builder = dial_builder(directory.clone(), ledger.clone(), refreshing());
+    let stage = Stage::on(dial.clone(), ledger, builder);
+    pass(MS(100)).await;
+    directory.with(|entries| entries.set = Err(()));
+    pass(MS(6000)).await;
+    let said = || stage.handle.last_error().unwrap().error.to_string();
+    assert_eq!(
+        (said().as_str(), stage.worth()),
+        ("the directory is away", "fresh")
+    );
+    directory.with(|entries| entries.panics = true);
+    pass(MS(6000)).await;
+    assert_eq!(said(), "the provider of the sources panicked: no such page");
+    assert_eq!((dial.looks(), stage.worth()), (13, "fresh"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_provider_holds_back_no_look() {
+    let dial = Dial::new(7);
+    let directory = Directory::new(vec![("dial", dial.clone())]);
+    let ledger = Ledger::new();
+    let builder = dial_builder(directory.clone(), ledger.clone(), refreshing());
+    let stage = Stage::on(dial.clone(), ledger, builder);
+    pass(MS(100)).await;
+    directory.with(|entries| entries.takes = MS(60_000));
+    pass(MS(30_000)).await;
+    assert_eq!(dial.looks(), 31);
+    assert_eq!(
+        stage.handle.last_error().unwrap().error.to_string(),
+        "the provider of the sources did not answer within 5s"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_is_asked_at_its_own_slow_pace() {
+    let directory = Directory::new(vec![("ada", ())]);
+    let (runtime, _handle) =
+        ObservationRuntime::builder(Roster, directory.clone(), NoOutlet, every_second(), clock())
+            .build();
+    let token = CancellationToken::new();
+    let run = tokio::spawn(runtime.run(token.clone()));
+    pass(MS(100_000)).await;
+    assert_eq!(directory.with(|entries| entries.asked), 4);
+    token.cancel();
+    run.await.unwrap();
+}
