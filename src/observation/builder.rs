@@ -9,13 +9,15 @@ use tokio::time::Instant;
 use super::board::Publisher;
 use super::cadence::Cadence;
 use super::delta::{Delta, Epoch, Seq};
+use super::ended::EndKind;
 use super::gate::Gate;
 use super::handle::{Nudge, ObservationHandle};
 use super::history::{History, Weigh};
+use super::hooks::Hooks;
 use super::observer::Observer;
 use super::outlet::Outlet;
 use super::refresh::Refresh;
-use super::runtime::{Built, Clock, EndKind, Hooks, ObservationRuntime, Told};
+use super::runtime::{Built, Clock, ObservationRuntime, Told};
 use super::schedule::Schedule;
 use super::source::SourceProvider;
 

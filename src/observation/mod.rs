@@ -23,20 +23,25 @@
 //! | `board` | what the loop writes and the handles read |
 //! | `handle` | reading, following, nudging, holding |
 //! | `gate`, `refresh`, `shutdown` | holding looks back; asking the provider; ending in time |
-//! | `builder`, `runtime` | the loop |
-//! | `fleet` | one runtime for each source |
+//! | `builder`, `runtime`, `look`, `hooks`, `ended` | the loop |
+//! | `launch`, `fleet` | one runtime for each source |
 
 mod board;
 mod builder;
 mod cadence;
 mod gate;
+mod hooks;
 mod refresh;
 mod shutdown;
 
 pub mod delta;
+pub mod ended;
+pub mod fleet;
 pub mod freshness;
 pub mod handle;
 pub mod history;
+pub mod launch;
+pub mod look;
 pub mod observer;
 pub mod outlet;
 pub mod runtime;
@@ -48,12 +53,16 @@ mod tests;
 
 pub use builder::RuntimeBuilder;
 pub use delta::{Delta, Epoch, Origin, Seq};
+pub use ended::{EndKind, Ended};
+pub use fleet::{Fleet, FleetEnd, FleetHandle};
 pub use freshness::{Freshness, Observed, SharedError};
 pub use gate::Hold;
 pub use handle::{Change, Changes, LastError, Nudge, ObservationHandle, RunEnded};
 pub use history::{History, Replay};
+pub use launch::{ChildEnd, Decision, Launch, Occasion};
+pub use look::LookError;
 pub use observer::{Observer, Step};
 pub use outlet::{Answer, NoOutlet, Outlet, Report};
-pub use runtime::{Built, Clock, EndKind, Ended, LookError, ObservationRuntime};
+pub use runtime::{Built, Clock, ObservationRuntime};
 pub use schedule::{Backoff, Keep, Schedule, ScheduleBuilder, ScheduleError};
 pub use source::{FixedSources, ObservedSource, SourceId, SourceIdError, SourceProvider};

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Commit, Publisher};
 use super::builder::RuntimeBuilder;
 use super::cadence::Cadence;
 use super::delta::{Delta, Epoch, Origin, Seq};
+use super::ended::Ended;
 use super::freshness::{Failing, SharedError};
 use super::gate::{Gate, Looking};
 use super::handle::{Nudge, ObservationHandle};
+use super::hooks::Hooks;
+use super::look::{Failure, LookError, look};
 use super::observer::{Observer, Step};
 use super::outlet::{Answer, Outlet, Report};
 use super::refresh::{Refresh, words_of};
@@ -30,60 +31,6 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// So many times in a row may the outlet replace our state before the next look waits longer.
 const REBASES_AT_ONCE: u32 = 2;
 
-/// Why a run ended. `O` is the observer's error, `L` the outlet's.
-#[derive(Debug, thiserror::Error)]
-pub enum Ended<O: std::error::Error + 'static, L: std::error::Error + 'static> {
-    /// It was asked to end, and everything was finished in order.
-    #[error("the run was asked to end")]
-    Cancelled,
-    /// It was asked to end, and the time was over before a report, a hook or the outlet's close was
-    /// done; whether the outlet took the last report is not known.
-    #[error("the run was asked to end and could not finish in time")]
-    CutOff,
-    /// The outlet can take nothing more.
-    #[error("the outlet refused")]
-    Refused(#[source] L),
-    /// The observer can never see again.
-    #[error("the source can never be seen again")]
-    Fatal(#[source] Arc<O>),
-}
-
-/// Why a run ended, without the errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndKind {
-    /// See [`Ended::Cancelled`].
-    Cancelled,
-    /// See [`Ended::CutOff`].
-    CutOff,
-    /// See [`Ended::Refused`].
-    Refused,
-    /// See [`Ended::Fatal`].
-    Fatal,
-}
-
-impl<O: std::error::Error + 'static, L: std::error::Error + 'static> Ended<O, L> {
-    /// Which of them it was.
-    pub fn kind(&self) -> EndKind {
-        match self {
-            Self::Cancelled => EndKind::Cancelled,
-            Self::CutOff => EndKind::CutOff,
-            Self::Refused(_) => EndKind::Refused,
-            Self::Fatal(_) => EndKind::Fatal,
-        }
-    }
-}
-
-/// Why a look failed for which the observer has no error of its own; the next one may succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum LookError {
-    /// It was dropped at its time limit.
-    #[error("the look did not end within {0:?}")]
-    TimedOut(Duration),
-    /// It panicked with these words.
-    #[error("the look panicked: {0}")]
-    Panicked(String),
-}
-
 type EndOf<O, L> = Ended<
     <O as Observer>::Error,
     <L as Outlet<<O as Observer>::State, <O as Observer>::Event>>::Error,
@@ -94,28 +41,6 @@ pub type Built<O, L, P> = (
     ObservationHandle<<O as Observer>::Snapshot, <O as Observer>::Event>,
 );
 type StepOf<O> = Step<<O as Observer>::State, <O as Observer>::Event>;
-
-/// A hook that is awaited once.
-type Once<A> = Box<dyn FnOnce(A) -> BoxFuture<'static, ()> + Send>;
-/// A hook that is awaited again and again.
-type Often<A> = Box<dyn FnMut(A) -> BoxFuture<'static, ()> + Send>;
-
-/// What the user of a runtime has hung into it.
-pub(super) struct Hooks<E> {
-    pub(super) start: Option<Once<()>>,
-    pub(super) commit: Option<Often<Arc<Delta<E>>>>,
-    pub(super) end: Option<Once<EndKind>>,
-}
-
-impl<E> Default for Hooks<E> {
-    fn default() -> Self {
-        Self {
-            start: None,
-            commit: None,
-            end: None,
-        }
-    }
-}
 
 /// What was last told, and so is never told again.
 pub(super) struct Told<S> {
@@ -495,42 +420,5 @@ where
             (Err(_), Ended::Fatal(fatal)) => Ended::Fatal(fatal),
             (Err(_), _) => Ended::CutOff,
         }
-    }
-}
-
-/// Why a look gave nothing.
-enum Failure<E> {
-    Observer(Arc<E>),
-    Ours(LookError),
-}
-
-impl<E: std::error::Error + Send + Sync + 'static> Failure<E> {
-    fn shared(self) -> SharedError {
-        match self {
-            Self::Observer(error) => error,
-            Self::Ours(error) => Arc::new(error),
-        }
-    }
-}
-
-/// One look and its snapshot, within its time; a panic stays inside.
-async fn look<O: Observer>(
-    observer: &O,
-    sources: &[ObservedSource<O::Source>],
-    state: Option<&O::State>,
-    limit: Duration,
-) -> Result<(StepOf<O>, O::Snapshot), Failure<O::Error>> {
-    let look = AssertUnwindSafe(async {
-        let step = match state {
-            None => observer.init(sources).await?,
-            Some(state) => observer.poll(sources, state).await?,
-        };
-        let snapshot = observer.snapshot(&step.state);
-        Ok((step, snapshot))
-    });
-    match timeout(limit, look.catch_unwind()).await {
-        Err(_) => Err(Failure::Ours(LookError::TimedOut(limit))),
-        Ok(Err(panic)) => Err(Failure::Ours(LookError::Panicked(words_of(&*panic)))),
-        Ok(Ok(looked)) => looked.map_err(|error| Failure::Observer(Arc::new(error))),
     }
 }

@@ -1,5 +1,6 @@
 //! The loop under paused time, with two observers that have nothing in common.
 
+mod fleets;
 mod looks;
 mod outlets;
 mod shutdowns;

@@ -1,76 +1,12 @@
 //! Sources come, go, are replaced, or cannot be named at all.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{
-    Attendance, Dial, Ledger, MS, Moved, Roster, Stage, clock, dial_builder, every_second, id, pass,
+    Attendance, Dial, Directory, Ledger, MS, Moved, Roster, Stage, clock, dial_builder,
+    every_second, pass,
 };
-use crate::observation::{NoOutlet, ObservationRuntime, ObservedSource, Schedule, SourceProvider};
-
-#[derive(Debug, thiserror::Error)]
-#[error("the directory is away")]
-struct Away;
-
-/// A set that the test changes.
-struct Directory<S>(Arc<Mutex<Entries<S>>>);
-
-struct Entries<S> {
-    set: Result<Vec<(&'static str, S)>, ()>,
-    takes: Duration,
-    asked: usize,
-    panics: bool,
-}
-
-impl<S> Clone for Directory<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<S> Directory<S> {
-    fn new(set: Vec<(&'static str, S)>) -> Self {
-        let (takes, asked, panics) = (Duration::ZERO, 0, false);
-        Self(Arc::new(Mutex::new(Entries {
-            set: Ok(set),
-            takes,
-            asked,
-            panics,
-        })))
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut Entries<S>) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
-    }
-
-    fn is(&self, set: Vec<(&'static str, S)>) {
-        self.with(|entries| entries.set = Ok(set));
-    }
-}
-
-impl<S: Clone + Send + Sync + 'static> SourceProvider for Directory<S> {
-    type Source = S;
-    type Error = Away;
-
-    async fn sources(&self) -> Result<Vec<ObservedSource<S>>, Away> {
-        let takes = self.with(|entries| {
-            entries.asked += 1;
-            entries.takes
-        });
-        sleep(takes).await;
-        assert!(!self.with(|entries| entries.panics), "no such page");
-        let set = self
-            .with(|entries| entries.set.clone())
-            .map_err(|()| Away)?;
-        Ok(set
-            .into_iter()
-            .map(|(name, source)| ObservedSource::new(id(name), source))
-            .collect())
-    }
-}
+use crate::observation::{NoOutlet, ObservationRuntime, Schedule};
 
 fn refreshing() -> Schedule {
     Schedule::every(MS(1000))
