@@ -85,7 +85,6 @@ impl<Snap, E> Publisher<Snap, E> {
             board.latest = Some(commit.latest);
             if commit.seen.is_some() {
                 board.seen = commit.seen;
-                board.failing = None;
             }
             if let Some(delta) = commit.delta {
                 board.history.push(delta);

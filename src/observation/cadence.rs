@@ -125,4 +125,13 @@ mod tests {
         cadence.nudge(start + MS(10_000));
         assert_eq!(cadence.due(), start + MS(10_000));
     }
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_after_a_nudged_look_keeps_the_interval_as_well() {
+        let (start, mut cadence) = cadence();
+        cadence.started(start);
+        cadence.nudge(start + MS(1900));
+        cadence.started(start + MS(1900));
+        cadence.rest(start + MS(1900), MS(5));
+        assert_eq!(cadence.due(), start + MS(3900));
+    }
 }

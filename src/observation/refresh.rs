@@ -56,9 +56,7 @@ impl<P: SourceProvider> Refresh<P> {
     ///
     /// Nothing is lost by dropping it.
     pub(super) async fn answer(&mut self) -> Answer<P::Source> {
-        if self.flight.is_none() {
-            sleep_until(self.due).await;
-        }
+        sleep_until(self.due).await;
         let flight = match self.flight.take() {
             Some(flight) => flight,
             None => ask(Arc::clone(&self.provider), self.limit),

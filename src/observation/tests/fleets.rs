@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::support::{
     Deed, Dial, DialLedger, DialReader, Directory, Ledger, MS, Mood, Moved, clock, dial_builder,
-    every_second, id, pass,
+    id, pass,
 };
 use crate::observation::launch::{BuiltBy, EndBy};
 use crate::observation::{
@@ -24,6 +24,7 @@ enum Trouble {
     Refuses,
     Panics,
     PanicsLater,
+    TakesItsTime,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -83,13 +84,18 @@ impl Launch for Yard {
             Some(Trouble::Slow) => sleep(MS(60_000)).await,
             Some(Trouble::Refuses) => return Err(Blocked),
             Some(Trouble::Panics) => panic!("the keel broke"),
-            Some(Trouble::PanicsLater) | None => {}
+            Some(Trouble::PanicsLater | Trouble::TakesItsTime) | None => {}
         }
         self.write(format!("{name} launched"));
         let ledger = Ledger::new();
         self.ledgers.lock().unwrap().insert(name, ledger.clone());
         let sources = FixedSources::new(vec![source]);
-        let builder = dial_builder(sources, ledger, every_second());
+        let schedule = Schedule::every(MS(1000));
+        let schedule = match trouble {
+            Some(Trouble::TakesItsTime) => schedule.shutdown(MS(60_000)),
+            _ => schedule,
+        };
+        let builder = dial_builder(sources, ledger, schedule.build().unwrap());
         Ok(builder
             .on_commit(move |_| async move {
                 assert!(trouble != Some(Trouble::PanicsLater), "the mast broke");
@@ -369,4 +375,18 @@ async fn a_fleet_ends_within_a_second_whatever_its_runs_do() {
     assert!(told.contains(
         &"slow-outlet FleetEnds: the run was asked to end and could not finish in time".to_owned()
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_does_not_end_in_time_is_cut_off_and_named() {
+    let yard = Yard::new(Decision::Leave);
+    yard.trouble("b", Trouble::TakesItsTime);
+    let sea = Sea::of(yard, vec![("a", Dial::new(1)), ("b", Dial::new(2))]).await;
+    sea.yard.ledger("b").close_takes(MS(30_000));
+    let (before, stubborn) = (Instant::now(), sea.handle.get(&id("b")).unwrap());
+    sea.token.cancel();
+    assert_eq!(sea.run.await.unwrap().unfinished, [id("b")]);
+    assert_eq!(before.elapsed(), MS(1000));
+    pass(MS(1)).await;
+    assert_eq!(stubborn.latest().freshness().as_str(), "ended");
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::support::{Entry, MS, Mood, Moved, Stage, change, every_second, first, pass};
-use crate::observation::{Backoff, EndKind, Epoch, Freshness, LookError, Schedule};
+use crate::observation::{Backoff, EndKind, Epoch, Freshness, LookError, Origin, Schedule};
 
 #[tokio::test(start_paused = true)]
 async fn no_two_looks_are_under_way_at_once_however_one_nudges() {
@@ -126,7 +126,7 @@ async fn failures_are_counted_and_the_return_is_told_before_the_change() {
     pass(MS(2000)).await;
     stage.dial.mood(Mood::Shows);
     stage.dial.turn(9);
-    pass(MS(1000)).await;
+    pass(MS(3000)).await;
     let failing = |count| Entry::Failing(count, "the dial cannot be read".to_owned());
     let told = [
         first(&[Moved(0, 7)]),
@@ -244,6 +244,38 @@ async fn what_outlives_the_source_is_told_while_looks_fail_and_is_not_told_again
     stage.dial.mood(Mood::Shows);
     pass(MS(60_000)).await;
     assert_eq!(stage.ledger.events().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_salvaged_never_counts_as_a_look_even_when_nothing_changed() {
+    let stage = Stage::opened().await;
+    stage.dial.mood(Mood::Fails);
+    stage.dial.salvage(7);
+    pass(MS(8000)).await;
+    assert!(
+        stage.ledger.news().contains(&change(2, &[])),
+        "{:?}",
+        stage.ledger.news()
+    );
+    let unchanged = stage
+        .ledger
+        .entries()
+        .into_iter()
+        .filter(|entry| *entry == Entry::Unchanged);
+    assert_eq!(unchanged.count(), 0, "nobody saw the source");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_begins_anew_is_a_delta_even_without_events() {
+    let stage = Stage::opened().await;
+    stage.dial.origin(Origin::Initial);
+    pass(MS(1000)).await;
+    let again = Entry::Delta {
+        seq: 2,
+        origin: Origin::Initial,
+        events: vec![],
+    };
+    assert_eq!(stage.ledger.news(), [first(&[Moved(0, 7)]), again]);
 }
 
 #[tokio::test(start_paused = true)]

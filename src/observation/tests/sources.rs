@@ -131,3 +131,16 @@ async fn a_provider_is_asked_at_its_own_slow_pace() {
     token.cancel();
     run.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_nudge_without_a_source_asks_for_the_sources() {
+    let (dial, directory, ledger) = (Dial::new(7), Directory::new(vec![]), Ledger::new());
+    let schedule = Schedule::every(MS(60_000)).build().unwrap();
+    let builder = dial_builder(directory.clone(), ledger.clone(), schedule);
+    let stage = Stage::on(dial.clone(), ledger, builder);
+    pass(MS(1000)).await;
+    directory.is(vec![("dial", dial)]);
+    stage.handle.refresh();
+    pass(MS(1)).await;
+    assert_eq!(stage.latest(), Some(7));
+}

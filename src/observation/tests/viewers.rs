@@ -1,9 +1,15 @@
 //! Readers never wait, never slow the loop, and are told what they missed.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 
-use super::support::{MS, Mood, Stage, pass};
-use crate::observation::{Change, Keep, Schedule, Seq};
+use super::support::{MS, Mood, Stage, clock, pass};
+use crate::observation::board::{Commit, Publisher};
+use crate::observation::gate::Gate;
+use crate::observation::{
+    Change, Delta, History, Keep, Nudge, ObservationHandle, Origin, Schedule, Seq,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_viewer_gets_history_then_live_without_hole_or_repeat() {
@@ -123,4 +129,64 @@ async fn who_holds_can_wait_for_the_look_that_was_under_way() {
         "the run was asked to end",
         "a held run ends as well"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn viewers_on_other_threads_meet_every_number_once() {
+    const LAST: u64 = 20_000;
+    let keep = Keep {
+        deltas: 50,
+        bytes: usize::MAX,
+    };
+    let publisher = Publisher::<u64, ()>::new(History::new(keep, Arc::new(|()| 1)));
+    let handle = ObservationHandle::new(
+        publisher.subscribe(),
+        Gate::new(),
+        Nudge::new(),
+        clock(),
+        MS(1000),
+    );
+    let viewers: Vec<_> = (0..4)
+        .map(|_| handle.changes(None))
+        .map(|mut changes| {
+            tokio::spawn(async move {
+                let mut met = 0;
+                while let Some(change) = changes.next().await {
+                    match change {
+                        Change::Missed(missed) => met += missed,
+                        Change::Delta(delta) => {
+                            met += 1;
+                            assert_eq!(delta.seq.get(), met);
+                        }
+                    }
+                }
+                met
+            })
+        })
+        .collect();
+    for seq in 1..=LAST {
+        let (at, events) = (chrono::DateTime::UNIX_EPOCH, Arc::from([()]));
+        let (epoch, origin) = ("one".into(), Origin::Change);
+        let delta = Delta {
+            epoch,
+            seq: Seq::new(seq),
+            origin,
+            at,
+            after: None,
+            events,
+        };
+        let (latest, delta) = (Arc::new(seq), Some(Arc::new(delta)));
+        publisher.commit(Commit {
+            latest,
+            seen: None,
+            delta,
+        });
+        if seq.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(publisher);
+    for viewer in viewers {
+        assert_eq!(viewer.await.unwrap(), LAST);
+    }
 }

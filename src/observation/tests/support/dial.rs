@@ -23,6 +23,7 @@ struct Face {
     mood: Mood,
     takes: Duration,
     epoch: &'static str,
+    origin: Origin,
     salvage: Option<u64>,
     starts: Vec<Instant>,
     looking: usize,
@@ -46,6 +47,7 @@ impl Dial {
             mood: Mood::Shows,
             takes: Duration::ZERO,
             epoch: "one",
+            origin: Origin::Change,
             salvage: None,
             starts: Vec::new(),
             looking: 0,
@@ -71,6 +73,11 @@ impl Dial {
 
     pub(in crate::observation::tests) fn epoch(&self, epoch: &'static str) {
         self.with(|face| face.epoch = epoch);
+    }
+
+    /// From now on a later look calls itself this.
+    pub(in crate::observation::tests) fn origin(&self, origin: Origin) {
+        self.with(|face| face.origin = origin);
     }
 
     pub(in crate::observation::tests) fn salvage(&self, value: u64) {
@@ -118,6 +125,13 @@ pub(in crate::observation::tests) struct Moved(
     pub(in crate::observation::tests) u64,
 );
 
+fn moved(from: u64, to: u64) -> Vec<Moved> {
+    (from != to)
+        .then_some(Moved(from, to))
+        .into_iter()
+        .collect()
+}
+
 /// Looks at the first dial of its set.
 #[derive(Debug, Default)]
 pub(in crate::observation::tests) struct DialReader;
@@ -155,11 +169,7 @@ impl Observer for DialReader {
     ) -> Result<Step<Self::State, Moved>, Blind> {
         let dial = &sources[0].source;
         let (value, epoch) = self.read(dial).await?;
-        let events = if value == 0 {
-            vec![]
-        } else {
-            vec![Moved(0, value)]
-        };
+        let events = moved(0, value);
         Ok(Step {
             state: (value, Some(dial.clone())),
             events,
@@ -175,15 +185,11 @@ impl Observer for DialReader {
     ) -> Result<Step<Self::State, Moved>, Blind> {
         let dial = &sources[0].source;
         let (value, epoch) = self.read(dial).await?;
-        let events = if value == state.0 {
-            vec![]
-        } else {
-            vec![Moved(state.0, value)]
-        };
+        let events = moved(state.0, value);
         Ok(Step {
             state: (value, Some(dial.clone())),
             events,
-            origin: Origin::Change,
+            origin: dial.with(|face| face.origin),
             epoch,
         })
     }
@@ -195,7 +201,7 @@ impl Observer for DialReader {
     fn salvage(&self, state: &Self::State, failures: u32) -> Option<Step<Self::State, Moved>> {
         let dial = state.1.clone()?;
         let value = dial.with(|face| face.salvage.take_if(|_| failures == 2))?;
-        let (events, epoch) = (vec![Moved(state.0, value)], Epoch::new("one"));
+        let (events, epoch) = (moved(state.0, value), Epoch::new("one"));
         Some(Step {
             state: (value, Some(dial)),
             events,
