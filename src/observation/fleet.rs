@@ -84,7 +84,8 @@ impl<Snap, E> FleetHandle<Snap, E> {
         self.nudge.nudge();
     }
 
-    /// Waits until a runtime is launched or gone since this was last called on this handle.
+    /// Waits until a runtime is launched or gone, or the provider has failed, since this was last
+    /// called on this handle.
     ///
     /// # Errors
     ///

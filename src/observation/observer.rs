@@ -22,7 +22,8 @@ pub trait Observer: Send + Sync + 'static {
     /// Why a look failed.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The first look, where there is nothing to compare with. The set is never empty.
+    /// The first look, where there is nothing to compare with. The set is never empty and comes in the
+    /// order of its names.
     ///
     /// # Errors
     ///
@@ -36,7 +37,8 @@ pub trait Observer: Send + Sync + 'static {
         sources: &[ObservedSource<Self::Source>],
     ) -> impl Future<Output = Result<Step<Self::State, Self::Event>, Self::Error>> + Send;
 
-    /// The next look, compared with the state last committed. The set is never empty.
+    /// The next look, compared with the state last committed. The set is never empty and comes in the
+    /// order of its names.
     ///
     /// # Errors
     ///
@@ -58,7 +60,8 @@ pub trait Observer: Send + Sync + 'static {
     /// the last look by another way.
     ///
     /// `failures` counts the failed looks in a row. A step returned here is told as a delta and
-    /// committed like any other although the look failed; it does not make the value fresh.
+    /// committed like any other although the look failed; it does not make the value fresh. It may
+    /// be dropped like any other, so what is owed is offered until the state that is lent shows it.
     fn salvage(
         &self,
         state: &Self::State,

@@ -103,7 +103,8 @@ fn ask<P: SourceProvider>(
     .boxed()
 }
 
-/// Of several sources with one name keeps the first.
+/// Of several sources with one name keeps the first, and brings them into one order, so that a
+/// provider that shuffles its answer changes nothing.
 fn distinct<S>(mut sources: Vec<ObservedSource<S>>) -> Vec<ObservedSource<S>> {
     let mut seen = BTreeSet::new();
     sources.retain(|source| {
@@ -113,6 +114,7 @@ fn distinct<S>(mut sources: Vec<ObservedSource<S>>) -> Vec<ObservedSource<S>> {
         }
         first
     });
+    sources.sort_by(|one, other| one.id.cmp(&other.id));
     sources
 }
 

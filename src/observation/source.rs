@@ -117,8 +117,8 @@ pub trait SourceProvider: Send + Sync + 'static {
     /// Why the set could not be told this time; it is always asked again.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Gives the whole set each time, never a change of it; an error keeps the former set. Of two
-    /// sources with one name the first counts.
+    /// Gives the whole set each time, in any order, never a change of it; an error keeps the former
+    /// set. Of two sources with one name the first counts.
     fn sources(
         &self,
     ) -> impl Future<Output = Result<Vec<ObservedSource<Self::Source>>, Self::Error>> + Send;

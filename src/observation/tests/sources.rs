@@ -144,3 +144,30 @@ async fn a_nudge_without_a_source_asks_for_the_sources() {
     pass(MS(1)).await;
     assert_eq!(stage.latest(), Some(7));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_set_is_looked_at_at_once_and_a_shuffled_one_is_no_change() {
+    let (directory, ledger) = (
+        Directory::new(vec![("ada", ()), ("bob", ())]),
+        Ledger::new(),
+    );
+    let schedule = Schedule::every(MS(60_000))
+        .refresh_every(MS(5000))
+        .build()
+        .unwrap();
+    let (runtime, handle) =
+        ObservationRuntime::builder(Roster, directory.clone(), ledger.clone(), schedule, clock())
+            .build();
+    let run = tokio::spawn(runtime.run(CancellationToken::new()));
+    handle.ready().await.unwrap();
+    directory.is(vec![("bob", ()), ("ada", ())]);
+    pass(MS(6000)).await;
+    assert_eq!(ledger.entries().len(), 1, "one look so far");
+    directory.is(vec![("ada", ()), ("bob", ()), ("cyd", ())]);
+    pass(MS(5000)).await;
+    assert_eq!(
+        ledger.events().last(),
+        Some(&Attendance::Joined("cyd".to_owned()))
+    );
+    run.abort();
+}
