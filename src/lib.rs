@@ -2,5 +2,6 @@
 
 pub mod broker;
 pub mod event;
+pub mod observation;
 pub mod process;
 pub mod render;
