@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -18,9 +18,11 @@ const READ_AHEAD: usize = 64 * 1024;
 /// A connection that moves only while a question is under way.
 pub(super) struct Kept {
     sender: SendRequest<Empty<Bytes>>,
-    driver: http1::Connection<TokioIo<Box<dyn Pipe>>, Empty<Bytes>>,
-    ended: bool,
+    /// Gone when the connection has ended: only then does the sender learn of it.
+    driver: Option<Driver>,
 }
+
+type Driver = http1::Connection<TokioIo<Box<dyn Pipe>>, Empty<Bytes>>;
 
 /// Why an exchange on one connection came to nothing.
 pub(super) enum Problem {
@@ -43,14 +45,13 @@ impl Kept {
         let (sender, driver) = handshake.map_err(Problem::NoAnswer)?;
         Ok(Self {
             sender,
-            driver,
-            ended: false,
+            driver: Some(driver),
         })
     }
 
     /// Whether another question may be tried on it.
     pub(super) fn is_usable(&self) -> bool {
-        !self.ended && !self.sender.is_closed()
+        self.driver.is_some() && !self.sender.is_closed()
     }
 
     /// Asks, and reads the answer whole. `room` bytes are set aside for it from the start.
@@ -60,11 +61,7 @@ impl Kept {
         limit: usize,
         room: usize,
     ) -> Result<(Response<()>, Vec<u8>), Problem> {
-        let Self {
-            sender,
-            driver,
-            ended,
-        } = self;
+        let Self { sender, driver } = self;
         let work = async move {
             sender.ready().await.map_err(Problem::NoAnswer)?;
             let answer = sender
@@ -77,11 +74,11 @@ impl Kept {
         };
         let mut work = pin!(work);
         poll_fn(|context| {
-            drive(driver, ended, context);
+            drive(driver, context);
             let outcome = work.as_mut().poll(context);
             if outcome.is_ready() {
                 // the connection learns that the body is read, and becomes idle or closes
-                drive(driver, ended, context);
+                drive(driver, context);
             }
             outcome
         })
@@ -89,14 +86,12 @@ impl Kept {
     }
 }
 
-fn drive(
-    driver: &mut http1::Connection<TokioIo<Box<dyn Pipe>>, Empty<Bytes>>,
-    ended: &mut bool,
-    context: &mut Context<'_>,
-) {
-    if !*ended && let Poll::Ready(_outcome) = pin!(driver).poll(context) {
-        // its error, if any, reaches the question under way
-        *ended = true;
+/// Moves the connection; its failure, if any, reaches the question under way.
+fn drive(driver: &mut Option<Driver>, context: &mut Context<'_>) {
+    if let Some(connection) = driver
+        && pin!(connection).poll(context).is_ready()
+    {
+        *driver = None;
     }
 }
 

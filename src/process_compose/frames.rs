@@ -222,6 +222,8 @@ impl Frames {
         let mut store = self.lock();
         let next = store.next;
         store.all_since.get_or_insert(next);
+        drop(store);
+        self.changed.notify_waiters();
     }
 
     /// A frame could not be read, of this name or of nobody knows whom: only what comes later is whole again.
