@@ -4,4 +4,5 @@ pub mod broker;
 pub mod event;
 pub mod observation;
 pub mod process;
+pub mod process_compose;
 pub mod render;

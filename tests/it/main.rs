@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod process_compose;
+#[cfg(test)]
 mod support;

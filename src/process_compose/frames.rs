@@ -1,0 +1,463 @@
+//! What the state stream said, kept until somebody has used it, and how completely it was heard.
+//!
+//! A frame is evidence only together with its coverage: a name is *covered* from an index on if every frame of it from
+//! there on has come to us. A broken connection, a frame that could not be kept or read, ends the coverage; the frames
+//! heard so far stay, for what they say remains true.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+
+use super::wire::WireFrame;
+
+/// Live frames kept in all.
+pub const MAX_FRAMES: usize = 4096;
+
+/// Bytes of kept frames in all, as estimated.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// What one kept frame costs beside its words, in bytes.
+const FRAME_COST: usize = 160;
+
+/// One frame, reduced to what is to be believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// When it came, by our clock.
+    pub arrival: DateTime<Utc>,
+    /// Its number, growing over all names and connections.
+    pub index: u64,
+    /// Whether it tells how things stood at the beginning of the connection.
+    pub snapshot: bool,
+    /// The status word, verbatim.
+    pub status: Box<str>,
+    /// The readiness word, verbatim.
+    pub is_ready: Box<str>,
+    /// Restarts decided by the policy.
+    pub restarts: i64,
+    /// Exit code.
+    pub exit_code: i64,
+    /// End, where the frame has one.
+    pub process_end_time: Option<DateTime<Utc>>,
+    /// Process id; only in a snapshot, a live frame's is of the run before.
+    pub pid: Option<i64>,
+}
+
+/// A moment in the stream, to be compared with later ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Grows whenever coverage ends.
+    pub generation: u64,
+    /// The next frame's index.
+    pub index: u64,
+}
+
+/// How the stream stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum StreamStatus {
+    /// Not connected yet.
+    #[default]
+    Waiting,
+    /// Connected, by so many connections.
+    Connected(usize),
+    /// The server has no state stream.
+    Absent,
+    /// Not connected; why, safe to show.
+    Away(String),
+}
+
+/// The shared store of frames.
+#[derive(Debug, Default)]
+pub struct Frames {
+    store: Mutex<Store>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    lanes: BTreeMap<Box<str>, Lane>,
+    next: u64,
+    generation: u64,
+    /// From here on every name is covered, whether it was heard of or not.
+    all_since: Option<u64>,
+    live: usize,
+    bytes: usize,
+    overflows: u64,
+    status: StreamStatus,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    since: Option<u64>,
+    frames: VecDeque<Frame>,
+}
+
+impl Frames {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The moment reached; take it before a look begins.
+    pub fn mark(&self) -> Mark {
+        let store = self.lock();
+        Mark {
+            generation: store.generation,
+            index: store.next,
+        }
+    }
+
+    /// The frames of a name, oldest first.
+    pub fn view(&self, name: &str) -> Vec<Frame> {
+        let store = self.lock();
+        (store.lanes.get(name)).map_or_else(Vec::new, |lane| lane.frames.iter().cloned().collect())
+    }
+
+    /// The names with a frame of this index or a later one, in order.
+    pub fn names_since(&self, index: u64) -> Vec<String> {
+        let store = self.lock();
+        let news = |lane: &Lane| lane.frames.back().is_some_and(|frame| frame.index >= index);
+        (store.lanes.iter())
+            .filter(|(_, lane)| news(lane))
+            .map(|(name, _)| name.to_string())
+            .collect()
+    }
+
+    /// From which index on every frame of this name has come to us; nothing while it is not covered.
+    pub fn covered_since(&self, name: &str) -> Option<u64> {
+        let store = self.lock();
+        store
+            .lanes
+            .get(name)
+            .and_then(|lane| lane.since)
+            .or(store.all_since)
+    }
+
+    /// Whether every frame of this name since the mark has come to us.
+    pub fn covers(&self, name: &str, mark: Mark) -> bool {
+        self.mark().generation == mark.generation
+            && self
+                .covered_since(name)
+                .is_some_and(|since| since <= mark.index)
+    }
+
+    /// Drops the frames of a name up to and with an index.
+    pub fn prune_upto(&self, name: &str, index: u64) {
+        self.lock().prune(name, index);
+    }
+
+    /// Drops all that is kept of a name, its coverage too: it no longer exists.
+    pub fn forget(&self, name: &str) {
+        let mut store = self.lock();
+        store.prune(name, u64::MAX);
+        store.lanes.remove(name);
+    }
+
+    /// How the stream stands.
+    pub fn status(&self) -> StreamStatus {
+        self.lock().status.clone()
+    }
+
+    /// How often frames had to be dropped because nobody used them in time.
+    pub fn overflows(&self) -> u64 {
+        self.lock().overflows
+    }
+
+    /// Waits until `holds` is true of this store, or the limit is over; says whether it held. It is asked again after
+    /// each change.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn wait_until(&self, limit: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if holds(self) {
+                return true;
+            }
+            if tokio::time::timeout_at(end, changed).await.is_err() {
+                return holds(self);
+            }
+        }
+    }
+
+    /// Keeps a frame. `hears_all` says whether its connection carries every name. Says whether a thing changed, which
+    /// a snapshot does not.
+    pub(super) fn push(
+        &self,
+        frame: &WireFrame<'_>,
+        arrival: DateTime<Utc>,
+        hears_all: bool,
+    ) -> bool {
+        let mut store = self.lock();
+        let index = store.next;
+        store.next += 1;
+        if hears_all && !frame.snapshot && store.all_since.is_none() {
+            // the snapshot goes first, so it is over
+            store.all_since = Some(index);
+        }
+        let state = &frame.state;
+        let kept = Frame {
+            arrival,
+            index,
+            snapshot: frame.snapshot,
+            status: (*state.status).into(),
+            is_ready: (*state.is_ready).into(),
+            restarts: state.restarts,
+            exit_code: state.exit_code,
+            process_end_time: state.process_end_time.utc(),
+            pid: frame.snapshot.then_some(state.pid),
+        };
+        store.keep(&state.name, kept);
+        drop(store);
+        self.changed.notify_waiters();
+        !frame.snapshot
+    }
+
+    /// The connection carries every name and its snapshot is over.
+    pub(super) fn hears_all(&self) {
+        let mut store = self.lock();
+        let next = store.next;
+        store.all_since.get_or_insert(next);
+        drop(store);
+        self.changed.notify_waiters();
+    }
+
+    /// A frame could not be read, of this name or of nobody knows whom: only what comes later is whole again.
+    pub(super) fn lost(&self, name: Option<&str>) {
+        let mut store = self.lock();
+        store.next += 1;
+        let after = store.next;
+        if let Some(name) = name {
+            store.lanes.entry(name.into()).or_default().since = Some(after);
+        } else {
+            store.generation += 1;
+            store.restart_coverage(after);
+        }
+        drop(store);
+        self.changed.notify_waiters();
+    }
+
+    /// All connections are gone: nothing is covered any more.
+    pub(super) fn broke(&self, status: StreamStatus) {
+        let mut store = self.lock();
+        store.end_coverage();
+        store.status = status;
+        drop(store);
+        self.changed.notify_waiters();
+    }
+
+    /// A connection stands, or one that stood is gone.
+    pub(super) fn count_connection(&self, stands: bool) {
+        let mut store = self.lock();
+        let before = match store.status {
+            StreamStatus::Connected(count) => count,
+            _ => 0,
+        };
+        store.status = StreamStatus::Connected(if stands {
+            before + 1
+        } else {
+            before.saturating_sub(1)
+        });
+        drop(store);
+        self.changed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    fn keep(&mut self, name: &str, frame: Frame) {
+        if !frame.snapshot && self.live >= MAX_FRAMES || self.bytes + cost(name, &frame) > MAX_BYTES
+        {
+            self.overflow(frame.index);
+        }
+        let lane = match self.lanes.get_mut(name) {
+            Some(lane) => lane,
+            None => self.lanes.entry(name.into()).or_default(),
+        };
+        lane.since
+            .get_or_insert(self.all_since.unwrap_or(frame.index));
+        self.live += usize::from(!frame.snapshot);
+        self.bytes += cost(name, &frame);
+        lane.frames.push_back(frame);
+    }
+
+    fn prune(&mut self, name: &str, index: u64) {
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return;
+        };
+        while lane
+            .frames
+            .front()
+            .is_some_and(|frame| frame.index <= index)
+            && let Some(frame) = lane.frames.pop_front()
+        {
+            self.live -= usize::from(!frame.snapshot);
+            self.bytes -= cost(name, &frame);
+        }
+    }
+
+    /// Nobody used the frames in time. What comes from here on is whole again, for the connections still stand.
+    fn overflow(&mut self, index: u64) {
+        for lane in self.lanes.values_mut() {
+            lane.frames.clear();
+        }
+        (self.live, self.bytes) = (0, 0);
+        self.overflows += 1;
+        self.generation += 1;
+        self.restart_coverage(index);
+    }
+
+    fn restart_coverage(&mut self, index: u64) {
+        self.all_since = self.all_since.map(|_| index);
+        for lane in self.lanes.values_mut() {
+            lane.since = lane.since.map(|_| index);
+        }
+    }
+
+    fn end_coverage(&mut self) {
+        self.generation += 1;
+        self.all_since = None;
+        for lane in self.lanes.values_mut() {
+            lane.since = None;
+        }
+        self.lanes.retain(|_, lane| !lane.frames.is_empty());
+    }
+}
+
+fn cost(name: &str, frame: &Frame) -> usize {
+    FRAME_COST + name.len() + frame.status.len() + frame.is_ready.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(frames: &Frames, name: &str, status: &str, snapshot: bool, hears_all: bool) -> bool {
+        let text = format!(
+            r#"{{"snapshot":{snapshot},"state":{{"name":"{name}","status":"{status}","pid":7}}}}"#
+        );
+        frames.push(
+            &WireFrame::decode(&text).unwrap(),
+            DateTime::UNIX_EPOCH,
+            hears_all,
+        )
+    }
+
+    #[test]
+    fn a_name_is_covered_from_its_own_snapshot_on() {
+        let frames = Frames::new();
+        let before = frames.mark();
+        assert!(!heard(&frames, "a", "Running", true, false));
+        let after = frames.mark();
+        assert!(heard(&frames, "a", "Completed", false, false));
+        assert!(frames.covers("a", after) && frames.covers("a", before));
+        assert!(!frames.covers("b", after));
+        let seen: Vec<_> = frames
+            .view("a")
+            .iter()
+            .map(|frame| (frame.index, frame.pid))
+            .collect();
+        assert_eq!(seen, [(0, Some(7)), (1, None)]);
+        assert_eq!(frames.names_since(1), ["a"]);
+        assert!(frames.names_since(2).is_empty());
+    }
+
+    #[test]
+    fn a_stream_of_everybody_covers_who_came_later() {
+        let frames = Frames::new();
+        heard(&frames, "a", "Running", true, true);
+        assert!(!frames.covers("new", frames.mark()));
+        frames.hears_all();
+        let mark = frames.mark();
+        assert!(frames.covers("new", mark));
+        heard(&frames, "new", "Running", false, true);
+        assert!(frames.covers("new", mark));
+    }
+
+    #[test]
+    fn a_break_ends_all_coverage_and_keeps_the_frames() {
+        let frames = Frames::new();
+        heard(&frames, "a", "Terminating", false, true);
+        let mark = frames.mark();
+        frames.broke(StreamStatus::Away("gone".into()));
+        assert!(!frames.covers("a", mark));
+        assert_eq!(frames.view("a").len(), 1);
+        heard(&frames, "a", "Running", true, true);
+        assert!(
+            !frames.covers("a", mark),
+            "an older look must not count as covered again"
+        );
+        assert!(frames.covers("a", frames.mark()));
+    }
+
+    #[test]
+    fn an_unreadable_frame_uncovers_its_own_name_only() {
+        let frames = Frames::new();
+        heard(&frames, "a", "Running", true, true);
+        heard(&frames, "b", "Running", true, true);
+        frames.hears_all();
+        let mark = frames.mark();
+        frames.lost(Some("a"));
+        assert!(!frames.covers("a", mark) && frames.covers("b", mark));
+        assert!(frames.covers("a", frames.mark()));
+        frames.lost(Some("never heard of"));
+        assert!(!frames.covers("never heard of", mark));
+        frames.lost(None);
+        assert!(!frames.covers("b", mark) && frames.covers("b", frames.mark()));
+    }
+
+    #[test]
+    fn an_overflow_is_counted_and_ends_the_coverage_so_far() {
+        let frames = Frames::new();
+        heard(&frames, "a", "Running", true, true);
+        let mark = frames.mark();
+        for _ in 0..MAX_FRAMES {
+            heard(&frames, "a", "Restarting", false, true);
+        }
+        assert_eq!(frames.overflows(), 0);
+        heard(&frames, "a", "Running", false, true);
+        assert_eq!((frames.overflows(), frames.view("a").len()), (1, 1));
+        assert!(!frames.covers("a", mark) && frames.covers("a", frames.mark()));
+    }
+
+    #[test]
+    fn pruned_frames_make_room_and_leave_the_coverage() {
+        let frames = Frames::new();
+        for _ in 0..3 * MAX_FRAMES {
+            heard(&frames, "a", "Restarting", false, true);
+            let mark = frames.mark();
+            frames.prune_upto("a", mark.index - 1);
+        }
+        assert!(frames.view("a").is_empty() && frames.overflows() == 0);
+        assert!(frames.covers("a", frames.mark()));
+        assert_eq!(frames.lock().bytes, 0);
+        frames.forget("a");
+        assert!(frames.lock().lanes.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_with_the_frame_or_with_the_limit() {
+        let frames = Frames::new();
+        let limit = Duration::from_millis(250);
+        assert!(
+            !frames
+                .wait_until(limit, |frames| !frames.view("a").is_empty())
+                .await
+        );
+        let (held, ()) = tokio::join!(
+            frames.wait_until(limit, |frames| !frames.view("a").is_empty()),
+            async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                heard(&frames, "a", "Completed", false, true);
+            }
+        );
+        assert!(held);
+    }
+}

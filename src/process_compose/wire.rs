@@ -1,0 +1,409 @@
+//! Decodes the table of processes, of every version from v0.50 on.
+//!
+//! The whole body is read into rows that borrow from it. Only where that fails it is read element by element, so that
+//! one odd process hides none of the others. Unknown keys are passed over, unknown words kept.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Datelike as _, Utc};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use self::lenient::{list, real, stamp, text, whole};
+use super::error::clean;
+
+mod lenient;
+
+/// An age beyond this, in nanoseconds, is not an age but a reading taken while a process was being started: ten years.
+const OLDEST: i64 = 10 * 366 * 86_400 * 1_000_000_000;
+
+/// One process as the server says it, keys renamed, words untouched.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct WireRow<'a> {
+    /// Name of the replica.
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    /// Its namespaces; `default` where the server says none.
+    #[serde(borrow, default, rename = "namespace")]
+    pub namespaces: Namespaces<'a>,
+    /// The status word, verbatim.
+    #[serde(borrow)]
+    pub status: Cow<'a, str>,
+    /// The readiness word, verbatim; empty where the server says none.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub is_ready: Cow<'a, str>,
+    /// Whether it has a readiness or a liveness probe; nothing before v1.63.
+    #[serde(default)]
+    pub has_ready_probe: Option<bool>,
+    /// Restarts decided by its restart policy.
+    #[serde(default, deserialize_with = "whole")]
+    pub restarts: i64,
+    /// Exit code of the last run; −1 where a signal ended it.
+    #[serde(default, deserialize_with = "whole")]
+    pub exit_code: i64,
+    /// Further exit codes that count as a success.
+    #[serde(default, deserialize_with = "list")]
+    pub success_exit_codes: Vec<i64>,
+    /// Process id of the last run, also after its end; 0 where there was none.
+    #[serde(default, deserialize_with = "whole")]
+    pub pid: i64,
+    /// Resident memory in bytes; 0 and −1 are unknown.
+    #[serde(default, deserialize_with = "whole")]
+    pub mem: i64,
+    /// Percent of one core; −1 is unknown.
+    #[serde(default, deserialize_with = "real")]
+    pub cpu: f64,
+    /// Nanoseconds as the server says them; [`WireRow::age_ns`] knows which to believe.
+    #[serde(default, deserialize_with = "whole")]
+    pub age: i64,
+    /// Whether it counts as running, where the server says so. The spelling from before v1.63 is passed over: up to
+    /// v0.81.4 it stayed true for ever, and afterwards it says no more than the status.
+    #[serde(default)]
+    pub is_running: Option<bool>,
+    /// Next run of a schedule, RFC 3339.
+    #[serde(borrow, default, deserialize_with = "stamp")]
+    pub next_run_time: Stamp<'a>,
+    /// First start of this incarnation as far as the server tells runs apart, RFC 3339.
+    #[serde(borrow, default, deserialize_with = "stamp")]
+    pub process_start_time: Stamp<'a>,
+    /// First readiness, RFC 3339.
+    #[serde(borrow, default, deserialize_with = "stamp")]
+    pub process_ready_time: Stamp<'a>,
+    /// End, RFC 3339; up to v1.120 also of a former run.
+    #[serde(borrow, default, deserialize_with = "stamp")]
+    pub process_end_time: Stamp<'a>,
+    /// Whether a file watch is armed.
+    #[serde(default)]
+    pub is_watched: Option<bool>,
+    /// The last file change that restarted it, RFC 3339.
+    #[serde(borrow, default, deserialize_with = "stamp")]
+    pub watch_trigger_time: Stamp<'a>,
+    /// The file that changed then, relative to the watched folder.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub watch_trigger_path: Cow<'a, str>,
+}
+
+impl WireRow<'_> {
+    /// Nanoseconds since this incarnation began, where the server knows it.
+    pub fn age_ns(&self) -> Option<i64> {
+        (0..=OLDEST).contains(&self.age).then_some(self.age)
+    }
+
+    /// Whether the status word says that it is up.
+    pub fn is_up(&self) -> bool {
+        matches!(&*self.status, "Running" | "Launching" | "Launched")
+    }
+
+    /// What the server says about running, else what the status says.
+    pub fn running(&self) -> bool {
+        self.is_running.unwrap_or_else(|| self.is_up())
+    }
+
+    /// Whether the parts of this row were read at different moments: up without a pid or with an age of centuries, or
+    /// running against its status. Such a row is to be asked for again.
+    pub fn is_torn(&self) -> bool {
+        let up = self.is_up();
+        (up && (self.pid <= 0 || self.age_ns().is_none()))
+            || self.is_running.is_some_and(|running| running != up)
+    }
+
+    /// The row without its loan.
+    pub fn into_owned(self) -> WireRow<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let namespaces = match self.namespaces {
+            Namespaces::One(name) => Namespaces::One(own(name)),
+            Namespaces::Many(names) => Namespaces::Many(names.into_iter().map(own).collect()),
+        };
+        WireRow {
+            name: own(self.name),
+            namespaces,
+            status: own(self.status),
+            is_ready: own(self.is_ready),
+            has_ready_probe: self.has_ready_probe,
+            restarts: self.restarts,
+            exit_code: self.exit_code,
+            success_exit_codes: self.success_exit_codes,
+            pid: self.pid,
+            mem: self.mem,
+            cpu: self.cpu,
+            age: self.age,
+            is_running: self.is_running,
+            next_run_time: self.next_run_time.into_owned(),
+            process_start_time: self.process_start_time.into_owned(),
+            process_ready_time: self.process_ready_time.into_owned(),
+            process_end_time: self.process_end_time.into_owned(),
+            is_watched: self.is_watched,
+            watch_trigger_time: self.watch_trigger_time.into_owned(),
+            watch_trigger_path: own(self.watch_trigger_path),
+        }
+    }
+}
+
+/// A time as the server wrote it, read only when somebody asks: most are never needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamp<'a>(Option<Cow<'a, str>>);
+
+impl Stamp<'_> {
+    /// The time; nothing where it is absent, unreadable or the zero time.
+    pub fn utc(&self) -> Option<DateTime<Utc>> {
+        let time = DateTime::parse_from_rfc3339(self.0.as_deref()?).ok()?;
+        (time.year() > 1).then(|| time.to_utc())
+    }
+
+    /// The text as it came.
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    fn into_owned(self) -> Stamp<'static> {
+        Stamp(self.0.map(|text| Cow::Owned(text.into_owned())))
+    }
+}
+
+/// The namespaces of a process, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Namespaces<'a> {
+    /// The usual one.
+    One(Cow<'a, str>),
+    /// Two or more, in the server's order.
+    Many(Vec<Cow<'a, str>>),
+}
+
+impl Namespaces<'_> {
+    /// The first one.
+    pub fn first(&self) -> &str {
+        match self {
+            Self::One(name) => name,
+            Self::Many(names) => names.first().map_or("default", |name| name),
+        }
+    }
+
+    /// All of them, in the server's order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names.as_slice(),
+        }
+        .iter()
+        .map(|name| &**name)
+    }
+}
+
+impl Default for Namespaces<'_> {
+    fn default() -> Self {
+        Self::One(Cow::Borrowed("default"))
+    }
+}
+
+/// What one body says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reading<'a> {
+    /// The processes, by name, each name once.
+    pub rows: Vec<WireRow<'a>>,
+    /// The elements that are no process we can read; they hide nobody.
+    pub odd: Vec<Odd>,
+}
+
+/// An element of the table that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// Its name, where that much could be read; as it came, not safe to show.
+    pub name: Option<String>,
+    /// Why, safe to show.
+    pub why: String,
+}
+
+/// Why a body is no reading; whether another look helps is the client's to say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Nothing at all.
+    #[error("its answer is empty")]
+    Empty,
+    /// A web page.
+    #[error("a web page answers there, not a process-compose")]
+    Html,
+    /// JSON that ends too early.
+    #[error("its answer ends in the middle of the JSON")]
+    Truncated(#[source] serde_json::Error),
+    /// No JSON.
+    #[error("its answer is no JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// JSON without a table of processes.
+    #[error("what answers there speaks JSON, but not process-compose's")]
+    OtherJson,
+    /// An error told with status 200; the text is safe to show.
+    #[error("it answers with an error: {0}")]
+    ServerError(String),
+    /// A table of which not one element is a process.
+    #[error("none of the {count} elements of its table is a process ({first})")]
+    NoRow {
+        /// How many there are.
+        count: usize,
+        /// What is wrong with the first one, safe to show.
+        first: String,
+    },
+}
+
+impl DecodeError {
+    /// The error of a body that serde could not read.
+    pub(super) fn of(bytes: &[u8], error: serde_json::Error) -> Self {
+        let text = bytes.trim_ascii();
+        if text.is_empty() {
+            Self::Empty
+        } else if text.starts_with(b"<") || text.starts_with(b"\xef\xbb\xbf<") {
+            Self::Html
+        } else if error.is_eof() {
+            Self::Truncated(error)
+        } else if error.is_data() {
+            Self::OtherJson
+        } else {
+            Self::NotJson(error)
+        }
+    }
+}
+
+/// A frame of the state stream.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct WireFrame<'a> {
+    /// Whether it tells how things stood at the beginning of the connection; else something changed.
+    #[serde(default)]
+    pub snapshot: bool,
+    /// The process. Of a live frame only name, status, readiness, restarts, exit code and end are to be believed.
+    #[serde(borrow)]
+    pub state: WireRow<'a>,
+}
+
+impl<'a> WireFrame<'a> {
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// [`Odd`] with the name where that could be read.
+    pub fn decode(text: &'a str) -> Result<Self, Odd> {
+        #[derive(Deserialize)]
+        struct Outer<'a> {
+            #[serde(borrow)]
+            state: &'a RawValue,
+        }
+        serde_json::from_str(text).map_err(|error| {
+            let name = serde_json::from_str::<Outer<'_>>(text)
+                .ok()
+                .and_then(|outer| name_of(outer.state));
+            Odd {
+                name,
+                why: why(&error),
+            }
+        })
+    }
+}
+
+/// A table; null in the place of its `data` is one without processes.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a, T: Deserialize<'de>"))]
+struct Table<'a, T> {
+    #[serde(default)]
+    data: Data<T>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Default)]
+enum Data<T> {
+    #[default]
+    Missing,
+    Rows(Vec<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Data<T> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Ok(Self::Rows(Option::deserialize(input)?.unwrap_or_default()))
+    }
+}
+
+/// Reads the answer to `GET /processes`.
+///
+/// # Errors
+/// [`DecodeError`] where the body as a whole is no table, or no element of it a process.
+pub fn decode(bytes: &[u8]) -> Result<Reading<'_>, DecodeError> {
+    let mut reading = match serde_json::from_slice::<Table<'_, WireRow<'_>>>(bytes) {
+        Ok(table) => Reading {
+            rows: present_rows(table.data, table.error)?,
+            odd: Vec::new(),
+        },
+        Err(_) => decode_each(bytes)?,
+    };
+    reading.rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    drop_doubles(&mut reading);
+    Ok(reading)
+}
+
+fn decode_each(bytes: &[u8]) -> Result<Reading<'static>, DecodeError> {
+    let text = String::from_utf8_lossy(bytes);
+    let table: Table<'_, &RawValue> =
+        serde_json::from_str(&text).map_err(|error| DecodeError::of(text.as_bytes(), error))?;
+    let elements = present_rows(table.data, table.error)?;
+    let mut reading = Reading::default();
+    for element in &elements {
+        match serde_json::from_str::<WireRow<'_>>(element.get()) {
+            Ok(row) => reading.rows.push(row.into_owned()),
+            Err(error) => reading.odd.push(Odd {
+                name: name_of(element),
+                why: why(&error),
+            }),
+        }
+    }
+    match reading.odd.first() {
+        Some(odd) if reading.rows.is_empty() => Err(DecodeError::NoRow {
+            count: elements.len(),
+            first: odd.why.clone(),
+        }),
+        _ => Ok(reading),
+    }
+}
+
+fn present_rows<T>(data: Data<T>, error: Option<&RawValue>) -> Result<Vec<T>, DecodeError> {
+    match (data, error) {
+        (Data::Rows(rows), _) => Ok(rows),
+        (Data::Missing, Some(error)) => {
+            let text = serde_json::from_str::<String>(error.get())
+                .unwrap_or_else(|_| error.get().to_owned());
+            Err(DecodeError::ServerError(clean(&text, 200)))
+        }
+        (Data::Missing, None) => Err(DecodeError::OtherJson),
+    }
+}
+
+/// A name that stands there twice says nothing we could compare.
+fn drop_doubles(reading: &mut Reading<'_>) {
+    if reading.rows.is_sorted_by(|a, b| a.name < b.name) {
+        return;
+    }
+    let doubles: std::collections::BTreeSet<String> = (reading.rows.windows(2))
+        .filter_map(|pair| match pair {
+            [a, b] if a.name == b.name => Some(a.name.clone().into_owned()),
+            _ => None,
+        })
+        .collect();
+    reading.rows.retain(|row| !doubles.contains(&*row.name));
+    reading.odd.extend(doubles.into_iter().map(|name| Odd {
+        name: Some(name),
+        why: "listed more than once".to_owned(),
+    }));
+}
+
+fn name_of(element: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    serde_json::from_str::<Named>(element.get())
+        .ok()
+        .map(|named| named.name)
+}
+
+fn why(error: &serde_json::Error) -> String {
+    clean(&error.to_string(), 120)
+}
+
+#[cfg(test)]
+mod tests;
