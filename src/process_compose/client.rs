@@ -189,7 +189,13 @@ impl Client {
             DecodeError::ServerError(_) => Kind::ServerError,
             DecodeError::NotJson(_) | DecodeError::NoRow { .. } => Kind::Malformed,
         };
-        ClientError::new(kind, self.connector.endpoint(), error.to_string()).with_source(error)
+        let failure = ClientError::new(kind, self.connector.endpoint(), error.to_string());
+        match error {
+            DecodeError::Truncated(source) | DecodeError::NotJson(source) => {
+                failure.with_source(source)
+            }
+            _ => failure,
+        }
     }
 
     pub(super) fn connector(&self) -> &Arc<Connector> {
@@ -207,8 +213,9 @@ impl Client {
         }
         let answer = self.get(&path).await?;
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
-            status if status.is_redirection() || status.is_client_error() => return Ok(None),
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => return Ok(None),
+            // a name of dots, taken for a way through folders
+            status if status.is_redirection() => return Ok(None),
             _ => {}
         }
         self.expect_ok(&answer)?;
