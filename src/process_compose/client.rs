@@ -47,7 +47,9 @@ pub struct Body {
     pub bytes: Vec<u8>,
     /// The number of the connection they came over: 1, 2, 3 …
     pub connection: u64,
-    /// Whether no table came over this connection before: the server may be another one than the last time.
+    /// Whether no table came over this connection before: the server may be another one than the last time. It is
+    /// true only once for a connection, whatever becomes of these bytes; whoever may have to drop them compares
+    /// `connection` with that of [`Client::project_state`].
     pub connection_is_new: bool,
 }
 

@@ -49,6 +49,11 @@ fn a_break_ends_all_coverage_and_keeps_the_frames() {
     let mark = frames.mark();
     frames.broke(StreamStatus::Away("gone".into()));
     assert!(!frames.covers("a", mark));
+    assert_eq!(frames.covered_since("a"), None);
+    assert!(
+        !frames.covers("a", frames.mark()),
+        "a look after the break is not covered"
+    );
     assert_eq!(frames.view("a").len(), 1);
     heard(&frames, "a", "Running", true, true);
     assert!(
