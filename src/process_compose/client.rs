@@ -47,7 +47,9 @@ pub struct Body {
     pub bytes: Vec<u8>,
     /// The number of the connection they came over: 1, 2, 3 …
     pub connection: u64,
-    /// Whether no table came over this connection before: the server may be another one than the last time.
+    /// Whether no table came over this connection before: the server may be another one than the last time. It is
+    /// true only once for a connection, whatever becomes of these bytes; whoever may have to drop them compares
+    /// `connection` with that of [`Client::project_state`].
     pub connection_is_new: bool,
 }
 
@@ -189,7 +191,13 @@ impl Client {
             DecodeError::ServerError(_) => Kind::ServerError,
             DecodeError::NotJson(_) | DecodeError::NoRow { .. } => Kind::Malformed,
         };
-        ClientError::new(kind, self.connector.endpoint(), error.to_string()).with_source(error)
+        let failure = ClientError::new(kind, self.connector.endpoint(), error.to_string());
+        match error {
+            DecodeError::Truncated(source) | DecodeError::NotJson(source) => {
+                failure.with_source(source)
+            }
+            _ => failure,
+        }
     }
 
     pub(super) fn connector(&self) -> &Arc<Connector> {
@@ -207,8 +215,9 @@ impl Client {
         }
         let answer = self.get(&path).await?;
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
-            status if status.is_redirection() || status.is_client_error() => return Ok(None),
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => return Ok(None),
+            // a name of dots, taken for a way through folders
+            status if status.is_redirection() => return Ok(None),
             _ => {}
         }
         self.expect_ok(&answer)?;

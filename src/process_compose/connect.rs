@@ -82,17 +82,21 @@ impl Connector {
     }
 
     async fn wrap(&self, url: &BaseUrl, stream: TcpStream) -> Result<Box<dyn Pipe>, ClientError> {
-        let failed = |error: io::Error| {
+        let failed = |error: &io::Error| {
             let found = format!("TLS failed: {}", clean(&error.to_string(), 200));
-            ClientError::new(Kind::Unreachable, &self.endpoint, found).with_source(error)
+            ClientError::new(Kind::Unreachable, &self.endpoint, found)
         };
         let tls = self
             .tls
-            .get_or_try_init(|| async { tls().map_err(failed) })
+            .get_or_try_init(|| async { tls().map_err(|error| failed(&error)) })
             .await?;
         let name = ServerName::try_from(url.host().to_owned())
-            .map_err(|error| failed(io::Error::other(error)))?;
-        Ok(Box::new(tls.connect(name, stream).await.map_err(failed)?))
+            .map_err(|error| failed(&io::Error::other(error)))?;
+        Ok(Box::new(
+            tls.connect(name, stream)
+                .await
+                .map_err(|error| failed(&error))?,
+        ))
     }
 }
 

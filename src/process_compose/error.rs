@@ -122,23 +122,19 @@ impl ClientError {
         let (kind, found) = match error.kind() {
             io::ErrorKind::ConnectionRefused if is_socket => (
                 Kind::Refused,
-                "the socket file was left behind, nobody answers there".to_owned(),
+                "the socket file was left behind, nobody answers there",
             ),
-            io::ErrorKind::ConnectionRefused => (
-                Kind::Refused,
-                "connection refused, nobody listens there".to_owned(),
-            ),
-            io::ErrorKind::NotFound if is_socket => {
-                (Kind::Refused, "there is no such socket".to_owned())
+            io::ErrorKind::ConnectionRefused => {
+                (Kind::Refused, "connection refused, nobody listens there")
             }
-            io::ErrorKind::PermissionDenied => {
-                (Kind::Unreachable, "no permission to connect".to_owned())
+            io::ErrorKind::NotFound if is_socket => (Kind::Refused, "there is no such socket"),
+            io::ErrorKind::PermissionDenied => (Kind::Unreachable, "no permission to connect"),
+            io::ErrorKind::TimedOut => (Kind::Timeout, "no connection in time"),
+            _ => {
+                // the system's words are all there is to say, so they are told and not kept as a source as well
+                let found = format!("cannot connect: {}", clean(&error.to_string(), 200));
+                return Self::new(Kind::Unreachable, place, found);
             }
-            io::ErrorKind::TimedOut => (Kind::Timeout, "no connection in time".to_owned()),
-            _ => (
-                Kind::Unreachable,
-                format!("cannot connect: {}", clean(&error.to_string(), 200)),
-            ),
         };
         Self::new(kind, place, found).with_source(error)
     }

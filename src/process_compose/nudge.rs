@@ -101,7 +101,8 @@ impl StateStream {
         }
     }
 
-    /// Listens until the token is cancelled or nobody tells names any more; connects again whenever it must.
+    /// Listens until the token is cancelled, and connects again whenever it must; ends at once where no name was ever
+    /// told and nobody is left to tell one.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connections, but the frames keep their coverage: cancel the token instead.
@@ -155,15 +156,14 @@ impl StateStream {
             ears.push(self.listen(ear));
         }
         let most = 2 * ears.len() + 4;
+        let mut told = true;
         loop {
             tokio::select! {
                 biased;
                 () = token.cancelled() => return Ended::Cancelled,
                 Some(ended) = ears.next() => return ended,
-                changed = names.changed(), if !everybody => {
-                    if changed.is_err() {
-                        return Ended::Cancelled;
-                    }
+                changed = names.changed(), if !everybody && told => {
+                    told = changed.is_ok();
                     let Some(now) = names.borrow_and_update().clone() else { continue };
                     for ear in lists(&now, &mut heard) {
                         ears.push(self.listen(ear));

@@ -1,8 +1,11 @@
 //! What runs against real parts, in one binary.
 
-#[cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking; helpers of tests too"
+)]
+
 mod broker;
-#[cfg(test)]
 mod process_compose;
-#[cfg(test)]
+mod process_compose_stream;
 mod support;

@@ -1,33 +1,18 @@
 //! The client of process-compose against servers of all kinds.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use observe::process_compose::client::Client;
 use observe::process_compose::discovery::{self, Candidate, Discovery, Standing};
 use observe::process_compose::error::{ClientError, Kind};
-use observe::process_compose::frames::{Frames, StreamStatus};
-use observe::process_compose::nudge::{Names, StateStream};
-use observe::process_compose::settings::{BaseUrl, Endpoint, Secret, Settings, TokenSource};
+use observe::process_compose::settings::{BaseUrl, Endpoint, Settings, TokenSource};
 use observe::process_compose::wire;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::support::fake_server::{FakeServer, Reply, Request, Say};
+use crate::support::fake_server::{FakeServer, Reply, Request};
+use crate::support::{folder, local};
 
 const TABLE: &str = r#"{"data":[{"name":"a","status":"Running","pid":4}]}"#;
-
-fn local(port: u16) -> Endpoint {
-    Endpoint::Tcp {
-        host: "127.0.0.1".into(),
-        port,
-    }
-}
 
 fn quick(endpoint: Endpoint) -> Settings {
     let mut settings = Settings::new(endpoint);
@@ -38,14 +23,6 @@ fn quick(endpoint: Endpoint) -> Settings {
 
 fn client(server: &FakeServer) -> Client {
     Client::new(&Settings::new(local(server.port))).unwrap()
-}
-
-/// A folder of this test's own.
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("observe-it-{}-{name}", std::process::id()));
-    _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).unwrap();
-    path
 }
 
 fn simple(request: &Request) -> Reply {
@@ -171,14 +148,14 @@ async fn a_unix_socket_and_a_base_url_speak_alike() {
 async fn the_token_goes_with_every_question_and_its_file_may_change() {
     let path = folder("token").join("token");
     std::fs::write(&path, "first-first-first-first\n").unwrap();
-    let server =
-        FakeServer::tcp(
-            |request| match request.headers.contains("x-pc-token-key: second") {
-                true => simple(request),
-                false => Reply::Whole(401, "text/plain", Vec::new()),
-            },
-        )
-        .await;
+    let server = FakeServer::tcp(|request| {
+        if request.headers.contains("x-pc-token-key: second") {
+            simple(request)
+        } else {
+            Reply::Whole(401, "text/plain", Vec::new())
+        }
+    })
+    .await;
     let mut settings = Settings::new(local(server.port));
     settings.token = Some(TokenSource::File(path.clone()));
     let client = Client::new(&settings).unwrap();
@@ -201,90 +178,79 @@ async fn look(reply: Reply) -> ClientError {
     }
 }
 
-#[tokio::test]
-async fn every_wrong_answer_is_told_for_what_it_is() {
-    let json = "application/json";
-    let cases = [
+fn wrong_statuses() -> Vec<(Reply, Kind, &'static str)> {
+    use Kind::{Forbidden, NotProcessCompose, ServerError, Unauthorized};
+    let html = |status| Reply::Whole(status, "text/html", b"<html>".to_vec());
+    vec![
         (
             Reply::Whole(401, "text/plain", Vec::new()),
-            Kind::Unauthorized,
+            Unauthorized,
             "wants a token",
         ),
-        (Reply::status(403, ""), Kind::Forbidden, "403"),
+        (Reply::status(403, ""), Forbidden, "403"),
         (
             Reply::missing(),
-            Kind::NotProcessCompose,
+            NotProcessCompose,
             "(404) that is no process-compose",
         ),
-        (
-            Reply::Whole(200, "text/html", b"<html>".to_vec()),
-            Kind::NotProcessCompose,
-            "a web page answers",
-        ),
-        (
-            Reply::Whole(502, "text/html", b"<html>".to_vec()),
-            Kind::ServerError,
-            "502",
-        ),
-        (
-            Reply::Whole(302, json, Vec::new()),
-            Kind::NotProcessCompose,
-            "redirects",
-        ),
-        (Reply::status(500, ""), Kind::ServerError, "it answers 500"),
+        (html(200), NotProcessCompose, "a web page answers"),
+        (html(502), ServerError, "502"),
+        (Reply::status(302, ""), NotProcessCompose, "redirects"),
+        (Reply::status(500, ""), ServerError, "it answers 500"),
         (
             Reply::status(400, r#"{"error":"no\nsuch\u001b[31m"}"#),
-            Kind::ServerError,
+            ServerError,
             "400: no such?[31m",
         ),
-        (
-            Reply::json(r#"{"error":"late"}"#),
-            Kind::ServerError,
-            "late",
-        ),
+    ]
+}
+
+fn wrong_bodies() -> Vec<(Reply, Kind, &'static str)> {
+    use Kind::{Malformed, NotProcessCompose, ServerError, Timeout, TooLarge, Truncated};
+    let raw = |text: &str| Reply::Raw(text.into());
+    vec![
+        (Reply::json(r#"{"error":"late"}"#), ServerError, "late"),
         (
             Reply::json(r#"{"ok":true}"#),
-            Kind::NotProcessCompose,
+            NotProcessCompose,
             "speaks JSON",
         ),
         (
             Reply::json(r#"{"data":[{"na"#),
-            Kind::Truncated,
+            Truncated,
             "in the middle of the JSON",
         ),
-        (Reply::json(""), Kind::Truncated, "empty"),
-        (Reply::json("hello"), Kind::Malformed, "no JSON"),
+        (Reply::json(""), Truncated, "empty"),
+        (Reply::json("hello"), Malformed, "no JSON"),
+        (raw(""), Truncated, "before it answered"),
         (
-            Reply::Raw(Vec::new()),
-            Kind::Truncated,
-            "before it answered",
-        ),
-        (
-            Reply::Raw(b"INFO {\"server_id\":1}\r\n".to_vec()),
-            Kind::NotProcessCompose,
+            raw("INFO {\"server_id\":1}\r\n"),
+            NotProcessCompose,
             "does not speak HTTP",
         ),
         (
-            Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"data\":[".to_vec()),
-            Kind::Truncated,
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"data\":["),
+            Truncated,
             "broke off",
         ),
         (
-            Reply::Raw(
-                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"dat".to_vec(),
-            ),
-            Kind::Truncated,
+            raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"dat"),
+            Truncated,
             "broke off",
         ),
         (
-            Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 67108865\r\n\r\n{".to_vec()),
-            Kind::TooLarge,
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 67108865\r\n\r\n{"),
+            TooLarge,
             "larger than 64 MiB",
         ),
-        (Reply::Hang, Kind::Timeout, "within 300ms"),
-        (Reply::Drip, Kind::Timeout, "within 300ms"),
-    ];
-    for (reply, kind, words) in cases {
+        (Reply::Hang, Timeout, "within 300ms"),
+        (Reply::Drip, Timeout, "within 300ms"),
+    ]
+}
+
+#[tokio::test]
+async fn every_wrong_answer_is_told_for_what_it_is() {
+    for (reply, kind, words) in wrong_statuses().into_iter().chain(wrong_bodies()) {
         let shown = format!("{reply:?}");
         let error = look(reply).await;
         let text = error.to_string();
@@ -342,191 +308,6 @@ async fn a_place_where_nobody_is_says_so() {
             .unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(words), "{error}");
-    }
-}
-
-struct Listening {
-    frames: Arc<Frames>,
-    names: watch::Sender<Names>,
-    nudges: Arc<AtomicUsize>,
-    token: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-fn set(count: usize) -> Names {
-    Some(Arc::new(
-        (0..count)
-            .map(|n| format!("w {n:03}"))
-            .collect::<BTreeSet<_>>(),
-    ))
-}
-
-fn listen(settings: &Settings, names: Names) -> Listening {
-    let frames = Arc::new(Frames::new());
-    let (told, names) = watch::channel(names);
-    let nudges = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&nudges);
-    let stream = StateStream::new(
-        &Client::new(settings).unwrap(),
-        Arc::clone(&frames),
-        names,
-        Arc::new(|| chrono::DateTime::UNIX_EPOCH),
-        Arc::new(move || {
-            counter.fetch_add(1, Ordering::SeqCst);
-        }),
-    );
-    let token = CancellationToken::new();
-    let task = tokio::spawn(stream.run(token.clone()));
-    Listening {
-        frames,
-        names: told,
-        nudges,
-        token,
-        task,
-    }
-}
-
-async fn until(frames: &Frames, what: &str, holds: impl FnMut(&Frames) -> bool) {
-    assert!(
-        frames.wait_until(Duration::from_secs(20), holds).await,
-        "never: {what}"
-    );
-}
-
-fn frame(name: &str, status: &str, snapshot: bool) -> String {
-    format!(
-        r#"{{"snapshot":{snapshot},"state":{{"name":"{name}","status":"{status}","pid":4,"exit_code":-1}}}}"#
-    )
-}
-
-#[tokio::test]
-async fn the_stream_leaves_frames_and_nudges_and_loses_coverage_with_its_connection() {
-    let path = folder("stream").join("pc.sock");
-    let server = FakeServer::unix(&path, |_| {
-        Reply::Stream(vec![frame("w 000", "Running", true)])
-    });
-    let mut settings = Settings::new(Endpoint::Unix(path));
-    settings.token = Some(TokenSource::Value(Secret::new("a-token-of-some-length")));
-    let listening = listen(&settings, None);
-    let frames = &listening.frames;
-    tokio::task::yield_now().await;
-    assert_eq!(
-        (server.connections(), frames.status()),
-        (0, StreamStatus::Waiting)
-    );
-    listening.names.send(set(1)).unwrap();
-    until(frames, "covered", |frames| {
-        frames.covered_since("w 000").is_some()
-    })
-    .await;
-    assert_eq!(
-        listening.nudges.load(Ordering::SeqCst),
-        0,
-        "a snapshot is no news"
-    );
-    until(frames, "all covered", |frames| {
-        frames.covered_since("later").is_some()
-    })
-    .await;
-    assert_eq!(frames.status(), StreamStatus::Connected(1));
-    let mark = frames.mark();
-    server.say(Say::Text(frame("w 000", "Terminating", false)));
-    server.say(Say::Text(frame("w 000", "Completed", false)));
-    until(frames, "the end", |frames| frames.view("w 000").len() == 3).await;
-    assert!(frames.covers("w 000", mark) && listening.nudges.load(Ordering::SeqCst) > 0);
-    server.say(Say::Cut);
-    until(frames, "uncovered", |frames| !frames.covers("w 000", mark)).await;
-    until(frames, "covered again", |frames| {
-        frames.covered_since("w 000").is_some()
-    })
-    .await;
-    assert!(!frames.covers("w 000", mark));
-    assert_eq!(frames.view("w 000").len(), 4, "what was heard stays");
-    let request = &server.requests()[0];
-    assert_eq!(request.target, "/process/states/ws");
-    assert!(
-        request
-            .headers
-            .contains("x-pc-token-key: a-token-of-some-length")
-    );
-    assert!(!request.headers.contains("origin"));
-    listening.token.cancel();
-    listening.task.await.unwrap();
-    assert_eq!(listening.frames.covered_since("w 000"), None);
-}
-
-#[tokio::test]
-async fn many_names_are_heard_by_lists_and_a_new_one_costs_no_coverage() {
-    let server = FakeServer::tcp(|request| {
-        let list = request
-            .target
-            .strip_prefix("/process/states/ws?name=")
-            .unwrap();
-        let names = list.split(',').map(|name| name.replace("%20", " "));
-        Reply::Stream(names.map(|name| frame(&name, "Running", true)).collect())
-    })
-    .await;
-    let listening = listen(&Settings::new(local(server.port)), set(450));
-    let frames = &listening.frames;
-    until(frames, "the last one", |frames| {
-        frames.covered_since("w 449").is_some()
-    })
-    .await;
-    until(frames, "all lists", |frames| {
-        frames.status() == StreamStatus::Connected(3)
-    })
-    .await;
-    let mark = frames.mark();
-    listening.names.send(set(451)).unwrap();
-    until(frames, "the new one", |frames| {
-        frames.covered_since("w 450").is_some()
-    })
-    .await;
-    assert!(frames.covers("w 000", mark) && !frames.covers("w 450", mark));
-    assert_eq!(
-        (server.connections(), frames.covered_since("never told")),
-        (4, None)
-    );
-    listening.token.cancel();
-    listening.task.await.unwrap();
-}
-
-#[tokio::test]
-async fn an_unreadable_frame_ends_the_coverage_so_far_and_not_the_connection() {
-    let server = FakeServer::tcp(|_| Reply::Stream(vec![frame("w 000", "Running", true)])).await;
-    let listening = listen(&Settings::new(local(server.port)), set(1));
-    let frames = &listening.frames;
-    until(frames, "covered", |frames| {
-        frames.covered_since("later").is_some()
-    })
-    .await;
-    let mark = frames.mark();
-    server.say(Say::Text("nonsense".into()));
-    until(frames, "uncovered", |frames| !frames.covers("w 000", mark)).await;
-    assert!(frames.covers("w 000", frames.mark()));
-    assert_eq!(server.streams(), 1);
-    listening.token.cancel();
-    listening.task.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_without_the_stream_or_the_right_is_left_alone() {
-    for (status, expected) in [
-        (404, StreamStatus::Absent),
-        (
-            401,
-            StreamStatus::Away("the state stream answers 401".into()),
-        ),
-    ] {
-        let server = FakeServer::tcp(move |_| Reply::status(status, "")).await;
-        let listening = listen(&Settings::new(local(server.port)), set(1));
-        until(&listening.frames, "left alone", |frames| {
-            frames.status() == expected
-        })
-        .await;
-        assert_eq!(server.requests().len(), 1);
-        listening.token.cancel();
-        listening.task.await.unwrap();
     }
 }
 

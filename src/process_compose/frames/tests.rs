@@ -1,0 +1,128 @@
+use super::*;
+
+fn heard(frames: &Frames, name: &str, status: &str, snapshot: bool, hears_all: bool) -> bool {
+    let text = format!(
+        r#"{{"snapshot":{snapshot},"state":{{"name":"{name}","status":"{status}","pid":7}}}}"#
+    );
+    frames.push(
+        &WireFrame::decode(&text).unwrap(),
+        DateTime::UNIX_EPOCH,
+        hears_all,
+    )
+}
+
+#[test]
+fn a_name_is_covered_from_its_own_snapshot_on() {
+    let frames = Frames::new();
+    let before = frames.mark();
+    assert!(!heard(&frames, "a", "Running", true, false));
+    let after = frames.mark();
+    assert!(heard(&frames, "a", "Completed", false, false));
+    assert!(frames.covers("a", after) && frames.covers("a", before));
+    assert!(!frames.covers("b", after));
+    let seen: Vec<_> = frames
+        .view("a")
+        .iter()
+        .map(|frame| (frame.index, frame.pid))
+        .collect();
+    assert_eq!(seen, [(0, Some(7)), (1, None)]);
+    assert_eq!(frames.names_since(1), ["a"]);
+    assert!(frames.names_since(2).is_empty());
+}
+
+#[test]
+fn a_stream_of_everybody_covers_who_came_later() {
+    let frames = Frames::new();
+    heard(&frames, "a", "Running", true, true);
+    assert!(!frames.covers("new", frames.mark()));
+    frames.hears_all();
+    let mark = frames.mark();
+    assert!(frames.covers("new", mark));
+    heard(&frames, "new", "Running", false, true);
+    assert!(frames.covers("new", mark));
+}
+
+#[test]
+fn a_break_ends_all_coverage_and_keeps_the_frames() {
+    let frames = Frames::new();
+    heard(&frames, "a", "Terminating", false, true);
+    let mark = frames.mark();
+    frames.broke(StreamStatus::Away("gone".into()));
+    assert!(!frames.covers("a", mark));
+    assert_eq!(frames.covered_since("a"), None);
+    assert!(
+        !frames.covers("a", frames.mark()),
+        "a look after the break is not covered"
+    );
+    assert_eq!(frames.view("a").len(), 1);
+    heard(&frames, "a", "Running", true, true);
+    assert!(
+        !frames.covers("a", mark),
+        "an older look must not count as covered again"
+    );
+    assert!(frames.covers("a", frames.mark()));
+}
+
+#[test]
+fn an_unreadable_frame_uncovers_its_own_name_only() {
+    let frames = Frames::new();
+    heard(&frames, "a", "Running", true, true);
+    heard(&frames, "b", "Running", true, true);
+    frames.hears_all();
+    let mark = frames.mark();
+    frames.lost(Some("a"));
+    assert!(!frames.covers("a", mark) && frames.covers("b", mark));
+    assert!(frames.covers("a", frames.mark()));
+    frames.lost(Some("never heard of"));
+    assert!(!frames.covers("never heard of", mark));
+    frames.lost(None);
+    assert!(!frames.covers("b", mark) && frames.covers("b", frames.mark()));
+}
+
+#[test]
+fn an_overflow_is_counted_and_ends_the_coverage_so_far() {
+    let frames = Frames::new();
+    heard(&frames, "a", "Running", true, true);
+    let mark = frames.mark();
+    for _ in 0..MAX_FRAMES {
+        heard(&frames, "a", "Restarting", false, true);
+    }
+    assert_eq!(frames.overflows(), 0);
+    heard(&frames, "a", "Running", false, true);
+    assert_eq!((frames.overflows(), frames.view("a").len()), (1, 1));
+    assert!(!frames.covers("a", mark) && frames.covers("a", frames.mark()));
+}
+
+#[test]
+fn pruned_frames_make_room_and_leave_the_coverage() {
+    let frames = Frames::new();
+    for _ in 0..3 * MAX_FRAMES {
+        heard(&frames, "a", "Restarting", false, true);
+        let mark = frames.mark();
+        frames.prune_upto("a", mark.index - 1);
+    }
+    assert!(frames.view("a").is_empty() && frames.overflows() == 0);
+    assert!(frames.covers("a", frames.mark()));
+    assert_eq!(frames.lock().bytes, 0);
+    frames.forget("a");
+    assert!(frames.lock().lanes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_with_the_frame_or_with_the_limit() {
+    let frames = Frames::new();
+    let limit = Duration::from_millis(250);
+    assert!(
+        !frames
+            .wait_until(limit, |frames| !frames.view("a").is_empty())
+            .await
+    );
+    let (held, ()) = tokio::join!(
+        frames.wait_until(limit, |frames| !frames.view("a").is_empty()),
+        async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            heard(&frames, "a", "Completed", false, true);
+        }
+    );
+    assert!(held);
+}
