@@ -97,12 +97,20 @@ pub struct Filter {
     reasons: Vec<Pattern>,
     certainties: Vec<Pattern>,
     origins: Vec<Pattern>,
+    blindness: bool,
 }
 
 impl Filter {
     /// A filter that lets everything pass.
     pub fn all() -> Self {
         Self::default()
+    }
+
+    /// Lets events pass that tell of a stretch nobody saw, whatever else is wanted.
+    #[must_use]
+    pub fn and_blindness(mut self) -> Self {
+        self.blindness = true;
+        self
     }
 
     /// Adds a name or group (literal or glob) to the wanted ones.
@@ -200,6 +208,9 @@ impl Filter {
     /// Whether an event is wanted. An event about a source has no process: a filter by name or namespace leaves it out
     /// unless its own type was asked for.
     pub fn matches(&self, event: &Envelope) -> bool {
+        if self.blindness && self.is_blindness(event) {
+            return true;
+        }
         let any = |patterns: &[Pattern], value: &str| {
             patterns.is_empty() || patterns.iter().any(|p| p.matches(value))
         };

@@ -28,6 +28,8 @@ pub enum Kind {
     Truncated,
     /// The answer is no JSON, or JSON of another shape.
     Malformed,
+    /// A process-compose of another project answers than before; passes when the first one is back.
+    OtherProject,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::TooLarge => "too_large",
             Self::Truncated => "truncated",
             Self::Malformed => "malformed",
+            Self::OtherProject => "other_project",
         }
     }
 
@@ -69,6 +72,9 @@ impl Kind {
             Self::ServerError => "its own log says more",
             Self::TooLarge => "is this process-compose? Nothing of it was used",
             Self::Truncated | Self::Malformed => "nothing of it was used",
+            Self::OtherProject => {
+                "nothing is told of it; watch it under a name of its own with --source"
+            }
         }
     }
 }

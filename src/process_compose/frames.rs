@@ -125,6 +125,23 @@ impl Frames {
             .collect()
     }
 
+    /// The names of which a live frame is kept, each with those frames, oldest first, and where its coverage begins.
+    pub fn heard(&self) -> Vec<(String, Vec<Frame>, Option<u64>)> {
+        let store = self.lock();
+        let live = |lane: &Lane| {
+            lane.frames
+                .iter()
+                .filter(|f| !f.snapshot)
+                .cloned()
+                .collect()
+        };
+        let spoken = |lane: &Lane| lane.frames.back().is_some_and(|frame| !frame.snapshot);
+        (store.lanes.iter())
+            .filter(|(_, lane)| spoken(lane))
+            .map(|(name, lane)| (name.to_string(), live(lane), lane.since.or(store.all_since)))
+            .collect()
+    }
+
     /// From which index on every frame of this name has come to us; nothing while it is not covered.
     pub fn covered_since(&self, name: &str) -> Option<u64> {
         let store = self.lock();

@@ -1,0 +1,459 @@
+//! Looks at a process-compose and compares: where the ground floor and the floor of words first meet.
+//!
+//! A look is one `GET /processes`. Before it is compared, the observer makes sure whom it compares with: whenever the
+//! connection is new, a restart counter fell, or every pid that was up changed, it asks the server for the start of its
+//! run, because a server that began again makes all of that a new epoch and none of it a crash. A table that was taken
+//! in the middle of a change is looked at once more, at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::payload;
+use crate::observation::delta::{Epoch, Origin};
+use crate::observation::handle::Nudge;
+use crate::observation::observer::{Observer, Step};
+use crate::observation::source::ObservedSource;
+use crate::process::diff::{Circumstances, Comparison, compare, compare_frames};
+use crate::process::event::ProcessEvent;
+use crate::process::reading::Reading;
+use crate::process::table::Table;
+
+use super::client::{Body, Client};
+use super::error::{ClientError, Kind};
+use super::evidence::{Heard, Looks};
+use super::frames::Frames;
+use super::info::ProjectState;
+use super::learner::{Lessons, learn};
+use super::nudge::{Clock, Names, StateStream};
+use super::settings::{Endpoint, Evidence, Settings};
+use super::translate;
+use super::wire;
+
+/// How long a look waits for the frame of an end that it has overtaken.
+const FRAME_WAIT: Duration = Duration::from_millis(250);
+/// How many failed looks in a row make the frames behind the last one tell for themselves.
+const SALVAGE_AFTER: u32 = 2;
+/// The first version that shows a new run with a health of its own.
+const FRESH_HEALTH: (u64, u64) = (1, 122);
+
+/// Who answers, as it said last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Name of the project without its host part; empty where it says none.
+    pub project: String,
+    /// Name of its host; empty where it says none.
+    pub host: String,
+    /// Its version as it says it; empty where it says none.
+    pub version: String,
+    /// When its run began; absent before v0.75.
+    pub started: Option<DateTime<Utc>>,
+}
+
+impl Server {
+    fn from_state(state: ProjectState) -> Self {
+        Self {
+            project: state.project.unwrap_or_default(),
+            host: state.host.unwrap_or_default(),
+            version: state.version.unwrap_or_default(),
+            started: state.start_time,
+        }
+    }
+
+    /// The epoch this server's run is, where it says when it began.
+    pub fn epoch(&self) -> Option<String> {
+        self.started
+            .map(|started| started.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+
+    /// Whether it shows a new run with the health of the former one. A version it does not tell is an older one.
+    fn has_sticky_health(&self) -> bool {
+        let mut parts = self
+            .version
+            .trim_start_matches('v')
+            .split('.')
+            .map(str::parse::<u64>);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < FRESH_HEALTH,
+            _ => true,
+        }
+    }
+}
+
+/// Asks a server who it is, before anything is compared.
+///
+/// # Errors
+///
+/// [`ClientError`] where it cannot be asked.
+///
+/// # Cancel safety
+///
+/// Asks only.
+pub async fn identify(client: &Client) -> Result<Server, ClientError> {
+    Ok(client
+        .project_state()
+        .await?
+        .map(|(state, _)| Server::from_state(state))
+        .unwrap_or_default())
+}
+
+/// Looks at one process-compose.
+pub struct ComposeObserver {
+    client: Arc<Client>,
+    frames: Arc<Frames>,
+    lessons: Arc<Lessons>,
+    names: watch::Sender<Names>,
+    known: Mutex<Known>,
+    looks: Mutex<Looks>,
+    nudge: Nudge,
+    clock: Clock,
+    interval: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    server: Option<Server>,
+    /// The connection that was last asked who is behind it.
+    connection: u64,
+}
+
+/// What runs beside the looks: the state stream and the one who asks for configurations.
+pub struct Companions {
+    stream: Option<StateStream>,
+    client: Arc<Client>,
+    lessons: Arc<Lessons>,
+}
+
+impl Companions {
+    /// Runs until the token is cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel the token instead of dropping the future: only then the stream says that it hears nothing any more.
+    pub async fn run(self, token: CancellationToken) {
+        let learning = learn(self.client, self.lessons, token.clone());
+        match self.stream {
+            Some(stream) => {
+                tokio::join!(stream.run(token), learning);
+            }
+            None => learning.await,
+        }
+    }
+}
+
+impl ComposeObserver {
+    /// An observer and what runs beside it; nothing runs yet. `nudge` is the one the runtime is built with.
+    pub fn new(
+        client: Arc<Client>,
+        settings: &Settings,
+        interval: Duration,
+        clock: Clock,
+        nudge: &Nudge,
+    ) -> (Self, Companions) {
+        let frames = Arc::new(Frames::new());
+        let lessons = Arc::new(Lessons::default());
+        let (names, seen) = watch::channel(None);
+        let stream = (settings.evidence == Evidence::Auto).then(|| {
+            let waker = nudge.clone();
+            let wake: super::nudge::Nudge = Arc::new(move || waker.nudge());
+            StateStream::new(&client, Arc::clone(&frames), seen, Arc::clone(&clock), wake)
+        });
+        let companions = Companions {
+            stream,
+            client: Arc::clone(&client),
+            lessons: Arc::clone(&lessons),
+        };
+        let known = Mutex::default();
+        let looks = Mutex::default();
+        let nudge = nudge.clone();
+        let observer = Self {
+            client,
+            frames,
+            lessons,
+            names,
+            known,
+            looks,
+            nudge,
+            clock,
+            interval,
+        };
+        (observer, companions)
+    }
+
+    /// Who answered last.
+    pub fn server(&self) -> Option<Server> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .server
+            .clone()
+    }
+
+    async fn look(&self, before: &Table) -> Result<Comparison, ClientError> {
+        let mut started = self.begin();
+        let mut body = self.client.processes().await?;
+        let mut readings = self.decode(&body)?;
+        if readings.iter().any(|reading| reading.torn) {
+            started = self.begin();
+            let again = self.client.processes().await?;
+            readings = Vec::new();
+            body = again;
+            readings.extend(self.decode(&body)?);
+        }
+        let epoch = self.epoch(&body, before, &readings).await?;
+        let sticky_health = self
+            .server()
+            .is_none_or(|server| server.has_sticky_health());
+        self.await_frames(before, &readings).await;
+        let ended = (self.clock)();
+        self.lessons.seen(&epoch, &readings, |name| {
+            **before.epoch() == *epoch
+                && before
+                    .row(name)
+                    .is_some_and(|row| row.configuration.is_some())
+        });
+        let circumstances = Circumstances {
+            epoch: &epoch,
+            started,
+            ended,
+            interval: self.interval,
+            sticky_health,
+        };
+        let heard = self.heard();
+        // What the committed table has used up is needed by no later one.
+        for (name, index) in heard.used(before) {
+            self.frames.prune_upto(name, index);
+        }
+        let comparison = compare(before, readings, &heard, &circumstances);
+        self.publish_names(&comparison.table);
+        if heard.has_unexplained(&comparison.table) {
+            self.nudge.nudge();
+        }
+        Ok(comparison)
+    }
+
+    fn decode<'b>(&self, body: &'b Body) -> Result<Vec<Reading<'b>>, ClientError> {
+        let reading = wire::decode(&body.bytes).map_err(|error| self.client.undecodable(error))?;
+        for odd in &reading.odd {
+            tracing::warn!(why = %odd.why, "a process could not be read; the others are told");
+        }
+        let translated = reading.rows.into_iter().map(|row| {
+            let torn = row.is_torn();
+            Reading {
+                torn,
+                ..translate::reading(row)
+            }
+        });
+        Ok(translated.collect())
+    }
+
+    /// The epoch of a table: asked for whenever the server may be another run.
+    async fn epoch(
+        &self,
+        body: &Body,
+        before: &Table,
+        readings: &[Reading<'_>],
+    ) -> Result<String, ClientError> {
+        let fallen = readings.iter().any(|now| {
+            before
+                .row(&now.name)
+                .is_some_and(|row| now.restarts < row.restarts)
+        });
+        let replaced = all_replaced(before, readings);
+        let asked = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known
+                .server
+                .clone()
+                .filter(|_| known.connection == body.connection && !body.connection_is_new)
+        };
+        let server = match asked {
+            Some(server) if !fallen && !replaced => server,
+            _ => self.ask(body).await?,
+        };
+        if let Some(epoch) = server.epoch() {
+            return Ok(epoch);
+        }
+        // Before v0.75 nobody says when the run began: it is the first contact, until every pid is another one.
+        let same = !before.epoch().is_empty() && !(replaced && body.connection_is_new);
+        let first = || (self.clock)().to_rfc3339_opts(SecondsFormat::Millis, true);
+        Ok(if same {
+            before.epoch().to_string()
+        } else {
+            first()
+        })
+    }
+
+    async fn ask(&self, body: &Body) -> Result<Server, ClientError> {
+        let answer = self.client.project_state().await?;
+        let connection = answer
+            .as_ref()
+            .map_or(body.connection, |(_, connection)| *connection);
+        let server = answer
+            .map(|(state, _)| Server::from_state(state))
+            .unwrap_or_default();
+        if connection != body.connection {
+            return Err(self.failure(
+                Kind::Truncated,
+                "the connection broke between two questions",
+            ));
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &known.server
+            && before.project != server.project
+        {
+            let found = format!(
+                "another project answers: {}, not {}",
+                super::error::clean(&server.project, 100),
+                super::error::clean(&before.project, 100)
+            );
+            return Err(self.failure(Kind::OtherProject, found));
+        }
+        known.server = Some(server.clone());
+        known.connection = connection;
+        Ok(server)
+    }
+
+    fn failure(&self, kind: Kind, found: impl Into<String>) -> ClientError {
+        ClientError::new(kind, &self.client.place(), found)
+    }
+
+    /// A look begins: notes how far the stream had come.
+    fn begin(&self) -> DateTime<Utc> {
+        let index = self.frames.mark().index;
+        let at = (self.clock)();
+        self.looks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .begin(index, at);
+        at
+    }
+
+    fn heard(&self) -> Heard<'_> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        Heard::new(&self.frames, &self.lessons, &looks)
+    }
+
+    /// A look can overtake the frame of an end it shows: waits for it, but not for long.
+    async fn await_frames(&self, before: &Table, readings: &[Reading<'_>]) {
+        let awaited: Vec<(&str, u64)> = readings
+            .iter()
+            .filter_map(|now| {
+                let row = before.row(&now.name).filter(|row| row.memory.open)?;
+                let over = now.phase.is_over() || now.pid != row.pid;
+                (over && self.frames.covered_since(&now.name).is_some())
+                    .then_some((&*now.name, row.memory.mark))
+            })
+            .collect();
+        if awaited.is_empty() {
+            return;
+        }
+        self.frames
+            .wait_until(FRAME_WAIT, |frames| {
+                awaited.iter().all(|(name, mark)| {
+                    frames.view(name).iter().any(|frame| {
+                        !frame.snapshot
+                            && frame.index + 1 > *mark
+                            && translate::phase(&frame.status, false).is_over()
+                    })
+                })
+            })
+            .await;
+    }
+
+    fn publish_names(&self, table: &Table) {
+        let same = |names: &Names| {
+            names.as_ref().is_some_and(|names| {
+                names.len() == table.rows().len()
+                    && names
+                        .iter()
+                        .zip(table.rows())
+                        .all(|(a, row)| **a == *row.name)
+            })
+        };
+        self.names.send_if_modified(|names| {
+            let changed = !same(names);
+            if changed {
+                *names = Some(Arc::new(
+                    table.rows().map(|row| row.name.to_string()).collect(),
+                ));
+            }
+            changed
+        });
+    }
+
+    fn step(comparison: Comparison) -> Step<Table, ProcessEvent> {
+        let origin = match comparison.origin {
+            payload::Origin::Initial => Origin::Initial,
+            payload::Origin::Change => Origin::Change,
+            payload::Origin::Resync => Origin::Resync,
+        };
+        let epoch = Epoch::new(Arc::clone(comparison.table.epoch()));
+        Step {
+            state: comparison.table,
+            events: comparison.events,
+            origin,
+            epoch,
+        }
+    }
+}
+
+/// Whether some pids were up and none of them is any more.
+fn all_replaced(before: &Table, readings: &[Reading<'_>]) -> bool {
+    let mut up = before
+        .rows()
+        .filter(|row| row.memory.open)
+        .filter_map(|row| row.pid)
+        .peekable();
+    if up.peek().is_none() {
+        return false;
+    }
+    let now: std::collections::HashSet<i64> = readings
+        .iter()
+        .filter(|now| now.phase.is_alive())
+        .filter_map(|now| now.pid)
+        .collect();
+    !up.any(|pid| now.contains(&pid))
+}
+
+impl Observer for ComposeObserver {
+    type Source = Endpoint;
+    type State = Table;
+    type Snapshot = Table;
+    type Event = ProcessEvent;
+    type Error = ClientError;
+
+    async fn init(
+        &self,
+        _: &[ObservedSource<Endpoint>],
+    ) -> Result<Step<Table, ProcessEvent>, ClientError> {
+        self.look(&Table::default()).await.map(Self::step)
+    }
+
+    async fn poll(
+        &self,
+        _: &[ObservedSource<Endpoint>],
+        state: &Table,
+    ) -> Result<Step<Table, ProcessEvent>, ClientError> {
+        self.look(state).await.map(Self::step)
+    }
+
+    fn snapshot(&self, state: &Table) -> Table {
+        state.clone()
+    }
+
+    fn salvage(&self, state: &Table, failures: u32) -> Option<Step<Table, ProcessEvent>> {
+        if failures < SALVAGE_AFTER {
+            return None;
+        }
+        let heard = self.heard();
+        compare_frames(state, &heard, (self.clock)(), self.interval).map(Self::step)
+    }
+
+    fn is_fatal(&self, error: &ClientError) -> bool {
+        error.is_fatal()
+    }
+}
