@@ -1,1 +1,2 @@
 //! scaffold
+pub mod simulate;
