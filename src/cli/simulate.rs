@@ -103,7 +103,8 @@ impl Simulate {
         let token = match &self.token_file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|e| {
-                    anyhow::Error::new(e).context(format!("the token file {path:?} cannot be read"))
+                    anyhow::Error::new(e)
+                        .context(format!("the token file {} cannot be read", path.display()))
                 })?;
                 Some(Token(text.trim().to_owned()))
             }

@@ -212,7 +212,7 @@ async fn logs(
             usize::try_from(end).unwrap_or(0),
             usize::try_from(limit).unwrap_or(0),
         ),
-        (Err(refusal), _) | (_, Err(refusal)) => return refusal,
+        (Err(why), _) | (_, Err(why)) => return refuse(&why),
     };
     let found = shared.act(|world| {
         let lines = world
@@ -249,9 +249,9 @@ async fn logs(
     body(&json!({"logs": lines[range]}))
 }
 
-fn number(text: &str) -> Result<i64, Response> {
+fn number(text: &str) -> Result<i64, String> {
     text.parse()
-        .map_err(|_| refuse(&format!("strconv.Atoi: parsing {text:?}: invalid syntax")))
+        .map_err(|_| format!("strconv.Atoi: parsing {text:?}: invalid syntax"))
 }
 
 /// Asks the world, waits for the answer if there is one to come, and says whom it concerned.
@@ -293,7 +293,7 @@ async fn truncate(State(shared): Simulated, Path(name): Path<String>) -> Respons
 async fn scale(State(shared): Simulated, Path((name, to)): Path<(String, String)>) -> Response {
     match number(&to) {
         Ok(to) => done(&shared, &name, |world| world.scale(&name, to)).await,
-        Err(refusal) => refusal,
+        Err(why) => refuse(&why),
     }
 }
 
@@ -303,7 +303,7 @@ async fn signal(
 ) -> Response {
     match number(&signal) {
         Ok(signal) => done(&shared, &name, |world| world.signal(&name, signal)).await,
-        Err(refusal) => refusal,
+        Err(why) => refuse(&why),
     }
 }
 

@@ -163,9 +163,7 @@ fn put(map: &mut Map<String, Value>, key: &str, value: Value) {
     }
 }
 
-fn lower_info(process: &Process, world: &World) -> Value {
-    let spec = &process.spec;
-    let mut map = Map::new();
+fn restart_policy(spec: &Spec) -> Value {
     let mut restart = Map::new();
     put(&mut restart, "restart", json!(policy(spec.restart).0));
     put(
@@ -174,6 +172,11 @@ fn lower_info(process: &Process, world: &World) -> Value {
         json!(spec.backoff.as_secs()),
     );
     put(&mut restart, "maxRestarts", json!(spec.max_restarts));
+    Value::Object(restart)
+}
+
+fn shut_down(process: &Process) -> Value {
+    let spec = &process.spec;
     let mut stop = Map::from_iter([("signal".to_owned(), json!(15))]);
     put(
         &mut stop,
@@ -187,12 +190,10 @@ fn lower_info(process: &Process, world: &World) -> Value {
             json!(format!("./{} --stop", process.group)),
         );
     }
-    put(&mut map, "name", json!(process.group));
-    put(&mut map, "disabled", json!(spec.disabled));
-    put(&mut map, "isDaemon", json!(spec.daemon));
-    put(&mut map, "isForeground", json!(spec.foreground));
-    put(&mut map, "command", json!(command(process)));
-    put(&mut map, "restartPolicy", Value::Object(restart));
+    Value::Object(stop)
+}
+
+fn depends_and_probes(spec: &Spec, map: &mut Map<String, Value>) {
     if !spec.depends_on.is_empty() {
         let number = |c: &Condition| {
             if *c == Condition::Completed {
@@ -206,7 +207,7 @@ fn lower_info(process: &Process, world: &World) -> Value {
             .iter()
             .map(|(name, c)| (name.clone(), number(c)))
             .collect();
-        put(&mut map, "dependsOn", Value::Object(depends));
+        put(map, "dependsOn", Value::Object(depends));
     }
     let probe = |command: &str, delay: u64, period: u64, threshold: u32| {
         let mut probe = Map::from_iter([("exec".to_owned(), json!({"command": command}))]);
@@ -219,7 +220,7 @@ fn lower_info(process: &Process, world: &World) -> Value {
     };
     if let Some(ready) = &spec.ready {
         put(
-            &mut map,
+            map,
             "readinessProbe",
             probe(
                 "./ready",
@@ -231,17 +232,29 @@ fn lower_info(process: &Process, world: &World) -> Value {
     }
     if let Some(live) = &spec.liveness {
         put(
-            &mut map,
+            map,
             "livenessProbe",
             probe("./alive", 0, live.period.as_secs(), live.threshold),
         );
     }
+}
+
+fn lower_info(process: &Process, world: &World) -> Value {
+    let spec = &process.spec;
+    let mut map = Map::new();
+    put(&mut map, "name", json!(process.group));
+    put(&mut map, "disabled", json!(spec.disabled));
+    put(&mut map, "isDaemon", json!(spec.daemon));
+    put(&mut map, "isForeground", json!(spec.foreground));
+    put(&mut map, "command", json!(command(process)));
+    put(&mut map, "restartPolicy", restart_policy(spec));
+    depends_and_probes(spec, &mut map);
     put(
         &mut map,
         "readyLogLine",
         json!(spec.ready_log_line.as_ref().map(|l| l.line.as_str())),
     );
-    put(&mut map, "shutDownParams", Value::Object(stop));
+    put(&mut map, "shutDownParams", shut_down(process));
     put(&mut map, "namespace", namespace(spec, world));
     put(&mut map, "replicas", json!(process.replicas));
     map.insert("vars".to_owned(), json!({"PC_REPLICA_NUM": process.number}));

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{reread, router};
+use super::builder::Builder;
 use super::control::Control;
 use super::line::{Entrance, Peer};
-use super::profile::Profile;
 use super::random::{Dice, stack as random_stack};
 use super::script::{Stack, StackError};
-use super::settings::{Origin, Place, Settings, Token};
+use super::settings::{Origin, Place, Settings};
 use super::shared::{Presence, Shared};
 use super::truth::{TruthError, TruthFile};
 use super::world::{Rules, World};
@@ -86,78 +86,6 @@ pub enum Ended {
     ServerLeft,
 }
 
-/// Puts a simulation together.
-#[derive(Debug, Clone)]
-pub struct Builder {
-    settings: Settings,
-    remember: bool,
-}
-
-impl Builder {
-    /// Plays this release.
-    pub fn profile(mut self, profile: Profile) -> Self {
-        self.settings.profile = profile;
-        self
-    }
-
-    /// Draws everything from this seed.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.settings.seed = seed;
-        self
-    }
-
-    /// Plays so many times faster than the stack says.
-    pub fn speed(mut self, speed: f64) -> Self {
-        self.settings.speed = speed;
-        self
-    }
-
-    /// Tears looks with this chance, 0 to 1.
-    pub fn torn(mut self, chance: f64) -> Self {
-        self.settings.torn = chance;
-        self
-    }
-
-    /// Listens there.
-    pub fn place(mut self, place: Place) -> Self {
-        self.settings.place = place;
-        self
-    }
-
-    /// Goes by this project name.
-    pub fn project(mut self, name: &str) -> Self {
-        self.settings.project = Some(name.to_owned());
-        self
-    }
-
-    /// Wants this token in every request.
-    pub fn token(mut self, token: &str) -> Self {
-        self.settings.token = Some(Token(token.to_owned()));
-        self
-    }
-
-    /// Writes the truth to this file.
-    pub fn truth(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.truth = Some(path.into());
-        self
-    }
-
-    /// Keeps the truth for [`Control::truth`].
-    pub fn remember_truth(mut self) -> Self {
-        self.remember = true;
-        self
-    }
-
-    /// Binds the socket; time begins now, nothing is answered before [`Simulation::run`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Simulation::bind`].
-    pub async fn bind(self) -> Result<Simulation, SimulateError> {
-        Simulation::build(self.settings, self.remember).await
-    }
-}
-
 /// A simulation that is bound and can be run.
 pub struct Simulation {
     shared: Arc<Shared>,
@@ -177,21 +105,15 @@ impl std::fmt::Debug for Simulation {
 impl Simulation {
     /// A simulation of this stack, on a free loopback port unless told otherwise.
     pub fn builder(stack: Stack) -> Builder {
-        Builder {
-            settings: Settings::new(Origin::Stack(stack)),
-            remember: false,
-        }
+        Builder::new(Settings::new(Origin::Stack(stack)))
     }
 
     /// A simulation of these dice.
     pub fn random(dice: Dice) -> Builder {
-        Builder {
-            settings: Settings {
-                seed: dice.seed,
-                ..Settings::new(Origin::Random(dice))
-            },
-            remember: false,
-        }
+        Builder::new(Settings {
+            seed: dice.seed,
+            ..Settings::new(Origin::Random(dice))
+        })
     }
 
     /// Binds a simulation with these settings; time begins now.
@@ -203,7 +125,7 @@ impl Simulation {
         Self::build(settings, false).await
     }
 
-    async fn build(settings: Settings, remember: bool) -> Result<Self, SimulateError> {
+    pub(super) async fn build(settings: Settings, remember: bool) -> Result<Self, SimulateError> {
         check(&settings)?;
         let stack = load(&settings.origin).await?;
         let cut = CancellationToken::new();

@@ -42,7 +42,8 @@ impl Span {
         if self.least >= self.most {
             return Some(self.least);
         }
-        let range = u64::try_from((self.most - self.least).as_micros()).unwrap_or(u64::MAX - 1);
+        let range =
+            u64::try_from(self.most.saturating_sub(self.least).as_micros()).unwrap_or(u64::MAX - 1);
         Some(self.least + Duration::from_micros(rng.u64(0..=range)))
     }
 }

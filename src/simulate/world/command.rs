@@ -20,6 +20,7 @@ const NAMESPACE_PAUSE: Duration = Duration::from_millis(100);
 const DEADLY: [i32; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
 
 /// What came of asking a process to end.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Asked {
     /// There was nothing to ask, or it is over already.
     Over,
