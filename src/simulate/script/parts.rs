@@ -2,30 +2,46 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::simulate::span::{Span, length, maybe_length};
 use crate::simulate::truth::{Because, Exit};
 
 /// One or several namespaces.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "OneOrMany")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names(Vec<String>);
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OneOrMany)
+    }
 }
 
-impl From<OneOrMany> for Names {
-    fn from(given: OneOrMany) -> Self {
-        match given {
-            OneOrMany::One(name) => Self(vec![name]),
-            OneOrMany::Many(names) if names.is_empty() => Self::default(),
-            OneOrMany::Many(names) => Self(names),
+/// Reads a name or a list of names; the elements are asked for as text, so that `y` is a name and no truth value.
+struct OneOrMany;
+
+impl<'de> Visitor<'de> for OneOrMany {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a namespace or a list of namespaces")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Names, E> {
+        Ok(Names::one(name))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = list.next_element()? {
+            names.push(name);
         }
+        Ok(if names.is_empty() {
+            Names::default()
+        } else {
+            Names(names)
+        })
     }
 }
 

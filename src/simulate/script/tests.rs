@@ -33,6 +33,15 @@ fn an_unknown_key_is_an_error_that_names_its_line() {
 }
 
 #[test]
+fn namespaces_named_like_truth_values_are_names() {
+    let stack =
+        Stack::parse("processes: {a: {namespace: y}, b: {namespace: [on, x]}, y: {}}").unwrap();
+    assert_eq!(stack.processes["a"].namespace.all(), ["y"]);
+    assert_eq!(stack.processes["b"].namespace.all(), ["on", "x"]);
+    assert!(stack.processes.contains_key("y"));
+}
+
+#[test]
 fn a_stack_that_makes_no_sense_is_refused() {
     for text in [
         "processes: {a: {depends_on: {b: healthy}}}",

@@ -49,7 +49,7 @@ impl Stage {
             match output {
                 Output::Fact(record) => self.facts.push(record),
                 Output::Frame { state, .. } => {
-                    self.frames.push(serde_json::from_str(&state).unwrap())
+                    self.frames.push(serde_json::from_str(&state).unwrap());
                 }
                 Output::Answer(ticket) => self.answers.push(ticket),
                 Output::Presence { here, returns } => self.presence.push((here, returns)),
