@@ -261,6 +261,9 @@ fn lower_info(process: &Process, world: &World) -> Value {
     put(&mut map, "launchTimeout", json!(5));
     put(&mut map, "replicaNum", json!(process.number));
     put(&mut map, "replicaName", json!(process.name));
+    let original =
+        json!({"name": process.group, "command": command(process), "replicaName": process.name});
+    put(&mut map, "originalConfig", json!(original.to_string()));
     put(&mut map, "executable", json!("bash"));
     put(&mut map, "args", json!(["-c", command(process)]));
     if world.has(Feature::SuccessCodes) && !spec.success_exit_codes.is_empty() {
@@ -336,6 +339,10 @@ fn go_info(process: &Process, world: &World) -> Value {
     };
     if world.has(Feature::Schedule) {
         body["Schedule"] = schedule(spec);
+        body["IsInteractive"] = json!(false);
+        body["IsDisabled"] = json!("");
+        body["DisableDotEnv"] = json!(false);
+        body["OriginalConfig"] = json!("");
     }
     body
 }

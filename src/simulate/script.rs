@@ -197,11 +197,10 @@ impl Stack {
     ///
     /// Bad YAML or an unknown key, with the line; dependencies, steps and replicas that make no sense.
     pub fn parse(text: &str) -> Result<Self, StackError> {
-        let stack: Self = {
-            // Without it a namespace named y would be a truth value.
-            let options = serde_saphyr::options! { strict_booleans: true };
-            serde_saphyr::from_str_with_options(text, options).map_err(|e| syntax(&e))?
-        };
+        // Without it a namespace named y would be a truth value.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let stack: Self =
+            serde_saphyr::from_str_with_options(text, options).map_err(|e| syntax(&e))?;
         stack.check()?;
         Ok(stack)
     }

@@ -218,7 +218,7 @@ impl World {
         let process = self.processes.get(&key)?;
         let mut shown = process.shown.clone();
         if tear == Some(Tear::NoPid) {
-            (shown.pid, shown.mem, shown.cpu) = (0, -1, -1.0);
+            (shown.pid, shown.started, shown.ready) = (0, None, None);
         }
         if tear == Some(Tear::WrongFlag) {
             shown.seen_running = !shown.seen_running;
@@ -268,7 +268,12 @@ impl World {
         let young =
             |at: Option<Duration>| at.is_some_and(|at| self.now().saturating_sub(at) < MOMENT);
         match (process.shown.status, run) {
-            (Status::Running, Some(run)) if young(run.spawned) => Some(Tear::NoPid),
+            // Only the first life of a state has no pid; later ones show that of the life before.
+            (Status::Running, Some(run))
+                if young(run.spawned) && process.shown.started == run.spawned =>
+            {
+                Some(Tear::NoPid)
+            }
             (Status::Running | Status::Completed, _) => Some(Tear::WrongFlag),
             (Status::Restarting, Some(run)) if run.stage == Stage::Backoff => Some(Tear::OldCount),
             _ => None,
@@ -292,7 +297,8 @@ impl World {
             return;
         };
         if tear == Some(Tear::NoPid) {
-            process.shown.age = i64::MAX;
+            // These stay as they are until somebody looks again while it runs.
+            (process.shown.age, process.shown.mem, process.shown.cpu) = (i64::MAX, -1, -1.0);
             return;
         }
         process.shown.age = i64::try_from(now.saturating_sub(since).as_nanos())

@@ -14,6 +14,9 @@ const LEAST_BACKOFF: Duration = Duration::from_secs(1);
 /// How long the launcher of a daemon runs.
 const LAUNCHER: Duration = Duration::from_millis(12);
 
+/// How long a probe takes to tell what it found; until then nothing is known of a new life.
+const PROBE_TAKES: Duration = Duration::from_millis(15);
+
 /// What the dependencies of a process say.
 enum Verdict {
     Go,
@@ -269,7 +272,7 @@ impl World {
             self.plan(LAUNCHER, key, stamp, Alarm::Launched);
         }
         if let Some(probe) = &spec.ready {
-            self.plan(probe.delay, key, stamp, Alarm::Probe);
+            self.plan(probe.delay + PROBE_TAKES, key, stamp, Alarm::Probe);
         }
         if let Some(line) = &spec.ready_log_line {
             self.plan(line.after, key, stamp, Alarm::LogReady);

