@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 const EXAMPLES: &str = "\
 Examples:
-  observe simulate examples/stacks/shop.yaml              a small shop on http://127.0.0.1:8080
-  observe simulate shop.yaml -p 0 --truth truth.jsonl     any free port; what really happened, line by line
-  observe simulate --random 200 --rate 5 --seed 7         200 processes of which five end every second
-  observe simulate shop.yaml --profile v1.87 --torn 0.05  an old server, and answers that contradict themselves
-  curl -s http://127.0.0.1:8080/processes                 what a consumer sees
+  observe simulate examples/stacks/shop.yaml           a small shop on http://127.0.0.1:8080
+  observe simulate shop.yaml -p 0 --truth truth.jsonl  any free port; what really happened
+  observe simulate --random 200 --rate 5 --seed 7      200 processes, five end every second
+  observe simulate shop.yaml --profile v1.87           an old server
+  observe simulate shop.yaml --torn 0.05               answers that contradict themselves
+  curl -s http://127.0.0.1:8080/processes              what a consumer sees
 
 The first line on stdout is the address. Ctrl-C ends it; it also ends when the server it plays is stopped for good.";
 

@@ -312,7 +312,17 @@ async fn stop_many(State(shared): Simulated, sent: String) -> Response {
         Ok(names) => names,
         Err(error) => return refuse(&error.to_string()),
     };
-    let (answers, well) = shared.act(|world| world.stop_many(&names));
+    let (mut answers, mut well) = (std::collections::BTreeMap::new(), false);
+    let waiter = shared.ask(|world| {
+        let (each, all, taken) = world.stop_many(&names);
+        (answers, well) = (each, all);
+        Ok(taken)
+    });
+    if let Ok(Some(waiter)) = waiter
+        && waiter.await.is_err()
+    {
+        return std::future::pending().await;
+    }
     let status = if well {
         StatusCode::OK
     } else {

@@ -143,7 +143,7 @@ pub struct Step {
     /// `kill`: the signal, 9 when left out.
     #[serde(default)]
     pub signal: Option<i32>,
-    /// `exit`: the code, 1 when left out.
+    /// `exit`: the code, 1 when left out; `kill`: the code a shell answers the end of its child with.
     #[serde(default)]
     pub code: Option<i32>,
     /// `server_restart`: how long nobody listens, 3 s when left out.
@@ -261,6 +261,10 @@ fn syntax(error: &serde_saphyr::Error) -> StackError {
     let line = error.location().map_or(1, |l| l.line());
     let inner = error.without_snippet().to_string();
     let first = inner.lines().next().unwrap_or("not a stack");
+    // The line stands in front already.
+    let first = first
+        .rsplit_once(" at line ")
+        .map_or(first, |(message, _)| message);
     StackError::Syntax {
         line,
         message: first.to_owned(),

@@ -219,8 +219,10 @@ impl Simulation {
                     () = until(&mut presence, |p| !p.here || p.shut) => {}
                 }
                 self.cut.cancel();
-                if let Place::Unix(path) = &self.place {
-                    // An orderly leave takes the socket file along.
+                let here = presence.borrow().here;
+                if let (Place::Unix(path), false) = (&self.place, here) {
+                    // An orderly leave takes the socket file along; a door that is only shut leaves
+                    // it behind, stale.
                     drop(tokio::fs::remove_file(path).await);
                 }
                 continue;

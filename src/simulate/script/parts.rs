@@ -74,7 +74,7 @@ impl Names {
 pub struct Life {
     /// How long it runs.
     pub run: Span,
-    /// It ends with this code.
+    /// It ends with this code; with `killed`, it answers the signal with this code.
     pub exit: Option<i32>,
     /// It ends itself by this signal, as a segmentation fault does.
     pub signal: Option<i32>,
@@ -97,7 +97,11 @@ impl Life {
     /// How this life ends, and why.
     pub fn end(&self) -> (Exit, Because) {
         match (self.killed, self.signal) {
-            (Some(signal), _) => (Exit::Signal(signal), Because::OutsideSignal),
+            // A shell survives the signal that meets its child, and answers with a code.
+            (Some(signal), _) => {
+                let exit = self.exit.map_or(Exit::Signal(signal), Exit::Code);
+                (exit, Because::OutsideSignal)
+            }
             (None, Some(signal)) => (Exit::Signal(signal), Because::OwnExit),
             (None, None) => (Exit::Code(self.exit.unwrap_or(0)), Because::OwnExit),
         }

@@ -103,12 +103,8 @@ impl World {
 
     /// When the server waits for the end of a process, the answer waits with it.
     fn until(&mut self, key: Key, asked: Asked, then: Then) -> Taken {
-        let waits = self
-            .processes
-            .get(&key)
-            .is_some_and(|p| p.spec.stop.timeout.is_some() || p.spec.daemon);
         match asked {
-            Asked::Ending(stamp) if waits => {
+            Asked::Ending(stamp) if self.is_waited_for(key) => {
                 Taken::Later(self.errand(vec![(key, stamp)], Duration::ZERO, then))
             }
             Asked::Over | Asked::Ending(_) => Taken::Now,
@@ -209,7 +205,7 @@ impl World {
             return Ok(Taken::Later(ticket));
         }
         let pause = process.spec.backoff.max(LEAST_PAUSE);
-        let waits = process.spec.stop.timeout.is_some() || process.spec.daemon;
+        let waits = self.is_waited_for(key);
         if process.run.is_none() {
             self.arm(key);
             self.begin(key, Because::UserRestart);
@@ -236,20 +232,42 @@ impl World {
     }
 
     /// Stops several processes; what became of each, by name, and whether all went well.
-    pub fn stop_many(&mut self, names: &[String]) -> (BTreeMap<String, String>, bool) {
-        let (mut answers, mut well) = (BTreeMap::new(), true);
+    pub fn stop_many(&mut self, names: &[String]) -> (BTreeMap<String, String>, bool, Taken) {
+        let (mut answers, mut well, mut waits) = (BTreeMap::new(), true, Vec::new());
         for name in names {
-            let answer = match self.names.get(name) {
-                None => Err(format!("process {name} does not exist")),
-                Some(_) => self.stop(name).map_err(|refusal| refusal.0),
+            let asked = match self.names.get(name).copied() {
+                None => Err(Refusal(format!("process {name} does not exist"))),
+                Some(key) => self
+                    .stop_key(key, Because::UserStop)
+                    .map(|asked| (key, asked)),
             };
-            well &= answer.is_ok();
-            answers.insert(
-                name.clone(),
-                answer.map_or_else(|text| text, |_| "ok".to_owned()),
-            );
+            let answer = match asked {
+                Ok((key, Asked::Ending(stamp))) if self.is_waited_for(key) => {
+                    waits.push((key, stamp));
+                    "ok".to_owned()
+                }
+                Ok(_) => "ok".to_owned(),
+                Err(refusal) => {
+                    well = false;
+                    refusal.0
+                }
+            };
+            answers.insert(name.clone(), answer);
         }
-        (answers, well)
+        let taken = if waits.is_empty() {
+            Taken::Now
+        } else {
+            Taken::Later(self.errand(waits, Duration::ZERO, Then::Answer))
+        };
+        self.settle();
+        (answers, well, taken)
+    }
+
+    /// Whether the server waits for the end of this process before it answers.
+    fn is_waited_for(&self, key: Key) -> bool {
+        self.processes
+            .get(&key)
+            .is_some_and(|p| p.spec.stop.timeout.is_some() || p.spec.daemon)
     }
 
     /// Sends a signal through the server.

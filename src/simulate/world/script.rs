@@ -44,11 +44,11 @@ impl World {
             Deed::Start => self.start(name).map(drop),
             Deed::Stop => self.stop(name).map(drop),
             Deed::Restart => self.restart(name).map(drop),
-            Deed::Kill => self.end(
-                name,
-                Exit::Signal(step.signal.unwrap_or(9)),
-                Because::OutsideSignal,
-            ),
+            Deed::Kill => {
+                let signal = Exit::Signal(step.signal.unwrap_or(9));
+                let exit = step.code.map_or(signal, Exit::Code);
+                self.end(name, exit, Because::OutsideSignal)
+            }
             Deed::Exit => self.end(name, Exit::Code(step.code.unwrap_or(1)), Because::OwnExit),
             Deed::Ready => self.set_ready(name, Some(true)),
             Deed::Unready => self.set_ready(name, Some(false)),

@@ -468,6 +468,14 @@ fn a_dead_daemon_is_noticed_by_its_liveness_probe_only() {
         .find(|r| r.what == What::Exited && r.process.as_deref() == Some("lost"))
         .unwrap();
     assert_ne!(ended.launcher, ended.pid);
+    assert_eq!(
+        ended.launcher,
+        s.facts
+            .iter()
+            .find(|r| r.what == What::Spawned && r.process.as_deref() == Some("lost"))
+            .unwrap()
+            .pid
+    );
 }
 
 #[test]
@@ -547,6 +555,7 @@ fn scaling_renames_what_runs_and_removes_the_highest() {
     assert_eq!(s.names(), ["w-0", "w-1", "w-2"]);
     assert_eq!(s.look("w-0")["pid"], pid);
     assert_eq!(s.told("w-0"), ["4000 renamed scale"]);
+    assert_eq!(s.world.info("w-0").unwrap()["replicas"], 3);
     assert_eq!(s.told("w-1"), ["4000 added scale", "4000 spawned scale"]);
     assert_eq!(
         s.ask(5_000, |w| w.scale("w", 2)).unwrap_err().to_string(),
@@ -684,7 +693,7 @@ fn a_namespace_restart_stops_all_waits_and_starts_all() {
 #[test]
 fn a_bulk_stop_says_for_each_what_became_of_it() {
     let mut s = Stage::new("a: {}\nb: {disabled: true}");
-    let (answers, well) = s.ask(1_000, |w| {
+    let (answers, well, _) = s.ask(1_000, |w| {
         w.stop_many(&["a".to_owned(), "b".to_owned(), "nobody".to_owned()])
     });
     assert!(!well);
@@ -909,4 +918,39 @@ fn log_buffers_keep_their_newest_lines() {
     assert_eq!(process.lines.len(), 1_000);
     assert_eq!(process.lines.back().unwrap(), "line 1005");
     assert_eq!(process.lines.front().unwrap(), "line 6");
+}
+
+#[test]
+fn a_schedule_leaves_out_a_run_while_the_former_goes_on() {
+    let mut s = Stage::new("long: {schedule: {interval: 5s}, life: [{run: 7s}]}");
+    s.to(16_000);
+    assert_eq!(
+        s.told("long"),
+        [
+            "5000 spawned schedule",
+            "12000 exited own_exit 0",
+            "15000 spawned schedule"
+        ]
+    );
+}
+
+#[test]
+fn a_shell_answers_the_end_of_its_child_with_a_code() {
+    let mut s = Stage::new("pipe: {life: [{run: 1s, killed: 9, exit: 137}]}");
+    s.to(2_000);
+    assert_eq!(s.told("pipe")[1], "1000 exited outside_signal 137");
+    assert_eq!(s.look("pipe")["exit_code"], 137);
+}
+
+#[test]
+fn a_bulk_stop_waits_for_those_the_server_waits_for() {
+    let mut s = Stage::new("a: {stop: {takes: 2s, timeout: 5s}}\nb: {}");
+    let (_, well, taken) = s.ask(1_000, |w| w.stop_many(&["a".to_owned(), "b".to_owned()]));
+    let Taken::Later(ticket) = taken else {
+        panic!("answered later")
+    };
+    s.to(2_999);
+    assert!(well && s.answers.is_empty());
+    s.to(3_000);
+    assert_eq!(s.answers, [ticket]);
 }
