@@ -36,3 +36,8 @@ mod stream;
 pub mod truth;
 pub mod view;
 pub mod world;
+
+/// The guide page, so that its Rust is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/simulate.md")]
+struct Guide;

@@ -8,6 +8,7 @@ mod command;
 mod errand;
 mod health;
 mod life;
+mod namespace;
 mod process;
 mod project;
 mod scale;
