@@ -39,8 +39,12 @@ pub fn stack(dice: Dice) -> Stack {
 
 fn process(n: u32, mean: f64, rng: &mut fastrand::Rng) -> Spec {
     let secs = |s: f64| Duration::from_secs_f64(s.max(0.05));
-    let run = Span::between(secs(mean * 0.5), secs(mean * 1.5));
-    let life = (0..4).map(|_| fate(run, rng)).collect();
+    // The first life may be cut short, so that not all begin in step; the others make up for it.
+    let run = |nth: u8| {
+        let least = if nth == 0 { 0.0 } else { mean * 0.53 };
+        Span::between(secs(least), secs(mean * 1.6))
+    };
+    let life = (0..4).map(|nth| fate(run(nth), rng)).collect();
     let mut spec = Spec {
         namespace: Names::one(["front", "back", "jobs", "default"][rng.usize(0..4)]),
         life,

@@ -299,6 +299,7 @@ impl World {
         if tear == Some(Tear::NoPid) {
             // These stay as they are until somebody looks again while it runs.
             (process.shown.age, process.shown.mem, process.shown.cpu) = (i64::MAX, -1, -1.0);
+            process.shown.sampled = Some(now);
             return;
         }
         process.shown.age = i64::try_from(now.saturating_sub(since).as_nanos())

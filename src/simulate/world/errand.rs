@@ -89,8 +89,7 @@ impl World {
             Then::Answer => {}
             Then::Begin { keys, because } => {
                 for key in keys {
-                    self.abandon(key);
-                    self.begin(key, because);
+                    self.begin_unless_up(key, because);
                 }
             }
             Then::FinishScale { group, to } => self.finish_scale(&group, to),

@@ -50,6 +50,30 @@ impl World {
         self.waiting.insert(key);
     }
 
+    /// Begins a new incarnation, unless somebody else did while this one was paused for.
+    pub(super) fn begin_unless_up(&mut self, key: Key, because: Because) {
+        let Some(process) = self.processes.get_mut(&key) else {
+            return;
+        };
+        process.restart = None;
+        if matches!(process.stage(), None | Some(Stage::Ending)) {
+            self.abandon(key);
+            self.begin(key, because);
+        }
+    }
+
+    /// Ends whatever still runs, at once and without another life.
+    pub(super) fn expel(&mut self, key: Key, because: Because) {
+        let Some(run) = self.processes.get_mut(&key).and_then(|p| p.run.as_mut()) else {
+            return;
+        };
+        if matches!(run.stage, Stage::Up | Stage::Ending) {
+            run.ending.get_or_insert(because);
+            self.stop_answered(key, Exit::Signal(9));
+        }
+        self.abandon(key);
+    }
+
     /// Forgets a run that still ends: a restart does not wait for it.
     pub(super) fn abandon(&mut self, key: Key) {
         let Some(process) = self.processes.get_mut(&key) else {
@@ -158,16 +182,13 @@ impl World {
         process.shown.status = Status::Skipped;
         process.shown.exit_code = 1;
         process.shown.ended = Some(now);
-        let healthy =
-            process.spec.depends_on.iter().any(|(group, c)| {
-                *c == Condition::Healthy && dependency.starts_with(group.as_str())
-            });
+        let spec = process.spec.clone();
         // The real server writes the failed wait into the process that was waited for.
-        if healthy
-            && let Some(other) = self
-                .names
-                .get(&dependency)
-                .and_then(|k| self.processes.get_mut(k))
+        if let Some(other) = self
+            .names
+            .get(&dependency)
+            .and_then(|k| self.processes.get_mut(k))
+            && spec.depends_on.get(&other.group) == Some(&Condition::Healthy)
         {
             other.shown.exit_code = 1;
         }

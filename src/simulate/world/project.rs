@@ -68,6 +68,10 @@ impl World {
         if !self.here {
             return;
         }
+        // A request or a schedule may have started something meanwhile; nothing outlives its server.
+        for key in self.processes.keys().copied().collect::<Vec<_>>() {
+            self.expel(key, because);
+        }
         self.here = false;
         let mut record = self.record(What::ServerGone, because);
         record.pid = Some(self.server_pid);

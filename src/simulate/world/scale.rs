@@ -150,7 +150,7 @@ impl World {
     }
 
     fn remove(&mut self, key: Key, because: Because) {
-        self.abandon(key);
+        self.expel(key, because);
         self.fact(key, What::Removed, because, |_| ());
         let Some(process) = self.processes.remove(&key) else {
             return;
@@ -226,7 +226,7 @@ impl World {
         for (group, spec) in change.updated {
             // Made anew under the same name: nothing was added or removed, but everything starts over.
             for key in self.group(&group) {
-                self.abandon(key);
+                self.expel(key, Because::Reload);
                 if let Some(process) = self.processes.remove(&key) {
                     self.names.remove(&process.name);
                 }

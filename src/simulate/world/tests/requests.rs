@@ -336,3 +336,56 @@ fn a_bulk_stop_waits_for_those_the_server_waits_for() {
     s.to(3_000);
     assert_eq!(s.answers, [ticket]);
 }
+
+#[test]
+fn a_start_while_a_restart_pauses_is_left_alone() {
+    let mut s = Stage::new("web: {}");
+    s.ask(1_000, |w| w.restart("web")).unwrap();
+    s.ask(1_500, |w| w.start("web")).unwrap();
+    s.to(5_000);
+    assert_eq!(
+        s.told("web"),
+        [
+            "0 spawned boot",
+            "1002 exited user_restart by 15",
+            "1500 spawned user_start"
+        ]
+    );
+    assert_eq!(s.answers.len(), 1);
+    assert!(matches!(
+        s.ask(6_000, |w| w.restart("web")),
+        Ok(Taken::Later(_))
+    ));
+}
+
+#[test]
+fn nothing_outlives_its_server() {
+    let mut s = Stage::new(
+        "slow: {stop: {takes: 3s}}\nweb: {restart: always}\ntick: {schedule: {interval: 2s}}",
+    );
+    s.ask(1_000, |w| w.shut_down(None));
+    s.ask(1_500, |w| w.start("web")).unwrap();
+    s.to(9_000);
+    assert_eq!(
+        s.told("web").last().unwrap(),
+        "4000 exited server_stop by 9"
+    );
+    assert_eq!(s.told("tick")[1], "4000 exited server_stop by 9");
+    assert_eq!(s.facts.last().unwrap().what, What::ServerGone);
+}
+
+#[test]
+fn what_is_started_while_a_reload_waits_ends_before_it_is_removed() {
+    let mut s = Stage::new("old: {}\nslow: {stop: {takes: 3s}}");
+    s.ask(1_000, |w| w.reload(Stack::default()));
+    s.ask(2_000, |w| w.start("old")).unwrap();
+    s.to(5_000);
+    assert_eq!(
+        s.told("old")[2..],
+        [
+            "2000 spawned user_start",
+            "4000 exited reload by 9",
+            "4000 removed reload"
+        ]
+    );
+}
