@@ -298,6 +298,9 @@ impl World {
             Alarm::StopAnswered { signal, number } if self.orphans.contains_key(&stamp) => {
                 return self.orphan_ends(stamp, exit(signal, number));
             }
+            Alarm::StopTimeout if self.orphans.contains_key(&stamp) => {
+                return self.orphan_ends(stamp, Exit::Signal(9));
+            }
             _ => {}
         }
         if self

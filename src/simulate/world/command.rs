@@ -180,7 +180,8 @@ impl World {
             .as_ref()
             .and_then(|run| run.ending)
             .unwrap_or(Because::UserStop);
-        if process.spec.daemon {
+        // A daemon that is still being launched is only its launcher.
+        if process.has_launched() {
             self.daemon_ends(key, exit, because);
             return self.ended(key, 0);
         }
@@ -314,7 +315,11 @@ impl World {
     }
 
     fn die(&mut self, key: Key, exit: Exit, because: Because) {
-        if self.processes.get(&key).is_some_and(|p| p.spec.daemon) {
+        if self
+            .processes
+            .get(&key)
+            .is_some_and(super::Process::has_launched)
+        {
             self.daemon_ends(key, exit, because);
         } else {
             self.program_ends(key, exit, because);

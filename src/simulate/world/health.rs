@@ -12,7 +12,7 @@ impl World {
         let Some(process) = self.processes.get_mut(&key) else {
             return;
         };
-        let Some(run) = process.run.as_mut() else {
+        let Some(run) = process.run.as_mut().filter(|run| run.stage == Stage::Up) else {
             return;
         };
         run.daemon = Some(Daemon { pid, alive: true });

@@ -235,6 +235,11 @@ impl Process {
         self.run.as_ref().map(|run| run.stage)
     }
 
+    /// Whether a background program stands for this process.
+    pub(super) fn has_launched(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.daemon.is_some())
+    }
+
     pub(in crate::simulate) fn is_member(&self, namespace: &str) -> bool {
         self.spec.namespace.all().iter().any(|n| n == namespace)
     }

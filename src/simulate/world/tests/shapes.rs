@@ -188,3 +188,97 @@ fn log_buffers_keep_their_newest_lines() {
     assert_eq!(process.lines.back().unwrap(), "line 1005");
     assert_eq!(process.lines.front().unwrap(), "line 6");
 }
+
+#[test]
+fn whatever_is_asked_every_program_that_began_ends_exactly_once() {
+    for seed in 0..30 {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let stack = Stack::parse(
+            "processes: {a: {restart: always, life: [{run: 1s..9s, exit: 1}]}, b: {stop: {takes: 3s}}, c: {stop: {ignores: true, timeout: 2s}, namespace: x}, \
+             d: {ready: {after: 2s, fails: [{at: 6s}]}, restart: on_failure}, e: {depends_on: {d: healthy}, namespace: x}, f: {daemon: true, liveness: {}, life: [{run: 5s..9s}]}, \
+             g: {schedule: {interval: 3s}, life: [{run: 1s..5s, exit: 2}]}, h: {watch: {}}, w: {}, s: {stop: {ignores: true}}}",
+        )
+        .unwrap();
+        let mut world = World::new(
+            stack.clone(),
+            Rules {
+                seed,
+                ..rules("v1.122")
+            },
+        );
+        for second in 1..200 {
+            world.advance(Duration::from_millis(second * 700));
+            let names: Vec<String> = world
+                .names
+                .keys()
+                .cloned()
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            let Some(name) = dice.choice(&names).cloned() else {
+                continue;
+            };
+            disturb(&mut world, &mut dice, &name, &stack);
+        }
+        world.shut_down(None);
+        world.advance(Duration::from_secs(1_000));
+        check_pids(seed, &world.take_facts());
+    }
+}
+
+/// Asks something of the world; most of it will be refused, and that is part of it.
+fn disturb(world: &mut World, dice: &mut fastrand::Rng, name: &str, stack: &Stack) {
+    let taken = match dice.u8(0..14) {
+        0 | 1 => world.start(name),
+        2 | 3 => world.stop(name),
+        4 | 5 => world.restart(name),
+        6 => world
+            .end(name, Exit::Signal(9), Because::OutsideSignal)
+            .map(|()| Taken::Now),
+        7 => world.namespace_restart("x"),
+        8 => world.scale(name, dice.i64(1..12)),
+        9 => world.touch(name, "file").map(|()| Taken::Now),
+        10 => world.signal(name, 15),
+        11 => {
+            let mut other = stack.clone();
+            other
+                .processes
+                .retain(|name, _| ["d", "e"].contains(&name.as_str()) || dice.u8(0..4) > 0);
+            Ok(world.reload(other).1)
+        }
+        12 if dice.u8(0..6) == 0 => Ok(world.shut_down(Some(Duration::from_secs(2)))),
+        _ => Ok(Taken::Now),
+    };
+    drop(taken);
+}
+
+fn check_pids(seed: u64, facts: &[Record]) {
+    let launchers: BTreeSet<_> = facts
+        .iter()
+        .filter(|r| r.what == What::Launched)
+        .filter_map(|r| r.pid)
+        .collect();
+    let mut alive = BTreeMap::new();
+    for record in facts {
+        let pid = record.pid.unwrap_or_default();
+        match record.what {
+            What::Spawned => assert!(
+                alive.insert(pid, record.clone()).is_none(),
+                "{seed}: {record:?} began twice"
+            ),
+            What::Exited if record.launcher.is_none() => assert!(
+                alive.remove(&pid).is_some(),
+                "{seed}: {record:?} never began"
+            ),
+            _ => {}
+        }
+    }
+    alive.retain(|pid, record| {
+        !launchers.contains(pid)
+            && !record
+                .process
+                .as_deref()
+                .is_some_and(|p| p.starts_with('s'))
+    });
+    assert!(alive.is_empty(), "{seed}: these never ended: {alive:?}");
+}
