@@ -69,7 +69,7 @@ impl Builder {
         self
     }
 
-    /// Keeps the truth for [`Control::truth`].
+    /// Keeps the truth for [`Control::truth`](super::control::Control::truth).
     pub fn remember_truth(mut self) -> Self {
         self.remember = true;
         self

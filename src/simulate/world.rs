@@ -1,6 +1,6 @@
 //! The model: processes and what happens to them. Pure: time is an argument, nothing sleeps, nothing is sent.
 //!
-//! Whatever is due happens at its own moment and in order ([`World::advance`]), and leaves [`Output`]s behind: frames for
+//! Whatever is due happens at its own moment and in order ([`World::advance`]), and leaves outputs behind: frames for
 //! the state stream, log lines, facts for the truth, answers for those who wait. Two worlds with the same stack, seed and
 //! commands tell the same truth, however often somebody looks at them; looking has dice of its own.
 
