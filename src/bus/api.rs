@@ -1,7 +1,7 @@
 //! Questions to the JetStream API: asked as JSON of our own, so that fields this build does not know survive a change.
 
-use async_nats::client::Request;
 use async_nats::RequestErrorKind;
+use async_nats::client::Request;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -74,21 +74,30 @@ impl ApiError {
     pub(super) fn into_bus(self, bus: &Bus, doing: &str) -> BusError {
         match self {
             Self::Denied(denial) => denial.refusal().into(),
-            Self::NobodyListens if !bus.client().try_server_info().is_some_and(|info| info.jetstream) => {
+            Self::NobodyListens
+                if !bus
+                    .client()
+                    .try_server_info()
+                    .is_some_and(|info| info.jetstream) =>
+            {
                 no_jetstream("the broker", bus.at()).into()
             }
             Self::NobodyListens => BusError::Busy(format!("nobody answers when asked to {doing}")),
             Self::Away => bus.away(),
             Self::TimedOut(why) => BusError::Unknown(format!("{why} when asked to {doing}")),
             Self::Fault(fault) => judge(&fault, bus.at(), doing),
-            Self::Odd(why) => BusError::Unknown(format!("an answer that cannot be read ({why}) when asked to {doing}")),
+            Self::Odd(why) => BusError::Unknown(format!(
+                "an answer that cannot be read ({why}) when asked to {doing}"
+            )),
         }
     }
 }
 
 fn judge(fault: &Fault, at: &str, doing: &str) -> BusError {
     match (fault.err_code, fault.code) {
-        (code::ACCOUNT_WITHOUT_JETSTREAM, _) => no_jetstream("this account on the broker", at).into(),
+        (code::ACCOUNT_WITHOUT_JETSTREAM, _) => {
+            no_jetstream("this account on the broker", at).into()
+        }
         (code::SERVER_WITHOUT_JETSTREAM, _) => no_jetstream("the broker", at).into(),
         (_, 429 | 500..) => BusError::Busy(fault.text()),
         _ => Refusal::new(
@@ -110,12 +119,20 @@ fn no_jetstream(who: &str, at: &str) -> Refusal {
 
 impl Bus {
     /// Asks one question.
-    pub(super) async fn ask<T: DeserializeOwned>(&self, suffix: &str, body: &Value) -> Result<T, ApiError> {
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        suffix: &str,
+        body: &Value,
+    ) -> Result<T, ApiError> {
         if !self.is_connected() {
             return Err(ApiError::Away);
         }
         let subject = self.api_subject(suffix);
-        let payload = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let payload = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
         let mark = self.mark();
         let request = Request::new().payload(payload.into()).timeout(Some(ANSWER));
         let answer = tokio::select! {
@@ -126,7 +143,9 @@ impl Bus {
         };
         let message = match answer {
             Ok(Ok(message)) => message,
-            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => return Err(ApiError::NobodyListens),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                return Err(ApiError::NobodyListens);
+            }
             Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => return Err(no_answer()),
             Ok(Err(error)) => return Err(ApiError::TimedOut(clean(&error.to_string()))),
             Err(_) => return Err(no_answer()),
@@ -145,7 +164,10 @@ fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
         error: Option<Fault>,
     }
     let odd = |error: serde_json::Error| ApiError::Odd(clean(&error.to_string()));
-    if let Some(fault) = serde_json::from_slice::<Judged>(payload).map_err(odd)?.error {
+    if let Some(fault) = serde_json::from_slice::<Judged>(payload)
+        .map_err(odd)?
+        .error
+    {
         return Err(ApiError::Fault(fault));
     }
     serde_json::from_slice(payload).map_err(odd)
@@ -157,15 +179,23 @@ mod tests {
 
     #[test]
     fn an_answer_is_either_a_fault_or_what_was_asked_for() {
-        let fault = decode::<Value>(br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#);
-        assert!(matches!(fault, Err(ApiError::Fault(fault)) if fault.err_code == code::STREAM_NOT_FOUND));
+        let fault = decode::<Value>(
+            br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#,
+        );
+        assert!(
+            matches!(fault, Err(ApiError::Fault(fault)) if fault.err_code == code::STREAM_NOT_FOUND)
+        );
         assert!(matches!(decode::<Value>(b"<html>"), Err(ApiError::Odd(_))));
         assert_eq!(decode::<Value>(br#"{"a":1}"#).unwrap()["a"], 1);
     }
 
     #[test]
     fn faults_are_waited_out_or_refused() {
-        let fault = |code, err_code| Fault { code, err_code, description: "d".into() };
+        let fault = |code, err_code| Fault {
+            code,
+            err_code,
+            description: "d".into(),
+        };
         for (code, err_code, waits) in [
             (503, 10008, true),
             (429, 10210, true),
@@ -174,7 +204,11 @@ mod tests {
             (503, 10076, false),
             (400, 10052, false),
         ] {
-            assert_eq!(judge(&fault(code, err_code), "h", "do").retry_helps(), waits, "{err_code}");
+            assert_eq!(
+                judge(&fault(code, err_code), "h", "do").retry_helps(),
+                waits,
+                "{err_code}"
+            );
         }
     }
 }

@@ -85,7 +85,11 @@ impl Denial {
 
     /// What to tell a person.
     pub(super) fn refusal(&self) -> Refusal {
-        let verb = if self.subscribing { "subscribe to" } else { "publish to" };
+        let verb = if self.subscribing {
+            "subscribe to"
+        } else {
+            "publish to"
+        };
         Refusal::new(
             format!("the broker forbids us to {verb} {}", self.subject),
             format!("the right to {verb} {}", self.subject),
@@ -136,7 +140,9 @@ pub struct Bus {
 
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bus").field("at", &self.inner.shown).finish_non_exhaustive()
+        f.debug_struct("Bus")
+            .field("at", &self.inner.shown)
+            .finish_non_exhaustive()
     }
 }
 
@@ -161,16 +167,22 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
     let (denials_in, denials) = watch::channel(Denials::default());
     let (link_in, denials_in) = (Arc::new(link_in), Arc::new(denials_in));
     let told = (Arc::clone(&link_in), denials_in);
-    let options = options(settings, login).await?.event_callback(move |event| {
-        note(&event, &told.0, &told.1);
-        std::future::ready(())
-    });
+    let options = options(settings, login)
+        .await?
+        .event_callback(move |event| {
+            note(&event, &told.0, &told.1);
+            std::future::ready(())
+        });
     let client = options.connect(servers).await.map_err(|error| {
         let why = clean(&error.to_string());
         let at = shown.clone();
         match error.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => BusError::Auth { at, why },
-            ConnectErrorKind::ServerParse => BusError::Invalid(format!("{at} is no broker address: {why}")),
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                BusError::Auth { at, why }
+            }
+            ConnectErrorKind::ServerParse => {
+                BusError::Invalid(format!("{at} is no broker address: {why}"))
+            }
             _ if means_unknown(&why) => BusError::Auth { at, why },
             _ => BusError::Unreachable { at, why },
         }
@@ -182,7 +194,10 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
         inner: Arc::new(Inner {
             client,
             api: settings.api(),
-            inbox: settings.inbox_prefix.clone().unwrap_or_else(|| "_INBOX".to_owned()),
+            inbox: settings
+                .inbox_prefix
+                .clone()
+                .unwrap_or_else(|| "_INBOX".to_owned()),
             shown,
             link,
             denials,
@@ -217,9 +232,15 @@ async fn options(settings: &BusSettings, login: Option<Login>) -> Result<Connect
         options = options.add_root_certificates(ca.clone());
     }
     match (&settings.tls.cert, &settings.tls.key) {
-        (Some(cert), Some(key)) => options = options.add_client_certificate(cert.clone(), key.clone()),
+        (Some(cert), Some(key)) => {
+            options = options.add_client_certificate(cert.clone(), key.clone())
+        }
         (None, None) => {}
-        _ => return Err(BusError::Invalid("a TLS certificate needs its key and a key its certificate".to_owned())),
+        _ => {
+            return Err(BusError::Invalid(
+                "a TLS certificate needs its key and a key its certificate".to_owned(),
+            ));
+        }
     }
     log_in(options, settings, login).await
 }
@@ -232,22 +253,27 @@ async fn log_in(
 ) -> Result<ConnectOptions, BusError> {
     if let Some(path) = &settings.creds {
         let text = read(path, "credentials file").await?;
-        return options.credentials(text.trim()).map_err(|_| {
-            BusError::Invalid(format!("{} is no credentials file", path.display()))
-        });
+        return options
+            .credentials(text.trim())
+            .map_err(|_| BusError::Invalid(format!("{} is no credentials file", path.display())));
     }
     if let Some(path) = &settings.nkey {
         return Ok(options.nkey(read(path, "nkey file").await?.trim().to_owned()));
     }
     if let Some(user) = &settings.user {
-        let password = settings.password.as_ref().map_or("", |password| password.reveal());
+        let password = settings
+            .password
+            .as_ref()
+            .map_or("", |password| password.reveal());
         return Ok(options.user_and_password(user.clone(), password.to_owned()));
     }
     if let Some(token) = &settings.token {
         return Ok(options.token(token.reveal().to_owned()));
     }
     Ok(match login {
-        Some(Login::User(user, password)) => options.user_and_password(user, password.reveal().to_owned()),
+        Some(Login::User(user, password)) => {
+            options.user_and_password(user, password.reveal().to_owned())
+        }
         Some(Login::Token(token)) => options.token(token.reveal().to_owned()),
         None => options,
     })
@@ -280,7 +306,9 @@ fn note(event: &Event, link: &watch::Sender<Link>, denials: &watch::Sender<Denia
         Event::Disconnected | Event::Closed => {
             link.send_replace(Link::away("the connection broke"));
         }
-        Event::ServerError(ServerError::Other(text)) => denials.send_modify(|denials| denials.note(text)),
+        Event::ServerError(ServerError::Other(text)) => {
+            denials.send_modify(|denials| denials.note(text))
+        }
         Event::ServerError(error) => still_away(&error.to_string(), link),
         Event::ClientError(ClientError::Other(text)) => still_away(text, link),
         _ => {}
@@ -289,7 +317,12 @@ fn note(event: &Event, link: &watch::Sender<Link>, denials: &watch::Sender<Denia
 
 fn still_away(text: &str, link: &watch::Sender<Link>) {
     link.send_if_modified(|link| {
-        let Link::Away { why, unknown_to_broker, .. } = link else {
+        let Link::Away {
+            why,
+            unknown_to_broker,
+            ..
+        } = link
+        else {
             return false;
         };
         let (new, unknown) = (clean(text), means_unknown(text));
@@ -343,7 +376,10 @@ impl Bus {
 
     /// The server's version, once connected.
     pub fn server_version(&self) -> Option<String> {
-        self.inner.client.try_server_info().map(|info| clean(&info.version))
+        self.inner
+            .client
+            .try_server_info()
+            .map(|info| clean(&info.version))
     }
 
     /// Checks that the server is new enough; whether JetStream is on is checked by [`super::stream::ensure`].
@@ -367,7 +403,10 @@ impl Bus {
             Link::Away { why, .. } => why.to_string(),
             Link::Connected => "the connection broke".to_owned(),
         };
-        BusError::Unreachable { at: self.at().to_owned(), why }
+        BusError::Unreachable {
+            at: self.at().to_owned(),
+            why,
+        }
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -420,7 +459,9 @@ impl Bus {
 }
 
 fn judge_version(version: &str, at: &str) -> Result<(), Refusal> {
-    let mut numbers = version.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let mut numbers = version
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found >= OLDEST_SERVER {
         return Ok(());
@@ -441,7 +482,12 @@ mod tests {
     fn servers_without_atomic_batches_are_refused_with_the_way_out() {
         for old in ["2.9.10", "2.11.14", "1.4.1", "", "x.y"] {
             let line = judge_version(old, "nats://h:1").unwrap_err().to_string();
-            assert!(line.contains("nats-server") && line.contains("2.12 or newer") && line.contains("--server"), "{line}");
+            assert!(
+                line.contains("nats-server")
+                    && line.contains("2.12 or newer")
+                    && line.contains("--server"),
+                "{line}"
+            );
         }
         for new in ["2.12.0", "2.12.0-RC.1", "2.15.1", "3.0.0"] {
             assert_eq!(judge_version(new, "nats://h:1"), Ok(()), "{new}");
@@ -476,15 +522,29 @@ mod tests {
     async fn an_attempt_that_fails_changes_the_word_but_not_the_beginning() {
         let (link_in, link) = watch::channel(Link::away("not reached yet"));
         let (denials, _) = watch::channel(Denials::default());
-        let Link::Away { since, .. } = link.borrow().clone() else { panic!() };
-        note(&Event::ClientError(ClientError::Other("authorization violation".into())), &link_in, &denials);
+        let Link::Away { since, .. } = link.borrow().clone() else {
+            panic!()
+        };
+        note(
+            &Event::ClientError(ClientError::Other("authorization violation".into())),
+            &link_in,
+            &denials,
+        );
         assert_eq!(
             *link.borrow(),
-            Link::Away { since, why: "authorization violation".into(), unknown_to_broker: true }
+            Link::Away {
+                since,
+                why: "authorization violation".into(),
+                unknown_to_broker: true
+            }
         );
         note(&Event::Connected, &link_in, &denials);
         assert!(link.borrow().is_connected());
-        note(&Event::ClientError(ClientError::Other("late word".into())), &link_in, &denials);
+        note(
+            &Event::ClientError(ClientError::Other("late word".into())),
+            &link_in,
+            &denials,
+        );
         assert!(link.borrow().is_connected());
     }
 }

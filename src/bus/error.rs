@@ -64,7 +64,9 @@ pub enum BusError {
         why: String,
     },
     /// The broker does not know us.
-    #[error("the broker at {at} does not let us in: {why}; check user, password, token or credentials file")]
+    #[error(
+        "the broker at {at} does not let us in: {why}; check user, password, token or credentials file"
+    )]
     Auth {
         /// The address, without secrets.
         at: String,
@@ -134,7 +136,8 @@ const SHOWN: usize = 300;
 /// Foreign text made fit for one line: no control or direction characters, not longer than a line bears.
 pub(super) fn clean(text: &str) -> String {
     let unfit = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     let mut shown: String = text
         .chars()
@@ -153,14 +156,20 @@ mod tests {
 
     #[test]
     fn foreign_text_becomes_one_harmless_line() {
-        assert_eq!(clean("a\nb\u{1b}[2J\u{202e}"), "a\u{fffd}b\u{fffd}[2J\u{fffd}");
+        assert_eq!(
+            clean("a\nb\u{1b}[2J\u{202e}"),
+            "a\u{fffd}b\u{fffd}[2J\u{fffd}"
+        );
         assert_eq!(clean(&"x".repeat(1000)).chars().count(), SHOWN + 1);
     }
 
     #[test]
     fn every_error_says_whether_waiting_helps() {
         let refusal = Refusal::new("a", "b", "c");
-        assert_eq!(BusError::from(refusal.clone()).to_string(), "a; wanted: b; c");
+        assert_eq!(
+            BusError::from(refusal.clone()).to_string(),
+            "a; wanted: b; c"
+        );
         assert!(!BusError::from(refusal).retry_helps());
         assert!(BusError::NoStream("S".into()).retry_helps());
         assert!(BusError::Unknown("x".into()).retry_helps());

@@ -36,7 +36,12 @@ pub struct JetStreamStore {
 impl JetStreamStore {
     /// A store on a stream that [`super::stream::ensure`] has looked after.
     pub fn new(bus: Bus, stream: &str, prefix: Prefix) -> Self {
-        Self { bus, stream: stream.into(), prefix, incomplete: Arc::default() }
+        Self {
+            bus,
+            stream: stream.into(),
+            prefix,
+            incomplete: Arc::default(),
+        }
     }
 
     /// The connection.
@@ -54,7 +59,10 @@ impl JetStreamStore {
             return Err(StoreError::Away);
         }
         let count = messages.len();
-        let subjects: Vec<_> = messages.iter().map(|message| message.subject.clone()).collect();
+        let subjects: Vec<_> = messages
+            .iter()
+            .map(|message| message.subject.clone())
+            .collect();
         let mark = self.bus.mark();
         let concerns = |denied: &str| subjects.iter().any(|subject| subject == denied);
         let verdict = tokio::select! {
@@ -68,13 +76,22 @@ impl JetStreamStore {
                 self.incomplete.store(0, Ordering::Relaxed);
                 return Ok(sequence.saturating_sub(count as u64 - 1));
             }
-            Verdict::NobodyListens => return Err(stream::absence(&self.bus, &self.stream, &subjects[0]).await.into()),
+            Verdict::NobodyListens => {
+                return Err(stream::absence(&self.bus, &self.stream, &subjects[0])
+                    .await
+                    .into());
+            }
             Verdict::Fault(fault) => fault,
         };
         self.judge(&fault, mark, &subjects).await
     }
 
-    async fn judge(&self, fault: &Fault, mark: Mark, subjects: &[String]) -> Result<u64, StoreError> {
+    async fn judge(
+        &self,
+        fault: &Fault,
+        mark: Mark,
+        subjects: &[String],
+    ) -> Result<u64, StoreError> {
         if fault.err_code != code::BATCH_INCOMPLETE {
             self.incomplete.store(0, Ordering::Relaxed);
             return Err(judge(fault, &self.stream));
@@ -99,7 +116,10 @@ impl JetStreamStore {
             }
         }
         Refusal::new(
-            format!("stream {} left a batch incomplete {INCOMPLETE_IN_A_ROW} times in a row", self.stream),
+            format!(
+                "stream {} left a batch incomplete {INCOMPLETE_IN_A_ROW} times in a row",
+                self.stream
+            ),
             "every message of a batch to arrive",
             "check the broker's subject mappings and this user's permissions",
         )
@@ -119,12 +139,28 @@ impl JetStreamStore {
         for (number, message) in (1..).zip(messages) {
             let sent = if number == last {
                 let reply = format!("{inbox}.last");
-                client.publish_with_reply_and_headers(message.subject, reply, message.headers, message.payload.into()).await
+                client
+                    .publish_with_reply_and_headers(
+                        message.subject,
+                        reply,
+                        message.headers,
+                        message.payload.into(),
+                    )
+                    .await
             } else if number == 1 {
                 let reply = format!("{inbox}.first");
-                client.publish_with_reply_and_headers(message.subject, reply, message.headers, message.payload.into()).await
+                client
+                    .publish_with_reply_and_headers(
+                        message.subject,
+                        reply,
+                        message.headers,
+                        message.payload.into(),
+                    )
+                    .await
             } else {
-                client.publish_with_headers(message.subject, message.headers, message.payload.into()).await
+                client
+                    .publish_with_headers(message.subject, message.headers, message.payload.into())
+                    .await
             };
             sent.map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
         }
@@ -195,13 +231,22 @@ fn read(answer: &Message) -> Result<Option<Verdict>, BusError> {
     if answer.payload.is_empty() {
         return Ok(None);
     }
-    let ack: Ack = serde_json::from_slice(&answer.payload)
-        .map_err(|error| BusError::Unknown(format!("an answer that cannot be read: {}", clean(&error.to_string()))))?;
-    Ok(Some(ack.error.map_or(Verdict::Stored(ack.seq), Verdict::Fault)))
+    let ack: Ack = serde_json::from_slice(&answer.payload).map_err(|error| {
+        BusError::Unknown(format!(
+            "an answer that cannot be read: {}",
+            clean(&error.to_string())
+        ))
+    })?;
+    Ok(Some(
+        ack.error.map_or(Verdict::Stored(ack.seq), Verdict::Fault),
+    ))
 }
 
 fn no_answer() -> BusError {
-    BusError::Unknown(format!("no answer to a commit within {} s", ANSWER.as_secs()))
+    BusError::Unknown(format!(
+        "no answer to a commit within {} s",
+        ANSWER.as_secs()
+    ))
 }
 
 /// What an error of the broker means for who commits.
@@ -218,7 +263,10 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
         )),
         (code::OTHER_STREAM, _) => StoreError::Refused(
             Refusal::new(
-                format!("another stream than {stream} takes our subjects: {}", fault.text()),
+                format!(
+                    "another stream than {stream} takes our subjects: {}",
+                    fault.text()
+                ),
                 format!("them in stream {stream}"),
                 "choose that stream by --stream, or other subjects by --subject-prefix",
             )
@@ -267,7 +315,11 @@ impl Outbound {
         let headers: usize = self
             .headers
             .iter()
-            .flat_map(|(name, values)| values.iter().map(move |value| AsRef::<str>::as_ref(name).len() + value.as_str().len() + 4))
+            .flat_map(|(name, values)| {
+                values
+                    .iter()
+                    .map(move |value| AsRef::<str>::as_ref(name).len() + value.as_str().len() + 4)
+            })
             .sum();
         // Two line ends and the version line of the headers.
         let size = self.payload.len() + headers + 16;
@@ -281,12 +333,24 @@ impl Outbound {
 }
 
 /// The messages of a commit in their order: root, shards, events.
-fn messages(commit: &Commit<'_>, prefix: &Prefix, stream: &str, batch_id: &str) -> Result<Vec<Outbound>, BusError> {
+fn messages(
+    commit: &Commit<'_>,
+    prefix: &Prefix,
+    stream: &str,
+    batch_id: &str,
+) -> Result<Vec<Outbound>, BusError> {
     let root = serde_json::to_vec(commit.root)
         .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
     let mut headers = head_headers(stream);
-    headers.insert("Nats-Expected-Last-Subject-Sequence", commit.expected.to_string());
-    let mut messages = vec![Outbound { subject: prefix.head_root(commit.source), headers, payload: root }];
+    headers.insert(
+        "Nats-Expected-Last-Subject-Sequence",
+        commit.expected.to_string(),
+    );
+    let mut messages = vec![Outbound {
+        subject: prefix.head_root(commit.source),
+        headers,
+        payload: root,
+    }];
     messages.extend(commit.shards.iter().map(|(number, rows)| Outbound {
         subject: prefix.head_shard(commit.source, *number),
         headers: head_headers(stream),
@@ -299,14 +363,20 @@ fn messages(commit: &Commit<'_>, prefix: &Prefix, stream: &str, batch_id: &str) 
         headers.insert(HEADER_ID, one_line(&event.id));
         headers.insert(HEADER_SOURCE, one_line(commit.source));
         headers.insert(HEADER_ORIGIN, event.origin);
-        Outbound { subject: event.subject.clone(), headers, payload: event.payload.clone() }
+        Outbound {
+            subject: event.subject.clone(),
+            headers,
+            payload: event.payload.clone(),
+        }
     }));
     // A root alone is a plain publish: a batch of one would cost ten times as much.
     let count = messages.len();
     if count > 1 {
         for (number, message) in (1..).zip(&mut messages) {
             message.headers.insert("Nats-Batch-Id", batch_id);
-            message.headers.insert("Nats-Batch-Sequence", number.to_string());
+            message
+                .headers
+                .insert("Nats-Batch-Sequence", number.to_string());
             if number == count {
                 message.headers.insert("Nats-Batch-Commit", "1");
             }
@@ -325,7 +395,9 @@ fn head_headers(stream: &str) -> HeaderMap {
 
 /// A header ends at a line break, and the connection with it.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '_' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '_' } else { c })
+        .collect()
 }
 
 /// An id no attempt ever had: a straggler of another must never fall into this one.
@@ -358,7 +430,10 @@ mod tests {
     }
 
     fn header<'m>(message: &'m Outbound, name: &str) -> Option<&'m str> {
-        message.headers.get(name).map(async_nats::HeaderValue::as_str)
+        message
+            .headers
+            .get(name)
+            .map(async_nats::HeaderValue::as_str)
     }
 
     #[test]
@@ -371,22 +446,49 @@ mod tests {
         };
         let shards = BTreeMap::from([(0, b"r".to_vec()), (3, b"s".to_vec())]);
         let (root, events) = (root(), [event.clone(), event]);
-        let commit = Commit { source: "shop", root: &root, expected: 7, shards: &shards, events: &events };
+        let commit = Commit {
+            source: "shop",
+            root: &root,
+            expected: 7,
+            shards: &shards,
+            events: &events,
+        };
         let messages = messages(&commit, &Prefix::default(), "S", "id").unwrap();
         let subjects: Vec<_> = messages.iter().map(|m| m.subject.as_str()).collect();
         assert_eq!(
             subjects,
-            ["core.head.shop", "core.head.shop.0", "core.head.shop.3", "core.process.n.p.started", "core.process.n.p.started"]
+            [
+                "core.head.shop",
+                "core.head.shop.0",
+                "core.head.shop.3",
+                "core.process.n.p.started",
+                "core.process.n.p.started"
+            ]
         );
         for (number, message) in (1..).zip(&messages) {
             assert_eq!(header(message, "Nats-Batch-Id"), Some("id"));
-            assert_eq!(header(message, "Nats-Batch-Sequence"), Some(number.to_string().as_str()));
-            assert_eq!(header(message, "Nats-Batch-Commit"), (number == 5).then_some("1"));
+            assert_eq!(
+                header(message, "Nats-Batch-Sequence"),
+                Some(number.to_string().as_str())
+            );
+            assert_eq!(
+                header(message, "Nats-Batch-Commit"),
+                (number == 5).then_some("1")
+            );
             assert_eq!(header(message, "Nats-Expected-Stream"), Some("S"));
-            assert_eq!(header(message, "Nats-Rollup"), (number <= 3).then_some("sub"));
-            assert_eq!(header(message, "Nats-TTL"), (number <= 3).then_some("never"));
+            assert_eq!(
+                header(message, "Nats-Rollup"),
+                (number <= 3).then_some("sub")
+            );
+            assert_eq!(
+                header(message, "Nats-TTL"),
+                (number <= 3).then_some("never")
+            );
             let expected = (number == 1).then_some("7");
-            assert_eq!(header(message, "Nats-Expected-Last-Subject-Sequence"), expected);
+            assert_eq!(
+                header(message, "Nats-Expected-Last-Subject-Sequence"),
+                expected
+            );
             assert_eq!(header(message, "Nats-Msg-Id"), None);
         }
         assert_eq!(header(&messages[3], "Observe-Id"), Some("shop.j.1"));
@@ -398,11 +500,20 @@ mod tests {
     #[test]
     fn a_root_alone_is_no_batch_but_still_fenced() {
         let (root, shards) = (root(), BTreeMap::new());
-        let commit = Commit { source: "shop", root: &root, expected: 0, shards: &shards, events: &[] };
+        let commit = Commit {
+            source: "shop",
+            root: &root,
+            expected: 0,
+            shards: &shards,
+            events: &[],
+        };
         let messages = messages(&commit, &Prefix::default(), "S", "id").unwrap();
         assert_eq!(messages.len(), 1);
         assert_eq!(header(&messages[0], "Nats-Batch-Id"), None);
-        assert_eq!(header(&messages[0], "Nats-Expected-Last-Subject-Sequence"), Some("0"));
+        assert_eq!(
+            header(&messages[0], "Nats-Expected-Last-Subject-Sequence"),
+            Some("0")
+        );
         assert_eq!(header(&messages[0], "Nats-Rollup"), Some("sub"));
     }
 
@@ -417,22 +528,56 @@ mod tests {
         let line = message("a", 1000).check(1000).unwrap_err().to_string();
         assert!(line.contains("max_payload"), "{line}");
         assert!(message(&"a".repeat(4000), 0).check(1000).is_err());
-        assert_eq!(one_line("a
-Nats-TTL: 1s"), "a__Nats-TTL: 1s");
+        assert_eq!(
+            one_line(
+                "a
+Nats-TTL: 1s"
+            ),
+            "a__Nats-TTL: 1s"
+        );
     }
 
     #[test]
     fn every_code_of_the_failure_table_has_its_way_out() {
-        let judged = |code, err_code| judge(&Fault { code, err_code, description: "why".into() }, "S");
+        let judged = |code, err_code| {
+            judge(
+                &Fault {
+                    code,
+                    err_code,
+                    description: "why".into(),
+                },
+                "S",
+            )
+        };
         for fenced in [10071, 10164] {
-            assert!(matches!(judged(400, fenced), StoreError::Fenced), "{fenced}");
+            assert!(
+                matches!(judged(400, fenced), StoreError::Fenced),
+                "{fenced}"
+            );
         }
-        for (code, busy) in [(400, 10176), (429, 10210), (503, 10008), (500, 10077), (503, 10023), (500, 10047), (429, 1)] {
+        for (code, busy) in [
+            (400, 10176),
+            (429, 10210),
+            (503, 10008),
+            (500, 10077),
+            (503, 10023),
+            (500, 10047),
+            (429, 1),
+        ] {
             assert!(matches!(judged(code, busy), StoreError::Busy(_)), "{busy}");
         }
-        for (refused, key) in [(10174, "allow_atomic"), (10111, "allow_rollup_hdrs"), (10166, "allow_msg_ttl")] {
-            let StoreError::Refused(line) = judged(400, refused) else { panic!("{refused}") };
-            assert!(line.contains(key) && line.contains("stream S") && line.contains("--stream"), "{line}");
+        for (refused, key) in [
+            (10174, "allow_atomic"),
+            (10111, "allow_rollup_hdrs"),
+            (10166, "allow_msg_ttl"),
+        ] {
+            let StoreError::Refused(line) = judged(400, refused) else {
+                panic!("{refused}")
+            };
+            assert!(
+                line.contains(key) && line.contains("stream S") && line.contains("--stream"),
+                "{line}"
+            );
         }
         assert!(matches!(judged(400, 10060), StoreError::Refused(_)));
         assert!(matches!(judged(404, 10059), StoreError::NoStream));

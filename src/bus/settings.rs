@@ -281,10 +281,7 @@ mod tests {
         }
         .at("nats://joe:hunter2@web:4223, tls://hunter2@[::1]");
         assert!(!format!("{settings:?}").contains("hunter2"));
-        assert_eq!(
-            settings.display_url(),
-            "nats://web:4223,tls://[::1]:4222"
-        );
+        assert_eq!(settings.display_url(), "nats://web:4223,tls://[::1]:4222");
         let error = settings.servers().unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
         let broken = BusSettings::default().at("nats://joe:hunter2@web:99999999");
@@ -299,11 +296,12 @@ mod tests {
             .at("nats://joe:p%40ss@web:4223,nats://other")
             .servers()
             .unwrap();
-        assert_eq!(
-            login,
-            Some(Login::User("joe".into(), Secret::new("p@ss")))
+        assert_eq!(login, Some(Login::User("joe".into(), Secret::new("p@ss"))));
+        assert!(
+            servers
+                .iter()
+                .all(|s| s.username().is_none() && s.password().is_none())
         );
-        assert!(servers.iter().all(|s| s.username().is_none() && s.password().is_none()));
         let (_, token) = BusSettings::default().at("t0ken@web").servers().unwrap();
         assert_eq!(token, Some(Login::Token(Secret::new("t0ken"))));
     }

@@ -63,13 +63,19 @@ pub async fn ensure(bus: &Bus, settings: &BusSettings) -> Result<Ensured, BusErr
             (Some(found), _) => return check(&found.config, settings),
             (None, StreamSetup::Ensure) => {
                 if create(bus, settings).await? {
-                    return Ok(Ensured { created: true, ..Ensured::default() });
+                    return Ok(Ensured {
+                        created: true,
+                        ..Ensured::default()
+                    });
                 }
             }
             (None, _) => return Err(BusError::NoStream(settings.stream.clone())),
         }
     }
-    Err(BusError::Busy(format!("stream {} is being created by somebody else", settings.stream)))
+    Err(BusError::Busy(format!(
+        "stream {} is being created by somebody else",
+        settings.stream
+    )))
 }
 
 /// The stream as it stands.
@@ -84,7 +90,9 @@ pub(super) struct StreamInfo {
 
 /// Reads the stream; `None` where there is none.
 pub(super) async fn info(bus: &Bus, stream: &str) -> Result<Option<StreamInfo>, BusError> {
-    let answer = bus.ask::<Value>(&format!("STREAM.INFO.{stream}"), &Value::Null).await;
+    let answer = bus
+        .ask::<Value>(&format!("STREAM.INFO.{stream}"), &Value::Null)
+        .await;
     match answer {
         Ok(answer) => Ok(Some(StreamInfo {
             config: answer["config"].clone(),
@@ -154,7 +162,10 @@ async fn create(bus: &Bus, settings: &BusSettings) -> Result<bool, BusError> {
     let until = Instant::now() + CREATING;
     loop {
         let config = wanted(stream, &settings.prefix, retention, max_bytes);
-        let error = match bus.ask::<Value>(&format!("STREAM.CREATE.{stream}"), &config).await {
+        let error = match bus
+            .ask::<Value>(&format!("STREAM.CREATE.{stream}"), &config)
+            .await
+        {
             Ok(_) => return Ok(true),
             Err(error) => error,
         };
@@ -193,7 +204,10 @@ fn no_room(bus: &Bus, stream: &str, max_bytes: i64, error: &ApiError) -> Refusal
         _ => String::new(),
     };
     Refusal::new(
-        format!("the broker at {} has no room for stream {stream}: {said}", bus.at()),
+        format!(
+            "the broker at {} has no room for stream {stream}: {said}",
+            bus.at()
+        ),
         format!("{max_bytes} bytes"),
         "ask for less by --max-bytes, or give JetStream more storage",
     )
@@ -226,7 +240,9 @@ fn room(account: &Value) -> Option<i64> {
 async fn overlap(bus: &Bus, settings: &BusSettings) -> Refusal {
     let mut owners = Vec::new();
     for subject in settings.prefix.stream_subjects() {
-        let answer = bus.ask::<Value>("STREAM.NAMES", &json!({ "subject": subject })).await;
+        let answer = bus
+            .ask::<Value>("STREAM.NAMES", &json!({ "subject": subject }))
+            .await;
         if let Some(names) = answer.ok().as_ref().and_then(|a| a["streams"].as_array()) {
             owners.extend(names.iter().filter_map(Value::as_str).map(clean));
         }
@@ -240,7 +256,11 @@ async fn overlap(bus: &Bus, settings: &BusSettings) -> Refusal {
     };
     Refusal::new(
         format!("{owner} already takes subjects under {prefix}"),
-        format!("{} for stream {}", prefix.stream_subjects().join(", "), settings.stream),
+        format!(
+            "{} for stream {}",
+            prefix.stream_subjects().join(", "),
+            settings.stream
+        ),
         "choose that stream by --stream, or other subjects by --subject-prefix",
     )
 }
@@ -263,17 +283,40 @@ fn check(config: &Value, settings: &BusSettings) -> Result<Ensured, BusError> {
         }
     }
     let barred = [
-        (config["mirror"].is_object(), "is a mirror, which cannot be written to"),
+        (
+            config["mirror"].is_object(),
+            "is a mirror, which cannot be written to",
+        ),
         (config["sealed"] == json!(true), "is sealed"),
-        (config["no_ack"] == json!(true), "acknowledges nothing (no_ack)"),
-        (config["retention"] != json!("limits"), "drops what was read (its retention is not \"limits\")"),
-        (config["persist_mode"] == json!("async"), "is written to disk late (persist_mode async)"),
-        (config["subject_transform"].is_object(), "renames its subjects (subject_transform)"),
+        (
+            config["no_ack"] == json!(true),
+            "acknowledges nothing (no_ack)",
+        ),
+        (
+            config["retention"] != json!("limits"),
+            "drops what was read (its retention is not \"limits\")",
+        ),
+        (
+            config["persist_mode"] == json!("async"),
+            "is written to disk late (persist_mode async)",
+        ),
+        (
+            config["subject_transform"].is_object(),
+            "renames its subjects (subject_transform)",
+        ),
     ];
     if let Some((_, why)) = barred.into_iter().find(|(so, _)| *so) {
-        return Err(Refusal::new(format!("stream {stream} {why}"), "a plain stream", other_stream()).into());
+        return Err(Refusal::new(
+            format!("stream {stream} {why}"),
+            "a plain stream",
+            other_stream(),
+        )
+        .into());
     }
-    Ok(Ensured { notes: notes(config, settings), ..Ensured::default() })
+    Ok(Ensured {
+        notes: notes(config, settings),
+        ..Ensured::default()
+    })
 }
 
 fn other_stream() -> &'static str {
@@ -282,12 +325,20 @@ fn other_stream() -> &'static str {
 
 /// The refusal for a stream that does not allow something.
 pub(super) fn lacking(stream: &str, what: &str, key: &str) -> Refusal {
-    Refusal::new(format!("stream {stream} does not allow {what}"), format!("{key}: true"), other_stream())
+    Refusal::new(
+        format!("stream {stream} does not allow {what}"),
+        format!("{key}: true"),
+        other_stream(),
+    )
 }
 
 fn foreign_subjects(config: &Value, stream: &str, wanted: &str) -> Refusal {
     let subjects: Vec<_> = subjects(config).map(clean).collect();
-    let takes = if subjects.is_empty() { "nothing".to_owned() } else { clean(&subjects.join(", ")) };
+    let takes = if subjects.is_empty() {
+        "nothing".to_owned()
+    } else {
+        clean(&subjects.join(", "))
+    };
     Refusal::new(
         format!("stream {stream} takes {takes}, not {wanted}"),
         format!("a stream that takes {wanted}"),
@@ -299,17 +350,29 @@ fn notes(config: &Value, settings: &BusSettings) -> Vec<String> {
     let stream = &settings.stream;
     let mut notes = Vec::new();
     if config["storage"] != json!("file") {
-        notes.push(format!("stream {stream} lives in memory: a restart of the broker empties it"));
+        notes.push(format!(
+            "stream {stream} lives in memory: a restart of the broker empties it"
+        ));
     }
     let per_subject = config["max_msgs_per_subject"].as_i64().unwrap_or(-1);
     if per_subject > 0 {
-        notes.push(format!("stream {stream} keeps only {per_subject} messages of each subject"));
+        notes.push(format!(
+            "stream {stream} keeps only {per_subject} messages of each subject"
+        ));
     }
-    if settings.retention.is_some_and(|asked| config["max_age"].as_u64() != Some(nanos(asked))) {
-        notes.push(format!("the retention of stream {stream} is its owner's; --retention does not change it"));
+    if settings
+        .retention
+        .is_some_and(|asked| config["max_age"].as_u64() != Some(nanos(asked)))
+    {
+        notes.push(format!(
+            "the retention of stream {stream} is its owner's; --retention does not change it"
+        ));
     }
     if config["republish"]["dest"] != json!(settings.prefix.live_process_events()) {
-        notes.push(format!("stream {stream} does not publish again to {}", settings.prefix.live_process_events()));
+        notes.push(format!(
+            "stream {stream} does not publish again to {}",
+            settings.prefix.live_process_events()
+        ));
     }
     notes
 }
@@ -319,10 +382,20 @@ async fn update(bus: &Bus, settings: &BusSettings, config: &Value) -> Result<Ens
     let stream = &settings.stream;
     let (next, changed) = amended(config, settings);
     if !changed.is_empty() {
-        match bus.ask::<Value>(&format!("STREAM.UPDATE.{stream}"), &next).await {
+        match bus
+            .ask::<Value>(&format!("STREAM.UPDATE.{stream}"), &next)
+            .await
+        {
             Ok(_) => {}
-            Err(error) if error.err_code() == code::SUBJECTS_OVERLAP => return Err(overlap(bus, settings).await.into()),
-            Err(error) => return Err(error.into_bus(bus, &format!("update stream {stream} ({})", changed.join(", ")))),
+            Err(error) if error.err_code() == code::SUBJECTS_OVERLAP => {
+                return Err(overlap(bus, settings).await.into());
+            }
+            Err(error) => {
+                return Err(error.into_bus(
+                    bus,
+                    &format!("update stream {stream} ({})", changed.join(", ")),
+                ));
+            }
         }
     }
     let mut ensured = check(&next, settings)?;
@@ -340,18 +413,34 @@ fn amended(config: &Value, settings: &BusSettings) -> (Value, Vec<String>) {
         }
     };
     let mut all: Vec<_> = subjects(config).map(str::to_owned).collect();
-    all.extend(settings.prefix.stream_subjects().into_iter().filter(|subject| !covers_any(config, subject)));
+    all.extend(
+        settings
+            .prefix
+            .stream_subjects()
+            .into_iter()
+            .filter(|subject| !covers_any(config, subject)),
+    );
     set("subjects", json!(all), "subjects");
-    for key in ["allow_atomic", "allow_rollup_hdrs", "allow_msg_ttl", "allow_direct"] {
+    for key in [
+        "allow_atomic",
+        "allow_rollup_hdrs",
+        "allow_msg_ttl",
+        "allow_direct",
+    ] {
         set(key, json!(true), key);
     }
     let republish = wanted("", &settings.prefix, DEFAULT_RETENTION, 0)["republish"].clone();
-    if config["republish"]["dest"] != republish["dest"] || config["republish"]["src"] != republish["src"] {
+    if config["republish"]["dest"] != republish["dest"]
+        || config["republish"]["src"] != republish["src"]
+    {
         set("republish", republish, "republish");
     }
     if let Some(retention) = settings.retention {
         set("max_age", json!(nanos(retention)), "max_age");
-        let window = config["duplicate_window"].as_u64().unwrap_or(0).min(nanos(retention));
+        let window = config["duplicate_window"]
+            .as_u64()
+            .unwrap_or(0)
+            .min(nanos(retention));
         set("duplicate_window", json!(window), "duplicate_window");
     }
     if let Some(max_bytes) = settings.max_bytes {
@@ -361,7 +450,11 @@ fn amended(config: &Value, settings: &BusSettings) -> (Value, Vec<String>) {
 }
 
 fn subjects(config: &Value) -> impl Iterator<Item = &str> {
-    config["subjects"].as_array().into_iter().flatten().filter_map(Value::as_str)
+    config["subjects"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 fn covers_any(config: &Value, subject: &str) -> bool {
@@ -390,7 +483,10 @@ mod tests {
     }
 
     fn settings() -> BusSettings {
-        BusSettings { stream: "S".into(), ..BusSettings::default() }
+        BusSettings {
+            stream: "S".into(),
+            ..BusSettings::default()
+        }
     }
 
     #[test]
@@ -425,12 +521,19 @@ mod tests {
             ("retention", json!("workqueue"), "retention"),
             ("mirror", json!({"name": "O"}), "mirror"),
             ("sealed", json!(true), "sealed"),
-            ("subjects", json!(["orders.>"]), "takes orders.>, not core.process.>"),
+            (
+                "subjects",
+                json!(["orders.>"]),
+                "takes orders.>, not core.process.>",
+            ),
         ] {
             let mut config = config();
             config[key] = value;
             let line = check(&config, &settings()).unwrap_err().to_string();
-            assert!(line.contains(word) && line.contains("--stream") && !line.contains('\n'), "{line}");
+            assert!(
+                line.contains(word) && line.contains("--stream") && !line.contains('\n'),
+                "{line}"
+            );
         }
     }
 
@@ -441,10 +544,19 @@ mod tests {
         config["allow_atomic"] = json!(false);
         config["num_replicas"] = json!(3);
         config["from_the_future"] = json!({"x": 1});
-        let settings = BusSettings { retention: Some(Duration::from_secs(60)), ..settings() };
+        let settings = BusSettings {
+            retention: Some(Duration::from_secs(60)),
+            ..settings()
+        };
         let (next, changed) = amended(&config, &settings);
-        assert_eq!(changed, ["subjects", "allow_atomic", "max_age", "duplicate_window"]);
-        assert_eq!(next["subjects"], json!(["core.process.>", "core.source.>", "extra.>", "core.head.>"]));
+        assert_eq!(
+            changed,
+            ["subjects", "allow_atomic", "max_age", "duplicate_window"]
+        );
+        assert_eq!(
+            next["subjects"],
+            json!(["core.process.>", "core.source.>", "extra.>", "core.head.>"])
+        );
         assert_eq!(next["num_replicas"], 3);
         assert_eq!(next["from_the_future"]["x"], 1);
         assert_eq!(next["max_bytes"], MAX_BYTES);
@@ -452,9 +564,7 @@ mod tests {
 
     #[test]
     fn the_size_is_half_of_what_the_account_still_allows() {
-        let account = |total: i64, used: i64, one: i64| {
-            json!({"storage": used, "reserved_storage": 0, "limits": {"max_storage": total, "storage_max_stream_bytes": one}})
-        };
+        let account = |total: i64, used: i64, one: i64| json!({"storage": used, "reserved_storage": 0, "limits": {"max_storage": total, "storage_max_stream_bytes": one}});
         assert_eq!(room(&account(-1, 0, 0)), Some(MAX_BYTES));
         assert_eq!(room(&account(1000, 200, -1)), Some(400));
         assert_eq!(room(&account(1000, 200, 300)), Some(300));
