@@ -233,7 +233,7 @@ async fn options(settings: &BusSettings, login: Option<Login>) -> Result<Connect
     }
     match (&settings.tls.cert, &settings.tls.key) {
         (Some(cert), Some(key)) => {
-            options = options.add_client_certificate(cert.clone(), key.clone())
+            options = options.add_client_certificate(cert.clone(), key.clone());
         }
         (None, None) => {}
         _ => {
@@ -307,7 +307,7 @@ fn note(event: &Event, link: &watch::Sender<Link>, denials: &watch::Sender<Denia
             link.send_replace(Link::away("the connection broke"));
         }
         Event::ServerError(ServerError::Other(text)) => {
-            denials.send_modify(|denials| denials.note(text))
+            denials.send_modify(|denials| denials.note(text));
         }
         Event::ServerError(error) => still_away(&error.to_string(), link),
         Event::ClientError(ClientError::Other(text)) => still_away(text, link),

@@ -211,14 +211,13 @@ async fn verdict(answers: &mut Subscriber) -> Result<Verdict, BusError> {
         };
         let first = answer.subject.ends_with(".first");
         match (read(&answer)?, first) {
-            (None, _) => {}
             (Some(Verdict::Fault(fault)), true) => cause = Some(fault),
-            // A batch of which nothing found a stream: the last message says so too.
-            (Some(_), true) => {}
             (Some(Verdict::Fault(fault)), false) if fault.err_code == code::BATCH_INCOMPLETE => {
                 return Ok(Verdict::Fault(cause.unwrap_or(fault)));
             }
             (Some(verdict), false) => return Ok(verdict),
+            // Note was taken of the batch; or nothing listens, which the last message is told too.
+            (None, _) | (Some(_), true) => {}
         }
     }
 }

@@ -162,12 +162,9 @@ async fn create(bus: &Bus, settings: &BusSettings) -> Result<bool, BusError> {
     let until = Instant::now() + CREATING;
     loop {
         let config = wanted(stream, &settings.prefix, retention, max_bytes);
-        let error = match bus
-            .ask::<Value>(&format!("STREAM.CREATE.{stream}"), &config)
-            .await
-        {
-            Ok(_) => return Ok(true),
-            Err(error) => error,
+        let path = format!("STREAM.CREATE.{stream}");
+        let Err(error) = bus.ask::<Value>(&path, &config).await else {
+            return Ok(true);
         };
         match error.err_code() {
             code::NAME_IN_USE => return Ok(false),

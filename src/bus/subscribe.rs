@@ -443,12 +443,12 @@ impl Durable {
             (Some(last), _) if same => {
                 Start::At(lock(&self.open).first().copied().unwrap_or(last + 1))
             }
-            (Some(_), _) => Start::At(1),
-            (None, _) if !self.created.is_empty() && !same => Start::At(1),
-            (None, Begin::Now) => Start::At(info.last + 1),
-            (None, Begin::Sequence(first)) => Start::At(*first),
-            (None, Begin::Time(time)) => Start::Since(*time),
-            (None, Begin::Last(_)) => Start::At(1),
+            // Another stream than the one we read.
+            _ if !self.created.is_empty() && !same => Start::At(1),
+            (_, Begin::Now) => Start::At(info.last + 1),
+            (_, Begin::Sequence(first)) => Start::At(*first),
+            (_, Begin::Time(time)) => Start::Since(*time),
+            (_, Begin::Last(_)) => Start::At(1),
         }
     }
 }
