@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::connect::{ANSWER, Bus, CALL, Denial};
+use super::connect::{ANSWER, Bus, CALL};
 use super::error::{BusError, Refusal, clean};
+use super::link::Denial;
 
 /// Codes of the API that are told apart here.
 pub(super) mod code {

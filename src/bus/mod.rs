@@ -13,12 +13,17 @@
 //! stream live, and [`subscribe::subscribe`] is the short way for programs of others.
 
 mod api;
+mod batch;
 pub mod connect;
 mod consumer;
+mod durable;
 pub mod error;
 pub mod head;
+pub mod link;
+mod opening;
 pub mod publish;
 pub mod read;
 pub mod settings;
+pub mod shape;
 pub mod stream;
 pub mod subscribe;

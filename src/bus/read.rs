@@ -3,7 +3,7 @@
 //! The floor, which is the stream's creation time and the last sequence handed out, is ours. Consumers are thrown away
 //! at the least doubt and made anew right behind the floor; they are cheap, a lost event is not.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,12 @@ use futures_util::Stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::connect::{Bus, Link};
-use super::consumer::{Heard, Place, Push, Start};
+use super::connect::Bus;
+use super::consumer::{Heard, Place, Push};
 use super::error::{BusError, clean};
-use super::stream::{self, StreamInfo};
+use super::link::Link;
+use super::opening::{Floor, Numbers, Opening, Tail};
+use super::stream;
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
 use crate::event::record::{Position, Record};
@@ -24,8 +26,6 @@ use crate::event::subject::Prefix;
 
 /// The most events that [`Begin::Last`] gives.
 pub const MOST_LAST: usize = 10_000;
-/// The sources whose numbers are checked.
-const SOURCES: usize = 4096;
 /// Pause between two attempts to get a consumer, first and longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -76,23 +76,6 @@ pub enum Told {
         /// What is wrong with it, in one line.
         why: String,
     },
-}
-
-/// How far was read, and in which stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Floor {
-    created: String,
-    sequence: u64,
-}
-
-/// The search for the last events that match: a stretch at the stream's end, widened until it holds enough.
-#[derive(Debug)]
-struct Tail {
-    want: usize,
-    /// True when the stretch begins where the stream does.
-    whole: bool,
-    until: u64,
-    found: VecDeque<(Place, Message)>,
 }
 
 /// A live reader. Nothing runs unless [`Reader::next`] is awaited.
@@ -350,106 +333,3 @@ pub(super) fn record(stream: &Arc<str>, place: Place, payload: &[u8]) -> Result<
 fn fits(filter: &Filter, payload: &[u8]) -> bool {
     Envelope::parse(payload).is_ok_and(|envelope| filter.matches(&envelope))
 }
-
-/// Where a new consumer begins, and what that means.
-#[derive(Debug)]
-struct Opening {
-    start: Start,
-    floor: Option<Floor>,
-    tail: Option<Tail>,
-    renewed: bool,
-}
-
-impl Opening {
-    fn find(from: &Begin, floor: Option<&Floor>, window: u64, info: &StreamInfo) -> Self {
-        match (floor, from) {
-            (Some(floor), _) if floor.created != info.created => Self::behind(0, true, info),
-            // The same stream without its end: what we read beyond it will be written anew.
-            (Some(floor), _) if floor.sequence > info.last => Self::behind(info.last, true, info),
-            (Some(floor), _) => Self::behind(floor.sequence, false, info),
-            (None, Begin::Now) => Self::behind(info.last, false, info),
-            // A place behind the end was one in another stream.
-            (None, Begin::Sequence(first)) if *first > info.last + 1 => Self::behind(0, true, info),
-            (None, Begin::Sequence(first)) => Self::behind(first.saturating_sub(1), false, info),
-            (None, Begin::Time(time)) => Self {
-                start: Start::Since(*time),
-                floor: None,
-                tail: None,
-                renewed: false,
-            },
-            (None, Begin::Last(want)) => {
-                let start = (info.last + 1).saturating_sub(window);
-                let whole = start <= info.first;
-                let tail = Tail {
-                    want: *want,
-                    whole,
-                    until: info.last,
-                    found: VecDeque::new(),
-                };
-                Self {
-                    start: Start::At(start),
-                    floor: None,
-                    tail: Some(tail),
-                    renewed: false,
-                }
-            }
-        }
-    }
-
-    fn behind(sequence: u64, renewed: bool, info: &StreamInfo) -> Self {
-        Self {
-            start: Start::At(sequence + 1),
-            floor: Some(Floor {
-                created: info.created.clone(),
-                sequence,
-            }),
-            tail: None,
-            renewed,
-        }
-    }
-}
-
-/// The last number seen of each source; proves that nothing is missing where everything is read.
-#[derive(Debug)]
-struct Numbers {
-    checked: bool,
-    last: HashMap<Box<str>, (Box<str>, u64)>,
-}
-
-impl Numbers {
-    fn new(checked: bool) -> Self {
-        Self {
-            checked,
-            last: HashMap::new(),
-        }
-    }
-
-    fn forget(&mut self) {
-        self.last.clear();
-    }
-
-    fn check(&mut self, event: &Envelope) -> Option<Told> {
-        if !self.checked {
-            return None;
-        }
-        if let Some((journal, last)) = self.last.get_mut(event.source.as_str()) {
-            if **journal == *event.journal {
-                let after = std::mem::replace(last, event.seq.max(*last));
-                return (event.seq > after + 1).then(|| Told::Hole {
-                    source: event.source.clone(),
-                    journal: event.journal.clone(),
-                    after,
-                    before: event.seq,
-                });
-            }
-        } else if self.last.len() >= SOURCES {
-            return None;
-        }
-        let (source, journal) = (event.source.as_str().into(), event.journal.as_str().into());
-        self.last.insert(source, (journal, event.seq));
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests;

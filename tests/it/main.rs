@@ -1,4 +1,6 @@
-//! The one integration binary: real servers, the real library, the real program.
+//! What runs against real parts, in one binary.
 
+#[cfg(test)]
 mod bus;
+#[cfg(test)]
 mod support;
