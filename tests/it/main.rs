@@ -2,10 +2,14 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     reason = "a test that cannot go on says so by panicking; helpers of tests too"
 )]
 
 mod broker;
+mod bus;
 mod process_compose;
 mod process_compose_stream;
+mod simulate;
 mod support;

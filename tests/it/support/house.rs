@@ -108,7 +108,7 @@ pub(crate) fn settings(state: &Path) -> Settings {
         ..Places::default()
     };
     Settings {
-        binary: Some(nats::server()),
+        binary: Some(nats::binary()),
         linger: Duration::from_millis(300),
         look: Duration::from_millis(50),
         ..Settings::new(places)

@@ -1,24 +1,187 @@
-//! The real nats-server of this machine.
+//! A real nats-server per test: own folder, own port, gone when the guard is dropped.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-/// The server to test with: `OBSERVE_TEST_NATS_SERVER`, else PATH, else `.tools/` here or above.
-pub(crate) fn server() -> PathBuf {
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+/// A running server and its folder.
+pub(crate) struct NatsServer {
+    folder: PathBuf,
+    config: String,
+    child: Option<Child>,
+    port: u16,
+}
+
+/// The binary: named by the environment, on the path, or fetched by `make test`.
+pub(crate) fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("OBSERVE_TEST_NATS_SERVER") {
-        let named = PathBuf::from(named);
-        assert!(
-            named.is_file(),
-            "OBSERVE_TEST_NATS_SERVER names {}, which is no file",
-            named.display()
-        );
-        return named;
+        return named.into();
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join("nats-server"));
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let above = above.map(|folder| folder.join(".tools/nats-server"));
-    on_path
-        .chain(above)
-        .find(|candidate| candidate.is_file())
-        .expect("a nats-server is needed: `make test` fetches one")
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    for candidate in std::env::split_paths(&on_path).map(|folder| folder.join("nats-server")) {
+        if candidate.is_file() && is_new_enough(&candidate) {
+            return candidate;
+        }
+    }
+    for folder in Path::new(env!("CARGO_MANIFEST_DIR")).ancestors() {
+        let candidate = folder.join(".tools/nats-server");
+        if candidate.is_file() {
+            return candidate;
+        }
+    }
+    panic!(
+        "no nats-server 2.12 or newer: run `make test`, which fetches one, or set OBSERVE_TEST_NATS_SERVER"
+    );
+}
+
+fn is_new_enough(binary: &Path) -> bool {
+    let Ok(output) = Command::new(binary).arg("--version").output() else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = text.rsplit('v').next().unwrap_or_default();
+    let mut numbers = version
+        .trim()
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (2, 12)
+}
+
+impl NatsServer {
+    /// A server with JetStream for everybody.
+    pub(crate) fn start() -> Self {
+        Self::with("jetstream { store_dir: \"STORE\" }")
+    }
+
+    /// A server with this text in its configuration; `STORE` stands for a folder of its own.
+    pub(crate) fn with(extra: &str) -> Self {
+        let name = format!(
+            "observe-nats-{}-{:016x}",
+            std::process::id(),
+            fastrand::u64(..)
+        );
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = folder.join("store").display().to_string();
+        let mut server = Self {
+            config: extra.replace("STORE", &store),
+            folder,
+            child: None,
+            port: 0,
+        };
+        server.again();
+        server
+    }
+
+    /// Starts it again, on the same store and port.
+    pub(crate) fn again(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let port = if self.port == 0 {
+            -1
+        } else {
+            i32::from(self.port)
+        };
+        let folder = self.folder.display();
+        let text = format!(
+            "host: 127.0.0.1\nport: {port}\nports_file_dir: \"{folder}\"\nlog_file: \"{folder}/log\"\n{}\n",
+            self.config
+        );
+        let path = self.folder.join("server.conf");
+        std::fs::write(&path, text).unwrap();
+        let child = Command::new(binary())
+            .arg("-c")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server does not start: run `make test`, which fetches one");
+        let ports = self
+            .folder
+            .join(format!("nats-server_{}.ports", child.id()));
+        self.child = Some(child);
+        self.port = self.wait_for_port(&ports);
+    }
+
+    fn wait_for_port(&mut self, ports: &Path) -> u16 {
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            if let Some(port) = std::fs::read(ports).ok().and_then(|text| port_of(&text)) {
+                return port;
+            }
+            let ended = self
+                .child
+                .as_mut()
+                .is_some_and(|child| child.try_wait().unwrap().is_some());
+            assert!(
+                !ended && Instant::now() < until,
+                "nats-server is not ready:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// What it wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Changes its configuration for the next start.
+    pub(crate) fn reconfigure(&mut self, extra: &str) {
+        let store = self.folder.join("store").display().to_string();
+        self.config = extra.replace("STORE", &store);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it does not run");
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Ends it in order.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        self.child.take().unwrap().wait().unwrap();
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.child.take().unwrap().wait().unwrap();
+    }
+
+    /// Freezes it without closing a connection.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Ends the freeze.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+}
+
+fn port_of(text: &[u8]) -> Option<u16> {
+    let ports: serde_json::Value = serde_json::from_slice(text).ok()?;
+    ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // A test that fails must not fail again here, and must leave nothing behind.
+            drop(child.kill());
+            drop(child.wait());
+        }
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
 }

@@ -1,0 +1,256 @@
+//! The messages of a commit: what is sent, in which order, under which headers.
+
+use async_nats::HeaderMap;
+
+use super::error::{BusError, clean};
+use crate::event::envelope::{HEADER_ID, HEADER_ORIGIN, HEADER_SCHEMA, HEADER_SOURCE, SCHEMA};
+use crate::event::store::Commit;
+use crate::event::subject::Prefix;
+
+/// The server drops the connection on a control line near 4 kB; ours hold a subject and an inbox.
+const LONGEST_SUBJECT: usize = 3500;
+
+/// One message on its way out.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub(super) subject: String,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Outbound {
+    /// What cannot be sent is found here, because a client that hands it over loses its connection.
+    pub(super) fn check(&self, max_payload: usize) -> Result<(), BusError> {
+        let subject = &self.subject;
+        if subject.len() > LONGEST_SUBJECT {
+            return Err(BusError::Invalid(format!(
+                "a subject of {} bytes is too long: {}; choose a shorter --subject-prefix",
+                subject.len(),
+                clean(subject)
+            )));
+        }
+        let headers: usize = self
+            .headers
+            .iter()
+            .flat_map(|(name, values)| {
+                values
+                    .iter()
+                    .map(move |value| AsRef::<str>::as_ref(name).len() + value.as_str().len() + 4)
+            })
+            .sum();
+        // Two line ends and the version line of the headers.
+        let size = self.payload.len() + headers + 16;
+        if size > max_payload {
+            return Err(BusError::Invalid(format!(
+                "a message of {size} bytes for {subject} is larger than the broker's max_payload of {max_payload}; raise it there"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The messages of a commit in their order: root, shards, events.
+pub(super) fn messages(
+    commit: &Commit<'_>,
+    prefix: &Prefix,
+    stream: &str,
+    batch_id: &str,
+) -> Result<Vec<Outbound>, BusError> {
+    let root = serde_json::to_vec(commit.root)
+        .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
+    let mut headers = head_headers(stream);
+    headers.insert(
+        "Nats-Expected-Last-Subject-Sequence",
+        commit.expected.to_string(),
+    );
+    let mut messages = vec![Outbound {
+        subject: prefix.head_root(commit.source),
+        headers,
+        payload: root,
+    }];
+    messages.extend(commit.shards.iter().map(|(number, rows)| Outbound {
+        subject: prefix.head_shard(commit.source, *number),
+        headers: head_headers(stream),
+        payload: rows.clone(),
+    }));
+    messages.extend(commit.events.iter().map(|event| {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Stream", stream);
+        headers.insert(HEADER_SCHEMA, SCHEMA.to_string());
+        headers.insert(HEADER_ID, one_line(&event.id));
+        headers.insert(HEADER_SOURCE, one_line(commit.source));
+        headers.insert(HEADER_ORIGIN, event.origin);
+        Outbound {
+            subject: event.subject.clone(),
+            headers,
+            payload: event.payload.clone(),
+        }
+    }));
+    // A root alone is a plain publish: a batch of one would cost ten times as much.
+    let count = messages.len();
+    if count > 1 {
+        for (number, message) in (1..).zip(&mut messages) {
+            message.headers.insert("Nats-Batch-Id", batch_id);
+            message
+                .headers
+                .insert("Nats-Batch-Sequence", number.to_string());
+            if number == count {
+                message.headers.insert("Nats-Batch-Commit", "1");
+            }
+        }
+    }
+    Ok(messages)
+}
+
+fn head_headers(stream: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Expected-Stream", stream);
+    headers.insert("Nats-Rollup", "sub");
+    headers.insert("Nats-TTL", "never");
+    headers
+}
+
+/// A header ends at a line break, and the connection with it.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '_' } else { c })
+        .collect()
+}
+
+/// An id no attempt ever had: a straggler of another must never fall into this one.
+pub(super) fn fresh_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::event::store::{HEAD_FORMAT, Identity, Outgoing, Root};
+
+    fn root() -> Root {
+        Root {
+            format: HEAD_FORMAT,
+            source: "shop".into(),
+            journal: "j".into(),
+            seq: 1,
+            epoch: "e".into(),
+            connected: true,
+            adapter: "a".into(),
+            commit: "c".into(),
+            looked_at: "2026-08-20T07:18:04Z".parse().unwrap(),
+            interval_ms: 2000,
+            shards: Vec::new(),
+            identity: Identity::default(),
+        }
+    }
+
+    fn header<'m>(message: &'m Outbound, name: &str) -> Option<&'m str> {
+        message
+            .headers
+            .get(name)
+            .map(async_nats::HeaderValue::as_str)
+    }
+
+    #[test]
+    fn a_commit_is_root_then_shards_then_events_in_one_batch() {
+        let event = Outgoing {
+            subject: "core.process.n.p.started".into(),
+            id: "shop.j.1".into(),
+            origin: "change",
+            payload: b"{}".to_vec(),
+        };
+        let shards = BTreeMap::from([(0, b"r".to_vec()), (3, b"s".to_vec())]);
+        let (root, events) = (root(), [event.clone(), event]);
+        let commit = Commit {
+            source: "shop",
+            root: &root,
+            expected: 7,
+            shards: &shards,
+            events: &events,
+        };
+        let messages = messages(&commit, &Prefix::default(), "S", "id").unwrap();
+        let subjects: Vec<_> = messages.iter().map(|m| m.subject.as_str()).collect();
+        assert_eq!(
+            subjects,
+            [
+                "core.head.shop",
+                "core.head.shop.0",
+                "core.head.shop.3",
+                "core.process.n.p.started",
+                "core.process.n.p.started"
+            ]
+        );
+        for (number, message) in (1..).zip(&messages) {
+            assert_eq!(header(message, "Nats-Batch-Id"), Some("id"));
+            assert_eq!(
+                header(message, "Nats-Batch-Sequence"),
+                Some(number.to_string().as_str())
+            );
+            assert_eq!(
+                header(message, "Nats-Batch-Commit"),
+                (number == 5).then_some("1")
+            );
+            assert_eq!(header(message, "Nats-Expected-Stream"), Some("S"));
+            assert_eq!(
+                header(message, "Nats-Rollup"),
+                (number <= 3).then_some("sub")
+            );
+            assert_eq!(
+                header(message, "Nats-TTL"),
+                (number <= 3).then_some("never")
+            );
+            let expected = (number == 1).then_some("7");
+            assert_eq!(
+                header(message, "Nats-Expected-Last-Subject-Sequence"),
+                expected
+            );
+            assert_eq!(header(message, "Nats-Msg-Id"), None);
+        }
+        assert_eq!(header(&messages[3], "Observe-Id"), Some("shop.j.1"));
+        assert_eq!(header(&messages[3], "Observe-Schema"), Some("1"));
+        assert_eq!(header(&messages[3], "Observe-Source"), Some("shop"));
+        assert_eq!(header(&messages[3], "Observe-Origin"), Some("change"));
+    }
+
+    #[test]
+    fn a_root_alone_is_no_batch_but_still_fenced() {
+        let (root, shards) = (root(), BTreeMap::new());
+        let commit = Commit {
+            source: "shop",
+            root: &root,
+            expected: 0,
+            shards: &shards,
+            events: &[],
+        };
+        let messages = messages(&commit, &Prefix::default(), "S", "id").unwrap();
+        assert_eq!(messages.len(), 1);
+        assert_eq!(header(&messages[0], "Nats-Batch-Id"), None);
+        assert_eq!(
+            header(&messages[0], "Nats-Expected-Last-Subject-Sequence"),
+            Some("0")
+        );
+        assert_eq!(header(&messages[0], "Nats-Rollup"), Some("sub"));
+    }
+
+    #[test]
+    fn what_would_cost_the_connection_is_not_sent() {
+        let message = |subject: &str, bytes| Outbound {
+            subject: subject.to_owned(),
+            headers: head_headers("S"),
+            payload: vec![0; bytes],
+        };
+        assert!(message("a", 10).check(1000).is_ok());
+        let line = message("a", 1000).check(1000).unwrap_err().to_string();
+        assert!(line.contains("max_payload"), "{line}");
+        assert!(message(&"a".repeat(4000), 0).check(1000).is_err());
+        assert_eq!(
+            one_line(
+                "a
+    Nats-TTL: 1s"
+            ),
+            "a__Nats-TTL: 1s"
+        );
+    }
+}

@@ -1,0 +1,363 @@
+//! The connection: made once, cloned freely, kept up for ever, and never trusted without a time limit.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use tokio::sync::watch;
+
+use super::error::{BusError, Refusal, clean};
+use super::link::{Denial, Denials, Link, Mark, means_unknown, note};
+use super::settings::{BusSettings, FirstConnect, Login};
+
+/// A dead peer is noticed after three of these.
+const PING: Duration = Duration::from_secs(5);
+/// One attempt to connect, handshake included.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long an answer may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
+/// The limit around every call of the client library, whose own limits do not cover the queueing.
+pub(super) const CALL: Duration = Duration::from_secs(6);
+/// Commands that may wait in the client: what it holds when the connection breaks is sent after the reconnect, so few.
+const QUEUED_COMMANDS: usize = 256;
+/// Messages that may wait in one subscription.
+const QUEUED_MESSAGES: usize = 8192;
+/// Longest pause between two attempts to connect again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// The oldest server that has atomic batches.
+pub const OLDEST_SERVER: (u32, u32) = (2, 12);
+
+struct Inner {
+    client: Client,
+    api: String,
+    inbox: String,
+    shown: String,
+    link: watch::Receiver<Link>,
+    denials: watch::Receiver<Denials>,
+}
+
+/// A connection to a broker; cloning it is cheap and gives the same connection.
+#[derive(Clone)]
+pub struct Bus {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus")
+            .field("at", &self.inner.shown)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connects.
+///
+/// # Errors
+///
+/// [`BusError::Invalid`] for settings that cannot be used; [`BusError::Unreachable`] and [`BusError::Auth`] only where
+/// the first connection must succeed.
+///
+/// # Cancel safety
+///
+/// Dropped, it leaves no connection behind.
+pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
+    let (servers, login) = settings.servers()?;
+    let shown = settings.display_url();
+    let (link_in, link) = watch::channel(Link::away("not reached yet"));
+    let (denials_in, denials) = watch::channel(Denials::default());
+    let (link_in, denials_in) = (Arc::new(link_in), Arc::new(denials_in));
+    let told = (Arc::clone(&link_in), denials_in);
+    let options = options(settings, login)
+        .await?
+        .event_callback(move |event| {
+            note(&event, &told.0, &told.1);
+            std::future::ready(())
+        });
+    let client = options.connect(servers).await.map_err(|error| {
+        let why = clean(&error.to_string());
+        let at = shown.clone();
+        match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                BusError::Auth { at, why }
+            }
+            ConnectErrorKind::ServerParse => {
+                BusError::Invalid(format!("{at} is no broker address: {why}"))
+            }
+            _ if means_unknown(&why) => BusError::Auth { at, why },
+            _ => BusError::Unreachable { at, why },
+        }
+    })?;
+    if settings.first_connect == FirstConnect::MustSucceed {
+        link_in.send_replace(Link::Connected);
+    }
+    Ok(Bus {
+        inner: Arc::new(Inner {
+            client,
+            api: settings.api(),
+            inbox: settings
+                .inbox_prefix
+                .clone()
+                .unwrap_or_else(|| "_INBOX".to_owned()),
+            shown,
+            link,
+            denials,
+        }),
+    })
+}
+
+async fn options(settings: &BusSettings, login: Option<Login>) -> Result<ConnectOptions, BusError> {
+    let mut options = ConnectOptions::new()
+        .name(&settings.connection_name)
+        .ping_interval(PING)
+        .connection_timeout(CONNECT)
+        .request_timeout(Some(ANSWER))
+        .client_capacity(QUEUED_COMMANDS)
+        .subscription_capacity(QUEUED_MESSAGES)
+        .max_reconnects(None)
+        .reconnect_delay_callback(pause)
+        .ignore_discovered_servers();
+    if let Some(prefix) = &settings.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
+    }
+    if settings.first_connect == FirstConnect::MayWait {
+        options = options.retry_on_initial_connect();
+    }
+    if settings.wants_tls() {
+        options = options.require_tls(true);
+    }
+    if settings.tls.first {
+        options = options.tls_first();
+    }
+    if let Some(ca) = &settings.tls.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    match (&settings.tls.cert, &settings.tls.key) {
+        (Some(cert), Some(key)) => {
+            options = options.add_client_certificate(cert.clone(), key.clone());
+        }
+        (None, None) => {}
+        _ => {
+            return Err(BusError::Invalid(
+                "a TLS certificate needs its key and a key its certificate".to_owned(),
+            ));
+        }
+    }
+    log_in(options, settings, login).await
+}
+
+/// Flags and files outrank what an address says.
+async fn log_in(
+    options: ConnectOptions,
+    settings: &BusSettings,
+    login: Option<Login>,
+) -> Result<ConnectOptions, BusError> {
+    if let Some(path) = &settings.creds {
+        let text = read(path, "credentials file").await?;
+        return options
+            .credentials(text.trim())
+            .map_err(|_| BusError::Invalid(format!("{} is no credentials file", path.display())));
+    }
+    if let Some(path) = &settings.nkey {
+        return Ok(options.nkey(read(path, "nkey file").await?.trim().to_owned()));
+    }
+    if let Some(user) = &settings.user {
+        let password = settings
+            .password
+            .as_ref()
+            .map_or("", |password| password.reveal());
+        return Ok(options.user_and_password(user.clone(), password.to_owned()));
+    }
+    if let Some(token) = &settings.token {
+        return Ok(options.token(token.reveal().to_owned()));
+    }
+    Ok(match login {
+        Some(Login::User(user, password)) => {
+            options.user_and_password(user, password.reveal().to_owned())
+        }
+        Some(Login::Token(token)) => options.token(token.reveal().to_owned()),
+        None => options,
+    })
+}
+
+async fn read(path: &PathBuf, what: &str) -> Result<String, BusError> {
+    let shown = Path::display(path);
+    tokio::fs::read_to_string(path)
+        .await
+        .map_err(|error| BusError::Invalid(format!("the {what} {shown} cannot be read: {error}")))
+}
+
+/// The pause before an attempt to connect: none at first, then growing, never in step with other clients.
+fn pause(attempt: usize) -> Duration {
+    if attempt <= 1 {
+        return Duration::ZERO;
+    }
+    let doubled = u32::try_from(attempt).unwrap_or(u32::MAX).min(12);
+    let full = (Duration::from_millis(5) * 2_u32.pow(doubled)).min(LONGEST_PAUSE);
+    full.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+impl Bus {
+    /// The client of the library, for what this module does not do.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// Where we are connected, without secrets.
+    pub fn at(&self) -> &str {
+        &self.inner.shown
+    }
+
+    /// How the connection stands, and a word whenever that changes.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.inner.link.clone()
+    }
+
+    /// Whether the connection stands right now.
+    pub fn is_connected(&self) -> bool {
+        self.inner.client.connection_state() == State::Connected
+    }
+
+    /// Waits until the connection stands.
+    ///
+    /// # Cancel safety
+    ///
+    /// Waits only.
+    pub async fn connected(&self) {
+        let mut link = self.link();
+        while !self.is_connected() {
+            // The sender lives as long as the client, which we hold.
+            if link.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The server's version, once connected.
+    pub fn server_version(&self) -> Option<String> {
+        self.inner
+            .client
+            .try_server_info()
+            .map(|info| clean(&info.version))
+    }
+
+    /// Checks that the server is new enough; whether JetStream is on is checked by [`super::stream::ensure`].
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::Refused`] for a server older than [`OLDEST_SERVER`], [`BusError::Unreachable`] when not connected.
+    pub fn check_version(&self) -> Result<(), BusError> {
+        let Some(version) = self.server_version() else {
+            return Err(self.away());
+        };
+        judge_version(&version, self.at()).map_err(BusError::Refused)
+    }
+
+    pub(super) fn api_subject(&self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.inner.api)
+    }
+
+    pub(super) fn away(&self) -> BusError {
+        let why = match &*self.inner.link.borrow() {
+            Link::Away { why, .. } => why.to_string(),
+            Link::Connected => "the connection broke".to_owned(),
+        };
+        BusError::Unreachable {
+            at: self.at().to_owned(),
+            why,
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.inner.denials.borrow().told)
+    }
+
+    /// A violation since the mark for one of these subjects, or any for our inbox, without which no answer arrives.
+    pub(super) fn denial(&self, mark: Mark, concerns: impl Fn(&str) -> bool) -> Option<Denial> {
+        let denials = self.inner.denials.borrow();
+        let ours = |denial: &&Denial| {
+            if denial.subscribing {
+                denial.subject.starts_with(&self.inner.inbox) || concerns(&denial.subject)
+            } else {
+                denial.number > mark.0 && concerns(&denial.subject)
+            }
+        };
+        denials.recent.iter().find(ours).cloned()
+    }
+
+    /// Waits for such a violation.
+    pub(super) async fn denied(&self, mark: Mark, concerns: impl Fn(&str) -> bool) -> Denial {
+        let mut changes = self.inner.denials.clone();
+        loop {
+            changes.mark_unchanged();
+            if let Some(denial) = self.denial(mark, &concerns) {
+                return denial;
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Waits until the connection breaks.
+    pub(super) async fn lost(&self) {
+        let mut link = self.link();
+        link.mark_unchanged();
+        loop {
+            if !self.is_connected() {
+                return;
+            }
+            if link.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if !link.borrow_and_update().is_connected() {
+                return;
+            }
+        }
+    }
+}
+
+fn judge_version(version: &str, at: &str) -> Result<(), Refusal> {
+    let mut numbers = version
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found >= OLDEST_SERVER {
+        return Ok(());
+    }
+    let (major, minor) = OLDEST_SERVER;
+    Err(Refusal::new(
+        format!("the broker at {at} is nats-server {version}"),
+        format!("{major}.{minor} or newer, for atomic batches"),
+        "update the broker, or use another by --server",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_without_atomic_batches_are_refused_with_the_way_out() {
+        for old in ["2.9.10", "2.11.14", "1.4.1", "", "x.y"] {
+            let line = judge_version(old, "nats://h:1").unwrap_err().to_string();
+            assert!(
+                line.contains("nats-server")
+                    && line.contains("2.12 or newer")
+                    && line.contains("--server"),
+                "{line}"
+            );
+        }
+        for new in ["2.12.0", "2.12.0-RC.1", "2.15.1", "3.0.0"] {
+            assert_eq!(judge_version(new, "nats://h:1"), Ok(()), "{new}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_their_limit_and_begin_at_once() {
+        assert_eq!(pause(1), Duration::ZERO);
+        assert!(pause(2) <= Duration::from_millis(20));
+        assert!((Duration::from_secs(2)..=LONGEST_PAUSE).contains(&pause(1_000_000)));
+    }
+}

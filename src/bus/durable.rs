@@ -1,0 +1,307 @@
+//! A consumer that the broker remembers by name, asked for records.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::client::Request;
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::api::code;
+use super::connect::{ANSWER, Bus, CALL};
+use super::consumer::{BEAT, Place, SILENCE, Start, nanos};
+use super::error::{BusError, Refusal, clean};
+use super::read::{Begin, record};
+use super::stream;
+use super::subscribe::{Delivery, Subscription};
+use crate::event::filter::Filter;
+
+/// Records asked for at once.
+const AT_ONCE: u64 = 64;
+/// Records that may be under work in all programs of one name together.
+const UNDER_WORK: u64 = 256;
+/// A record that is not acknowledged within this time is given again.
+const WORK: Duration = Duration::from_secs(30);
+/// How long one request for records stands.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// Pause before the broker is asked again after it could not.
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct Ack {
+    bus: Bus,
+    reply: String,
+    sequence: u64,
+    open: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+impl Ack {
+    /// Waits until the broker has noted it.
+    pub(super) async fn send(&self) -> Result<(), BusError> {
+        if !self.bus.is_connected() {
+            return Err(self.bus.away());
+        }
+        let request = Request::new().payload("+ACK".into()).timeout(Some(ANSWER));
+        let answer = self.bus.client().send_request(self.reply.clone(), request);
+        match timeout(CALL, answer).await {
+            Ok(Ok(_)) => {
+                lock(&self.open).remove(&self.sequence);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(BusError::Unknown(clean(&error.to_string()))),
+            Err(_) => Err(BusError::Unknown(
+                "no answer to an acknowledgement".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Nothing that holds this lock can leave it half done.
+fn lock(open: &Mutex<BTreeSet<u64>>) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A durable consumer that is asked for records.
+pub(super) struct Durable {
+    bus: Bus,
+    stream: Arc<str>,
+    subjects: [String; 2],
+    filter: Filter,
+    from: Begin,
+    name: String,
+    created: String,
+    last: Option<u64>,
+    open: Arc<Mutex<BTreeSet<u64>>>,
+    pull: Option<Pull>,
+}
+
+struct Pull {
+    inbox: String,
+    messages: Subscriber,
+    asked_for: u64,
+    heard: Instant,
+}
+
+impl Durable {
+    /// One that is not opened yet.
+    pub(super) fn new(subscription: Subscription, name: String) -> Self {
+        Self {
+            subjects: subscription.filter.subjects(&subscription.prefix),
+            stream: subscription.stream.as_str().into(),
+            bus: subscription.bus,
+            filter: subscription.filter,
+            from: subscription.from,
+            name,
+            created: String::new(),
+            last: None,
+            open: Arc::default(),
+            pull: None,
+        }
+    }
+
+    /// Waits for the next record, over whatever passes by itself.
+    pub(super) async fn next(&mut self) -> Result<Delivery, BusError> {
+        loop {
+            match self.heard().await {
+                Ok(Some(delivery)) => return Ok(delivery),
+                Ok(None) => {}
+                Err(error) if error.retry_helps() => {
+                    tracing::warn!(%error, "while reading the stream");
+                    self.pull = None;
+                    self.bus.connected().await;
+                    sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn heard(&mut self) -> Result<Option<Delivery>, BusError> {
+        let Some(pull) = &mut self.pull else {
+            self.open().await?;
+            return Ok(None);
+        };
+        if pull.asked_for == 0 {
+            let body = json!({ "batch": AT_ONCE, "expires": nanos(EXPIRES), "idle_heartbeat": nanos(BEAT) });
+            let subject = self
+                .bus
+                .api_subject(&format!("CONSUMER.MSG.NEXT.{}.{}", self.stream, self.name));
+            let reply = pull.inbox.clone();
+            timeout(
+                CALL,
+                self.bus
+                    .client()
+                    .publish_with_reply(subject, reply, body.to_string().into()),
+            )
+            .await
+            .map_err(|_| BusError::Unknown("the client takes no request".to_owned()))?
+            .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
+            pull.asked_for = AT_ONCE;
+        }
+        let message = tokio::select! {
+            message = timeout_at(pull.heard + SILENCE, pull.messages.next()) => message,
+            () = self.bus.lost() => return Err(self.bus.away()),
+        };
+        let Ok(Some(message)) = message else {
+            return Err(BusError::Unknown(format!(
+                "consumer {} fell silent",
+                self.name
+            )));
+        };
+        pull.heard = Instant::now();
+        match message.status.map(|status| status.as_u16()) {
+            None => {
+                pull.asked_for = pull.asked_for.saturating_sub(1);
+                self.take(&message).await
+            }
+            Some(100) => Ok(None),
+            // The request ran out; the next one follows.
+            Some(408) => {
+                pull.asked_for = 0;
+                Ok(None)
+            }
+            Some(status) => {
+                let why = clean(message.description.as_deref().unwrap_or_default());
+                Err(BusError::Busy(format!(
+                    "consumer {}: {status} {why}",
+                    self.name
+                )))
+            }
+        }
+    }
+
+    async fn take(&mut self, message: &Message) -> Result<Option<Delivery>, BusError> {
+        let Some(reply) = message.reply.as_deref() else {
+            return Ok(None);
+        };
+        let Some(place) = Place::parse(reply) else {
+            return Ok(None);
+        };
+        self.last = self.last.max(Some(place.sequence));
+        let record = record(&self.stream, place, &message.payload)
+            .ok()
+            .filter(|r| self.filter.matches(&r.envelope));
+        let Some(record) = record else {
+            // Not asked for: done with. Should the word be lost, it comes again and is passed over again.
+            drop(
+                timeout(
+                    CALL,
+                    self.bus.client().publish(reply.to_owned(), "+ACK".into()),
+                )
+                .await,
+            );
+            return Ok(None);
+        };
+        lock(&self.open).insert(place.sequence);
+        let ack = Ack {
+            bus: self.bus.clone(),
+            reply: reply.to_owned(),
+            sequence: place.sequence,
+            open: Arc::clone(&self.open),
+        };
+        Ok(Some(Delivery {
+            record,
+            ack: Some(ack),
+        }))
+    }
+
+    /// Looks the consumer up, creates it where it is missing, and listens.
+    pub(super) async fn open(&mut self) -> Result<(), BusError> {
+        let info = stream::info(&self.bus, &self.stream).await?;
+        let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
+        let path = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
+        match self.bus.ask::<Value>(&path, &Value::Null).await {
+            Ok(found) => {
+                self.compare(&found["config"])?;
+                self.last = self.last.or(found["ack_floor"]["stream_seq"].as_u64());
+            }
+            Err(error) if error.err_code() == code::CONSUMER_NOT_FOUND => {
+                self.create(&info).await?;
+                // Should it be lost before it gave anything, what came in between is not skipped.
+                if self.from == Begin::Now {
+                    self.last = self.last.or(Some(info.last));
+                }
+            }
+            Err(error) => {
+                return Err(error.into_bus(&self.bus, &format!("describe consumer {}", self.name)));
+            }
+        }
+        let inbox = self.bus.client().new_inbox();
+        let messages = timeout(CALL, self.bus.client().subscribe(inbox.clone()))
+            .await
+            .map_err(|_| BusError::Unknown("the client takes no subscription".to_owned()))?
+            .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
+        self.created = info.created;
+        self.pull = Some(Pull {
+            inbox,
+            messages,
+            asked_for: 0,
+            heard: Instant::now(),
+        });
+        Ok(())
+    }
+
+    fn compare(&self, config: &Value) -> Result<(), BusError> {
+        let mut found: Vec<_> = config["filter_subjects"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let mut wanted: Vec<_> = self.subjects.iter().map(String::as_str).collect();
+        found.sort_unstable();
+        wanted.sort_unstable();
+        if found == wanted && config["ack_policy"] == json!("explicit") {
+            return Ok(());
+        }
+        let (name, stream) = (&self.name, &self.stream);
+        Err(Refusal::new(
+            format!(
+                "durable {name} of stream {stream} reads {}",
+                clean(&found.join(", "))
+            ),
+            wanted.join(", "),
+            "choose another name, or delete that consumer",
+        )
+        .into())
+    }
+
+    async fn create(&self, info: &stream::StreamInfo) -> Result<(), BusError> {
+        let mut config = json!({
+            "durable_name": self.name,
+            "description": "a subscription of observe",
+            "ack_policy": "explicit",
+            "ack_wait": nanos(WORK),
+            "max_ack_pending": UNDER_WORK,
+            "max_deliver": -1,
+            "replay_policy": "instant",
+            "filter_subjects": self.subjects,
+        });
+        self.start(info).write(&mut config);
+        let body = json!({ "stream_name": &*self.stream, "config": config, "action": "create" });
+        let path = format!("CONSUMER.CREATE.{}.{}", self.stream, self.name);
+        match self.bus.ask::<Value>(&path, &body).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into_bus(&self.bus, &format!("create consumer {}", self.name))),
+        }
+    }
+
+    /// Where a consumer that is missing begins: at what is not acknowledged, or where the subscription was told to.
+    fn start(&self, info: &stream::StreamInfo) -> Start {
+        let same = self.created == info.created;
+        match (self.last, &self.from) {
+            (Some(last), _) if same => {
+                Start::At(lock(&self.open).first().copied().unwrap_or(last + 1))
+            }
+            // Another stream than the one we read.
+            _ if !self.created.is_empty() && !same => Start::At(1),
+            (_, Begin::Now) => Start::At(info.last + 1),
+            (_, Begin::Sequence(first)) => Start::At(*first),
+            (_, Begin::Time(time)) => Start::Since(*time),
+            (_, Begin::Last(_)) => Start::At(1),
+        }
+    }
+}

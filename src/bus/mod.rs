@@ -1,0 +1,29 @@
+//! The bus: the one place that knows NATS.
+//!
+//! It connects, sees to it that the stream can hold what is told, commits a source's events behind its head in one
+//! piece, and reads them back without a hole and without a repeat. It does not know what a look or a process is: it
+//! stores what [`crate::event::store`] describes and gives back [`crate::event::record::Record`]s.
+//!
+//! What it must not do: hand a byte to a client that is not connected (such bytes are sent after the reconnect, long
+//! after their sender was told that they failed), resend anything whose outcome is unknown, wait without a limit, or
+//! print.
+//!
+//! The way in is [`connect::connect`], which gives a [`connect::Bus`]; [`stream::ensure`] makes the stream;
+//! [`publish::JetStreamStore`] is the adapter's [`crate::event::store::EventStore`]; [`read::Reader`] follows the
+//! stream live, and [`subscribe::subscribe`] is the short way for programs of others.
+
+mod api;
+mod batch;
+pub mod connect;
+mod consumer;
+mod durable;
+pub mod error;
+pub mod head;
+pub mod link;
+mod opening;
+pub mod publish;
+pub mod read;
+pub mod settings;
+pub mod shape;
+pub mod stream;
+pub mod subscribe;

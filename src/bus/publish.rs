@@ -1,0 +1,346 @@
+//! Committing: a root, the shards that changed and the events behind it, in one atomic batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::api::{Fault, code};
+use super::batch::{Outbound, fresh_id, messages};
+use super::connect::{ANSWER, Bus, CALL};
+use super::error::{BusError, Refusal, clean};
+use super::link::Mark;
+use super::shape::lacking;
+use super::{head, stream};
+use crate::event::store::{Commit, EventStore, Head, StoreError};
+use crate::event::subject::Prefix;
+
+/// An incomplete batch so many times in a row is no accident: some message of it never arrives.
+const INCOMPLETE_IN_A_ROW: u32 = 3;
+/// How long the word of a violation may lag behind the answer it caused.
+const LAG: Duration = Duration::from_millis(200);
+
+/// The events of one stream, written and read by sources' adapters.
+#[derive(Debug, Clone)]
+pub struct JetStreamStore {
+    bus: Bus,
+    stream: Arc<str>,
+    prefix: Prefix,
+    incomplete: Arc<AtomicU32>,
+}
+
+impl JetStreamStore {
+    /// A store on a stream that [`super::stream::ensure`] has looked after.
+    pub fn new(bus: Bus, stream: &str, prefix: Prefix) -> Self {
+        Self {
+            bus,
+            stream: stream.into(),
+            prefix,
+            incomplete: Arc::default(),
+        }
+    }
+
+    /// The connection.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    async fn store(&self, commit: &Commit<'_>) -> Result<u64, StoreError> {
+        let batch_id = fresh_id();
+        let messages = messages(commit, &self.prefix, &self.stream, &batch_id)?;
+        for message in &messages {
+            message.check(self.bus.client().max_payload())?;
+        }
+        if !self.bus.is_connected() {
+            return Err(StoreError::Away);
+        }
+        let count = messages.len();
+        let subjects: Vec<_> = messages
+            .iter()
+            .map(|message| message.subject.clone())
+            .collect();
+        let mark = self.bus.mark();
+        let concerns = |denied: &str| subjects.iter().any(|subject| subject == denied);
+        let verdict = tokio::select! {
+            biased;
+            verdict = timeout(CALL, self.send(messages)) => verdict.unwrap_or_else(|_| Err(no_answer())),
+            denial = self.bus.denied(mark, concerns) => return Err(BusError::from(denial.refusal()).into()),
+            () = self.bus.lost() => Err(BusError::Unknown("the connection broke".to_owned())),
+        };
+        let fault = match verdict? {
+            Verdict::Stored(sequence) => {
+                self.incomplete.store(0, Ordering::Relaxed);
+                return Ok(sequence.saturating_sub(count as u64 - 1));
+            }
+            Verdict::NobodyListens => {
+                return Err(stream::absence(&self.bus, &self.stream, &subjects[0])
+                    .await
+                    .into());
+            }
+            Verdict::Fault(fault) => fault,
+        };
+        self.judge(&fault, mark, &subjects).await
+    }
+
+    async fn judge(
+        &self,
+        fault: &Fault,
+        mark: Mark,
+        subjects: &[String],
+    ) -> Result<u64, StoreError> {
+        if fault.err_code != code::BATCH_INCOMPLETE {
+            self.incomplete.store(0, Ordering::Relaxed);
+            return Err(judge(fault, &self.stream));
+        }
+        // A message the server did not let through leaves the batch incomplete; the word of it takes another way.
+        let concerns = |denied: &str| subjects.iter().any(|subject| subject == denied);
+        if let Ok(denial) = timeout(LAG, self.bus.denied(mark, concerns)).await {
+            return Err(BusError::from(denial.refusal()).into());
+        }
+        if self.incomplete.fetch_add(1, Ordering::Relaxed) + 1 < INCOMPLETE_IN_A_ROW {
+            return Err(StoreError::Busy(fault.text()));
+        }
+        Err(self.uncovered(subjects).await.into())
+    }
+
+    /// Why a batch stays incomplete again and again.
+    async fn uncovered(&self, subjects: &[String]) -> BusError {
+        for subject in subjects {
+            match stream::absence(&self.bus, &self.stream, subject).await {
+                BusError::Busy(_) => {}
+                found => return found,
+            }
+        }
+        Refusal::new(
+            format!(
+                "stream {} left a batch incomplete {INCOMPLETE_IN_A_ROW} times in a row",
+                self.stream
+            ),
+            "every message of a batch to arrive",
+            "check the broker's subject mappings and this user's permissions",
+        )
+        .into()
+    }
+
+    /// Sends all and waits for the word on the last; the first is asked too, because its error is the true cause of the
+    /// "incomplete" that the last then gets.
+    async fn send(&self, messages: Vec<Outbound>) -> Result<Verdict, BusError> {
+        let client = self.bus.client();
+        let inbox = client.new_inbox();
+        let mut answers = client
+            .subscribe(format!("{inbox}.*"))
+            .await
+            .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
+        let last = messages.len();
+        for (number, message) in (1..).zip(messages) {
+            let sent = if number == last {
+                let reply = format!("{inbox}.last");
+                client
+                    .publish_with_reply_and_headers(
+                        message.subject,
+                        reply,
+                        message.headers,
+                        message.payload.into(),
+                    )
+                    .await
+            } else if number == 1 {
+                let reply = format!("{inbox}.first");
+                client
+                    .publish_with_reply_and_headers(
+                        message.subject,
+                        reply,
+                        message.headers,
+                        message.payload.into(),
+                    )
+                    .await
+            } else {
+                client
+                    .publish_with_headers(message.subject, message.headers, message.payload.into())
+                    .await
+            };
+            sent.map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
+        }
+        verdict(&mut answers).await
+    }
+}
+
+impl EventStore for JetStreamStore {
+    async fn read_head(&self, source: &str) -> Result<Option<Head>, StoreError> {
+        Ok(head::read_head(&self.bus, &self.stream, &self.prefix, source).await?)
+    }
+
+    async fn commit(&self, commit: Commit<'_>) -> Result<u64, StoreError> {
+        self.store(&commit).await
+    }
+
+    fn is_connected(&self) -> bool {
+        self.bus.is_connected()
+    }
+}
+
+/// What the broker said to a commit.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Stored; the sequence of the last message.
+    Stored(u64),
+    Fault(Fault),
+    NobodyListens,
+}
+
+#[derive(Deserialize)]
+struct Ack {
+    error: Option<Fault>,
+    #[serde(default)]
+    seq: u64,
+}
+
+async fn verdict(answers: &mut Subscriber) -> Result<Verdict, BusError> {
+    let until = Instant::now() + ANSWER;
+    let mut cause = None;
+    loop {
+        let Ok(answer) = timeout_at(until, answers.next()).await else {
+            // The first message was refused and the last got no word: the refusal is the word.
+            return cause.map(Verdict::Fault).ok_or_else(no_answer);
+        };
+        let Some(answer) = answer else {
+            return Err(BusError::Unknown("the client closed".to_owned()));
+        };
+        let first = answer.subject.ends_with(".first");
+        match (read(&answer)?, first) {
+            (Some(Verdict::Fault(fault)), true) => cause = Some(fault),
+            (Some(Verdict::Fault(fault)), false) if fault.err_code == code::BATCH_INCOMPLETE => {
+                return Ok(Verdict::Fault(cause.unwrap_or(fault)));
+            }
+            (Some(verdict), false) => return Ok(verdict),
+            // Note was taken of the batch; or nothing listens, which the last message is told too.
+            (None, _) | (Some(_), true) => {}
+        }
+    }
+}
+
+/// One answer; `None` for the empty one that merely takes note of a batch.
+fn read(answer: &Message) -> Result<Option<Verdict>, BusError> {
+    if answer.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
+        return Ok(Some(Verdict::NobodyListens));
+    }
+    if answer.payload.is_empty() {
+        return Ok(None);
+    }
+    let ack: Ack = serde_json::from_slice(&answer.payload).map_err(|error| {
+        BusError::Unknown(format!(
+            "an answer that cannot be read: {}",
+            clean(&error.to_string())
+        ))
+    })?;
+    Ok(Some(
+        ack.error.map_or(Verdict::Stored(ack.seq), Verdict::Fault),
+    ))
+}
+
+fn no_answer() -> BusError {
+    BusError::Unknown(format!(
+        "no answer to a commit within {} s",
+        ANSWER.as_secs()
+    ))
+}
+
+/// What an error of the broker means for who commits.
+fn judge(fault: &Fault, stream: &str) -> StoreError {
+    let lacking = |what, key| StoreError::Refused(lacking(stream, what, key).to_string());
+    match (fault.err_code, fault.code) {
+        (code::FENCE | code::FENCE_IN_FLIGHT, _) => StoreError::Fenced,
+        (code::BATCH_DISABLED, _) => lacking("atomic batches", "allow_atomic"),
+        (code::ROLLUP_FORBIDDEN, _) => lacking("rollup headers", "allow_rollup_hdrs"),
+        (code::TTL_DISABLED, _) => lacking("message TTLs", "allow_msg_ttl"),
+        (code::MESSAGE_TOO_LARGE | code::BATCH_TOO_LARGE, _) => StoreError::Invalid(format!(
+            "stream {stream} does not take a message or batch of this size: {}; raise its max_msg_size",
+            fault.text()
+        )),
+        (code::OTHER_STREAM, _) => StoreError::Refused(
+            Refusal::new(
+                format!(
+                    "another stream than {stream} takes our subjects: {}",
+                    fault.text()
+                ),
+                format!("them in stream {stream}"),
+                "choose that stream by --stream, or other subjects by --subject-prefix",
+            )
+            .to_string(),
+        ),
+        (code::STREAM_NOT_FOUND, _) => StoreError::NoStream,
+        (
+            code::BATCH_INCOMPLETE
+            | code::TOO_MANY_BATCHES
+            | code::STORE_FAILED
+            | code::INSUFFICIENT_STORAGE
+            | code::INSUFFICIENT_RESOURCES,
+            _,
+        )
+        | (_, 429 | 500..) => StoreError::Busy(fault.text()),
+        _ => StoreError::Refused(
+            Refusal::new(
+                format!("stream {stream} refuses a commit: {}", fault.text()),
+                "a stream that takes it",
+                "see observe doctor",
+            )
+            .to_string(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_failure_table_has_its_way_out() {
+        let judged = |code, err_code| {
+            judge(
+                &Fault {
+                    code,
+                    err_code,
+                    description: "why".into(),
+                },
+                "S",
+            )
+        };
+        for fenced in [10071, 10164] {
+            assert!(
+                matches!(judged(400, fenced), StoreError::Fenced),
+                "{fenced}"
+            );
+        }
+        for (code, busy) in [
+            (400, 10176),
+            (429, 10210),
+            (503, 10008),
+            (500, 10077),
+            (503, 10023),
+            (500, 10047),
+            (429, 1),
+        ] {
+            assert!(matches!(judged(code, busy), StoreError::Busy(_)), "{busy}");
+        }
+        for (refused, key) in [
+            (10174, "allow_atomic"),
+            (10111, "allow_rollup_hdrs"),
+            (10166, "allow_msg_ttl"),
+        ] {
+            let StoreError::Refused(line) = judged(400, refused) else {
+                panic!("{refused}")
+            };
+            assert!(
+                line.contains(key) && line.contains("stream S") && line.contains("--stream"),
+                "{line}"
+            );
+        }
+        assert!(matches!(judged(400, 10060), StoreError::Refused(_)));
+        assert!(matches!(judged(404, 10059), StoreError::NoStream));
+        assert!(matches!(judged(400, 10054), StoreError::Invalid(_)));
+        assert!(matches!(judged(400, 10999), StoreError::Refused(line) if line.contains("why")));
+    }
+}

@@ -1,0 +1,335 @@
+//! Reading the stream live: no hole, no repeat, across whatever happens to the broker or the connection.
+//!
+//! The floor, which is the stream's creation time and the last sequence handed out, is ours. Consumers are thrown away
+//! at the least doubt and made anew right behind the floor; they are cheap, a lost event is not.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Message;
+use chrono::{DateTime, Utc};
+use futures_util::Stream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::connect::Bus;
+use super::consumer::{Heard, Place, Push};
+use super::error::{BusError, clean};
+use super::link::Link;
+use super::opening::{Floor, Numbers, Opening, Tail};
+use super::stream;
+use crate::event::envelope::Envelope;
+use crate::event::filter::Filter;
+use crate::event::record::{Position, Record};
+use crate::event::subject::Prefix;
+
+/// The most events that [`Begin::Last`] gives.
+pub const MOST_LAST: usize = 10_000;
+/// Pause between two attempts to get a consumer, first and longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Where reading begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// Behind what is stored now.
+    Now,
+    /// At this sequence of the stream.
+    Sequence(u64),
+    /// At what was stored at this time or later.
+    Time(DateTime<Utc>),
+    /// At the last so many events that match, at most [`MOST_LAST`].
+    Last(usize),
+}
+
+/// What a reader tells.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// An event that matches.
+    Record(Box<Record>),
+    /// Events of a source are missing and the stream does not have them; told only where the filter lets everything by.
+    Hole {
+        /// What is watched.
+        source: String,
+        /// The journal the numbers belong to.
+        journal: String,
+        /// The last number before the hole.
+        after: u64,
+        /// The first number behind it.
+        before: u64,
+    },
+    /// The stream is another than before, or lost its end: what it held may be gone, and reading goes on in the new one.
+    StreamRenewed,
+    /// The stream cannot be read at the moment; reading goes on by itself.
+    LinkLost {
+        /// Why, in one line.
+        why: String,
+    },
+    /// The stream can be read again, from where reading stopped.
+    LinkBack,
+    /// Everything stored up to this sequence was read; what follows is live. Told once.
+    CaughtUp(u64),
+    /// Something is stored there that is no event.
+    Unreadable {
+        /// The sequence in the stream.
+        sequence: u64,
+        /// What is wrong with it, in one line.
+        why: String,
+    },
+}
+
+/// A live reader. Nothing runs unless [`Reader::next`] is awaited.
+pub struct Reader {
+    bus: Bus,
+    stream: Arc<str>,
+    subjects: [String; 2],
+    filter: Filter,
+    from: Begin,
+    floor: Option<Floor>,
+    created: String,
+    push: Option<Push>,
+    link: watch::Receiver<Link>,
+    ready: VecDeque<Told>,
+    numbers: Numbers,
+    tail: Option<Tail>,
+    window: u64,
+    lost: bool,
+    caught_up: bool,
+    attempt: u32,
+    not_before: Instant,
+}
+
+impl Reader {
+    /// A reader of what `filter` lets by.
+    pub fn live(bus: &Bus, stream: &str, prefix: &Prefix, filter: Filter, from: Begin) -> Self {
+        let from = match from {
+            Begin::Last(0) => Begin::Now,
+            Begin::Last(count) => Begin::Last(count.min(MOST_LAST)),
+            other => other,
+        };
+        let window = match from {
+            Begin::Last(count) => (4 * count as u64).max(256),
+            _ => 0,
+        };
+        Self {
+            link: bus.link(),
+            bus: bus.clone(),
+            stream: stream.into(),
+            subjects: filter.subjects(prefix),
+            numbers: Numbers::new(filter.is_complete()),
+            filter,
+            from,
+            floor: None,
+            created: String::new(),
+            push: None,
+            ready: VecDeque::new(),
+            tail: None,
+            window,
+            lost: false,
+            caught_up: false,
+            attempt: 0,
+            not_before: Instant::now(),
+        }
+    }
+
+    /// Waits for the next word; it does not end by itself.
+    ///
+    /// # Errors
+    ///
+    /// Only what waiting does not mend: [`BusError::Refused`], [`BusError::Auth`], [`BusError::Invalid`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost or told twice.
+    pub async fn next(&mut self) -> Result<Told, BusError> {
+        loop {
+            if let Some(told) = self.ready.pop_front() {
+                return Ok(told);
+            }
+            let Some(push) = &mut self.push else {
+                self.open().await?;
+                continue;
+            };
+            let heard = tokio::select! {
+                biased;
+                // Whatever happened to the connection, deliveries may have been under way.
+                _ = self.link.changed() => Heard::Broken("the connection broke".to_owned()),
+                heard = push.next(&self.bus) => heard,
+            };
+            match heard {
+                Heard::Beat => {}
+                Heard::Message(place, message) => self.take(place, message),
+                Heard::Broken(why) => {
+                    tracing::debug!(%why, "the consumer is made anew");
+                    self.push = None;
+                    self.tail = None;
+                }
+            }
+        }
+    }
+
+    /// The same as a stream, which ends behind an error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Told, BusError>> {
+        futures_util::stream::unfold(Some(self), |reader| async {
+            let mut reader = reader?;
+            match reader.next().await {
+                Ok(told) => Some((Ok(told), Some(reader))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    async fn open(&mut self) -> Result<(), BusError> {
+        if !self.bus.is_connected() {
+            if !self.lost {
+                self.tell_lost(&self.bus.away());
+                return Ok(());
+            }
+            self.bus.connected().await;
+            self.not_before = Instant::now();
+        }
+        sleep_until(self.not_before).await;
+        self.link.mark_unchanged();
+        match self.try_open().await {
+            Ok(()) => {
+                self.attempt = 0;
+                if std::mem::take(&mut self.lost) {
+                    self.ready.push_front(Told::LinkBack);
+                }
+            }
+            Err(error) if error.retry_helps() => {
+                let pause = (PAUSES.0 * 2_u32.pow(self.attempt.min(10))).min(PAUSES.1);
+                self.attempt = self.attempt.saturating_add(1);
+                self.not_before = Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+                self.tell_lost(&error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn tell_lost(&mut self, error: &BusError) {
+        if !std::mem::replace(&mut self.lost, true) {
+            self.ready.push_back(Told::LinkLost {
+                why: error.to_string(),
+            });
+        }
+    }
+
+    async fn try_open(&mut self) -> Result<(), BusError> {
+        let info = stream::info(&self.bus, &self.stream).await?;
+        let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
+        let opening = Opening::find(&self.from, self.floor.as_ref(), self.window, &info);
+        let (push, pending) =
+            Push::open(&self.bus, &self.stream, &opening.start, &self.subjects).await?;
+        // From here on nothing waits: what was found counts whole or not at all.
+        self.push = Some(push);
+        self.floor = opening.floor;
+        self.tail = opening.tail;
+        if opening.renewed {
+            self.numbers.forget();
+            self.ready.push_back(Told::StreamRenewed);
+        }
+        self.created = info.created;
+        if pending == 0 {
+            self.reach(info.last);
+        }
+        Ok(())
+    }
+
+    /// Takes one message from the consumer.
+    fn take(&mut self, place: Place, message: Message) {
+        if self
+            .floor
+            .as_ref()
+            .is_some_and(|floor| place.sequence <= floor.sequence)
+        {
+            return;
+        }
+        match &mut self.tail {
+            None => {
+                self.tell(place, &message);
+                if place.pending == 0 {
+                    self.reach(place.sequence);
+                }
+            }
+            Some(tail) => {
+                let ended = place.pending == 0 || place.sequence >= tail.until;
+                if fits(&self.filter, &message.payload) {
+                    // A payload is a slice of the read buffer; what is kept must not hold all of that.
+                    let payload = message.payload.to_vec().into();
+                    tail.found
+                        .push_back((place, Message { payload, ..message }));
+                    if tail.found.len() > tail.want {
+                        tail.found.pop_front();
+                    }
+                }
+                if ended {
+                    self.reach(place.sequence);
+                }
+            }
+        }
+    }
+
+    /// Notes that everything up to `sequence` was seen.
+    fn reach(&mut self, sequence: u64) {
+        if let Some(tail) = self.tail.take() {
+            if tail.found.len() < tail.want && !tail.whole {
+                self.window = self.window.saturating_mul(8);
+                self.push = None;
+                return;
+            }
+            for (place, message) in tail.found {
+                self.tell(place, &message);
+            }
+            self.raise(sequence);
+        }
+        if !std::mem::replace(&mut self.caught_up, true) {
+            self.ready.push_back(Told::CaughtUp(sequence));
+        }
+    }
+
+    fn raise(&mut self, sequence: u64) {
+        self.floor = Some(Floor {
+            created: self.created.clone(),
+            sequence,
+        });
+    }
+
+    fn tell(&mut self, place: Place, message: &Message) {
+        self.raise(place.sequence);
+        let record = match record(&self.stream, place, &message.payload) {
+            Ok(record) => record,
+            Err(why) => {
+                self.ready.push_back(Told::Unreadable {
+                    sequence: place.sequence,
+                    why,
+                });
+                return;
+            }
+        };
+        self.ready.extend(self.numbers.check(&record.envelope));
+        if self.filter.matches(&record.envelope) {
+            self.ready.push_back(Told::Record(Box::new(record)));
+        }
+    }
+}
+
+/// Makes a record of a delivered message, copying what is kept.
+pub(super) fn record(stream: &Arc<str>, place: Place, payload: &[u8]) -> Result<Record, String> {
+    let envelope = Envelope::parse(payload).map_err(|error| clean(&error.to_string()))?;
+    let position = Position {
+        stream: Arc::clone(stream),
+        sequence: place.sequence,
+        stored_at: place.stored_at,
+    };
+    Ok(Record {
+        envelope,
+        raw: payload.into(),
+        position,
+    })
+}
+
+fn fits(filter: &Filter, payload: &[u8]) -> bool {
+    Envelope::parse(payload).is_ok_and(|envelope| filter.matches(&envelope))
+}

@@ -1,0 +1,100 @@
+//! Heads: large, torn, unreadable.
+
+use std::collections::BTreeMap;
+
+use observe::bus::head::heads;
+use observe::bus::settings::DEFAULT_STREAM;
+use observe::event::store::{Commit, EventStore, ShardPlace, StoreError};
+use observe::event::subject::Prefix;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::*;
+use crate::support::nats::NatsServer;
+
+#[tokio::test]
+async fn a_head_of_five_megabytes_over_many_shards_is_read_whole() {
+    let server = NatsServer::start();
+    let (_, store) = open(&server).await;
+    let row = format!("{{\"k\":\"{}\"}}\n", "v".repeat(1000));
+    let shards: BTreeMap<u32, Vec<u8>> =
+        (0..41).map(|n| (n, row.repeat(125).into_bytes())).collect();
+    let mut new = root(1);
+    new.shards = (1..=41).map(ShardPlace::Behind).collect();
+    let events = events(1, 1);
+    let commit = Commit {
+        source: "shop",
+        root: &new,
+        expected: 0,
+        shards: &shards,
+        events: &events,
+    };
+    timeout(LIMIT, store.commit(commit)).await.unwrap().unwrap();
+    let found = head(&store).await.unwrap();
+    assert_eq!(found.rows().count(), 41 * 125);
+
+    // One shard too large for the broker is found before anything is sent.
+    let shards = BTreeMap::from([(0, vec![b'x'; 2 << 20])]);
+    let commit = Commit {
+        source: "shop",
+        root: &new,
+        expected: 1,
+        shards: &shards,
+        events: &[],
+    };
+    let outcome = store.commit(commit).await;
+    assert!(
+        matches!(&outcome, Err(StoreError::Invalid(line)) if line.contains("max_payload")),
+        "{outcome:?}"
+    );
+    assert!(store.is_connected());
+}
+
+#[tokio::test]
+async fn a_shard_that_stands_elsewhere_makes_the_head_invalid() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let mut new = root(1);
+    new.shards = vec![ShardPlace::Behind(1)];
+    let shards = BTreeMap::from([(0, b"{}".to_vec())]);
+    let commit = |root, expected| Commit {
+        source: "shop",
+        root,
+        expected,
+        shards: &shards,
+        events: &[],
+    };
+    let first = store.commit(commit(&new, 0)).await.unwrap();
+    assert!(head(&store).await.unwrap().shards.is_some());
+    bus.client()
+        .publish("core.head.shop.0", "{}".into())
+        .await
+        .unwrap();
+    ask(
+        &bus,
+        "STREAM.MSG.DELETE.PROCESS_EVENTS",
+        json!({ "seq": first + 1 }),
+    )
+    .await;
+    let found = head(&store).await.unwrap();
+    assert_eq!(found.shards, None);
+    assert_eq!(found.root.unwrap(), new);
+    // A root that this build cannot read is shown as such, with the sequence that the next one has to expect.
+    bus.client()
+        .publish("core.head.shop", "<html>".into())
+        .await
+        .unwrap();
+    ask(&bus, "INFO", json!({})).await;
+    let found = head(&store).await.unwrap();
+    assert!(found.root.is_err() && found.shards.is_none());
+    store
+        .commit(commit(&new, found.root_sequence))
+        .await
+        .unwrap();
+    assert!(head(&store).await.unwrap().root.is_ok());
+    let all = heads(&bus, DEFAULT_STREAM, &Prefix::default())
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].root.as_ref().unwrap(), &new);
+}

@@ -1,0 +1,356 @@
+//! Readers: no hole, no repeat, whatever happens to the broker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use observe::bus::connect::Bus;
+use observe::bus::read::{Begin, Reader, Told};
+use observe::bus::settings::DEFAULT_STREAM;
+use observe::bus::stream::ensure;
+use observe::event::filter::Filter;
+use observe::event::payload::Kind as EventKind;
+use observe::event::record::Record;
+use observe::event::store::{Commit, EventStore, StoreError};
+use observe::event::subject::Prefix;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::*;
+use crate::support::nats::NatsServer;
+
+#[tokio::test]
+async fn names_of_ten_thousand_bytes_and_of_wildcards_are_stored_and_read() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let names = [
+        "x".repeat(10_000),
+        "a.b *>".to_owned(),
+        "line\nbreak".to_owned(),
+        "ä".repeat(5_000),
+    ];
+    let events: Vec<_> = (1..)
+        .zip(&names)
+        .map(|(seq, name)| event(name, EventKind::Started, seq))
+        .collect();
+    let root = root(4);
+    let commit = Commit {
+        source: "shop",
+        root: &root,
+        expected: 0,
+        shards: &BTreeMap::new(),
+        events: &events,
+    };
+    store.commit(commit).await.unwrap();
+    let mut reader = Reader::live(
+        &bus,
+        DEFAULT_STREAM,
+        &Prefix::default(),
+        Filter::all(),
+        Begin::Sequence(1),
+    );
+    let records = take(&mut reader, 4).await;
+    let found: Vec<_> = records
+        .iter()
+        .map(|record| record.envelope.process.clone().unwrap())
+        .collect();
+    assert_eq!(found, names);
+}
+
+async fn told(reader: &mut Reader) -> Told {
+    timeout(Duration::from_secs(40), reader.next())
+        .await
+        .expect("nothing was told")
+        .unwrap()
+}
+
+/// The next so many records; whatever else is told on the way is passed over.
+async fn take(reader: &mut Reader, count: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        if let Told::Record(record) = told(reader).await {
+            records.push(*record);
+        }
+    }
+    records
+}
+
+async fn caught_up(reader: &mut Reader) {
+    while !matches!(told(reader).await, Told::CaughtUp(_)) {}
+}
+
+async fn until(reader: &mut Reader, wanted: impl Fn(&Told) -> bool) {
+    loop {
+        let told = told(reader).await;
+        if wanted(&told) {
+            return;
+        }
+        assert!(!matches!(told, Told::Record(_)), "{told:?}");
+    }
+}
+
+fn numbers(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.envelope.seq).collect()
+}
+
+fn reader(bus: &Bus, begin: Begin) -> Reader {
+    Reader::live(
+        bus,
+        DEFAULT_STREAM,
+        &Prefix::default(),
+        Filter::all(),
+        begin,
+    )
+}
+
+#[tokio::test]
+async fn a_reader_tells_what_is_committed_and_nothing_of_what_is_refused() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let first = commit(&store, 0, 1, 2).await.unwrap();
+    let mut reader = reader(&bus, Begin::Now);
+    caught_up(&mut reader).await;
+    assert!(matches!(
+        commit(&store, 0, 3, 2).await,
+        Err(StoreError::Fenced)
+    ));
+    commit(&store, first, 3, 2).await.unwrap();
+    let records = take(&mut reader, 2).await;
+    assert_eq!(numbers(&records), [3, 4]);
+    let raw: Value = serde_json::from_slice(&records[0].raw).unwrap();
+    assert_eq!(raw["seq"], 3);
+    assert_eq!(&*records[0].position.stream, DEFAULT_STREAM);
+    assert!(records[0].position.sequence > first);
+}
+
+#[tokio::test]
+async fn a_restart_with_nothing_delivered_yet_replays_nothing() {
+    let mut server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let first = commit(&store, 0, 1, 100).await.unwrap();
+    let mut reader = reader(&bus, Begin::Now);
+    caught_up(&mut reader).await;
+    for kill in [false, true] {
+        if kill {
+            server.kill();
+        } else {
+            server.stop();
+        }
+        until(&mut reader, |told| matches!(told, Told::LinkLost { .. })).await;
+        server.again();
+        until(&mut reader, |told| matches!(told, Told::LinkBack)).await;
+    }
+    commit(&store, first, 101, 2).await.unwrap();
+    assert_eq!(numbers(&take(&mut reader, 2).await), [101, 102]);
+}
+
+#[tokio::test]
+async fn a_restart_after_deliveries_leaves_no_hole_and_repeats_nothing() {
+    let mut server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let mut base = commit(&store, 0, 1, 50).await.unwrap();
+    let mut reader = reader(&bus, Begin::Sequence(1));
+    assert_eq!(
+        numbers(&take(&mut reader, 20).await),
+        (1..=20).collect::<Vec<_>>()
+    );
+    server.kill();
+    server.again();
+    let other = second(&server).await;
+    for first in (51..=150).step_by(10) {
+        base = commit(&other, base, first, 10).await.unwrap();
+    }
+    assert_eq!(
+        numbers(&take(&mut reader, 130).await),
+        (21..=150).collect::<Vec<_>>()
+    );
+    restart(&mut server, other.bus(), NatsServer::stop).await;
+    commit(&other, base, 151, 5).await.unwrap();
+    assert_eq!(
+        numbers(&take(&mut reader, 5).await),
+        (151..=155).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_recreated_stream_is_told_and_read_from_its_beginning() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    commit(&store, 0, 1, 100).await.unwrap();
+    let mut reader = reader(&bus, Begin::Sequence(1));
+    take(&mut reader, 100).await;
+    caught_up(&mut reader).await;
+    ask(&bus, "STREAM.DELETE.PROCESS_EVENTS", json!({})).await;
+    ensure(&bus, &settings(&server)).await.unwrap();
+    commit(&store, 0, 1, 150).await.unwrap();
+    until(&mut reader, |told| matches!(told, Told::StreamRenewed)).await;
+    assert_eq!(
+        numbers(&take(&mut reader, 150).await),
+        (1..=150).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_consumer_that_somebody_deletes_is_made_anew() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let base = commit(&store, 0, 1, 10).await.unwrap();
+    let mut reader = reader(&bus, Begin::Sequence(1));
+    take(&mut reader, 10).await;
+    let names = ask(&bus, "CONSUMER.NAMES.PROCESS_EVENTS", json!({})).await;
+    for name in names["consumers"].as_array().unwrap() {
+        ask(
+            &bus,
+            &format!("CONSUMER.DELETE.PROCESS_EVENTS.{}", name.as_str().unwrap()),
+            json!({}),
+        )
+        .await;
+    }
+    commit(&store, base, 11, 5).await.unwrap();
+    assert_eq!(
+        numbers(&take(&mut reader, 5).await),
+        (11..=15).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn numbers_that_the_stream_does_not_have_are_told_as_a_hole() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let first = commit(&store, 0, 1, 5).await.unwrap();
+    ask(
+        &bus,
+        "STREAM.MSG.DELETE.PROCESS_EVENTS",
+        json!({ "seq": first + 3 }),
+    )
+    .await;
+    let mut reader = reader(&bus, Begin::Sequence(1));
+    assert_eq!(numbers(&take(&mut reader, 2).await), [1, 2]);
+    let told = told(&mut reader).await;
+    assert!(
+        matches!(&told, Told::Hole { source, after: 2, before: 4, .. } if source == "shop"),
+        "{told:?}"
+    );
+    assert_eq!(numbers(&take(&mut reader, 2).await), [4, 5]);
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_told_and_hides_nothing() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    bus.client()
+        .publish("core.process.a.b.started", "<html>".into())
+        .await
+        .unwrap();
+    ask(&bus, "INFO", json!({})).await;
+    commit(&store, 0, 1, 1).await.unwrap();
+    let mut reader = reader(&bus, Begin::Sequence(1));
+    assert!(matches!(
+        told(&mut reader).await,
+        Told::Unreadable { sequence: 1, .. }
+    ));
+    assert_eq!(take(&mut reader, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_last_events_that_match_are_found_however_far_back_and_the_rest_follows_live() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let mut base = 0;
+    let mut seq = 1;
+    for round in 0..4 {
+        let mut all: Vec<_> = (0..900)
+            .map(|n| event("api", EventKind::Started, seq + n))
+            .collect();
+        all.push(event("api", EventKind::Crashed, seq + 900));
+        seq += 901;
+        let root = root(seq - 1);
+        let commit = Commit {
+            source: "shop",
+            root: &root,
+            expected: base,
+            shards: &BTreeMap::new(),
+            events: &all,
+        };
+        base = store
+            .commit(commit)
+            .await
+            .unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
+    let crashed = Filter::all().kind("crashed").unwrap();
+    let last = |filter: Filter, count| {
+        Reader::live(
+            &bus,
+            DEFAULT_STREAM,
+            &Prefix::default(),
+            filter,
+            Begin::Last(count),
+        )
+    };
+    let mut three = last(crashed.clone(), 3);
+    assert_eq!(numbers(&take(&mut three, 3).await), [1802, 2703, 3604]);
+    caught_up(&mut three).await;
+    let mut ten = last(crashed.clone().kind("stopped").unwrap(), 10);
+    assert_eq!(numbers(&take(&mut ten, 4).await), [901, 1802, 2703, 3604]);
+    caught_up(&mut ten).await;
+    let mut plain = last(Filter::all(), 10);
+    assert_eq!(
+        numbers(&take(&mut plain, 10).await),
+        (3595..=3604).collect::<Vec<_>>()
+    );
+    let root = root(seq);
+    let all = [event("api", EventKind::Crashed, seq)];
+    let commit = Commit {
+        source: "shop",
+        root: &root,
+        expected: base,
+        shards: &BTreeMap::new(),
+        events: &all,
+    };
+    store.commit(commit).await.unwrap();
+    for reader in [&mut three, &mut ten, &mut plain] {
+        assert_eq!(numbers(&take(reader, 1).await), [3605]);
+    }
+}
+
+#[tokio::test]
+async fn the_last_events_of_an_empty_stream_are_none() {
+    let empty = NatsServer::start();
+    let (bus, _) = open(&empty).await;
+    let mut reader = reader(&bus, Begin::Last(10));
+    assert!(matches!(told(&mut reader).await, Told::CaughtUp(0)));
+}
+
+#[tokio::test]
+async fn a_reader_that_lags_loses_nothing() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let mut reader = reader(&bus, Begin::Now);
+    caught_up(&mut reader).await;
+    let mut base = 0;
+    for first in (1..=29_700).step_by(900) {
+        base = commit(&store, base, first, 900).await.unwrap();
+    }
+    assert_eq!(
+        numbers(&take(&mut reader, 29_700).await),
+        (1..=29_700).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_frozen_broker_is_told_and_nothing_is_missed_or_repeated() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let base = commit(&store, 0, 1, 5).await.unwrap();
+    let mut reader = reader(&bus, Begin::Sequence(1));
+    take(&mut reader, 5).await;
+    caught_up(&mut reader).await;
+    server.freeze();
+    until(&mut reader, |told| matches!(told, Told::LinkLost { .. })).await;
+    server.thaw();
+    until(&mut reader, |told| matches!(told, Told::LinkBack)).await;
+    commit(&store, base, 6, 5).await.unwrap();
+    assert_eq!(
+        numbers(&take(&mut reader, 5).await),
+        (6..=10).collect::<Vec<_>>()
+    );
+}
