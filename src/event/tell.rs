@@ -21,6 +21,9 @@ pub struct Restored<'a> {
     pub epoch: &'a str,
     /// True where a stretch passed unwatched, so that whatever differs now is a `resync`.
     pub resync: bool,
+    /// True where the table starts empty although the source is not new: what the first look finds is a description, not
+    /// news, so that nothing is told as added.
+    pub first: bool,
     /// When the source was last looked at, as the head says.
     pub looked_at: chrono::DateTime<chrono::Utc>,
 }
