@@ -2,3 +2,4 @@
 
 pub mod adapter;
 pub mod event;
+pub mod observation;

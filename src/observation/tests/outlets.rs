@@ -1,0 +1,143 @@
+//! The outlet comes first, and everybody waits for it.
+
+use std::sync::{Arc, Mutex};
+
+use super::support::{Deed, Entry, MS, Moved, Stage, change, every_second, first, pass};
+use crate::observation::EndKind;
+
+#[tokio::test(start_paused = true)]
+async fn nobody_sees_what_the_outlet_has_not_taken() {
+    let stage = Stage::opened().await;
+    stage.dial.turn(8);
+    stage.ledger.bid([Deed::Wait(MS(5000))]);
+    pass(MS(4000)).await;
+    assert_eq!(stage.dial.looks(), 2, "it was seen");
+    assert_eq!(stage.latest(), Some(7));
+    assert_eq!(stage.handle.history(None).deltas.len(), 1);
+    pass(MS(3000)).await;
+    assert_eq!(stage.latest(), Some(8));
+    assert_eq!(stage.handle.history(None).deltas.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_outlet_slows_the_looks_and_no_change_is_lost() {
+    let stage = Stage::opened().await;
+    stage.ledger.always_takes(MS(3500));
+    for value in 8..40 {
+        stage.dial.turn(value);
+        pass(MS(1000)).await;
+    }
+    assert!(
+        (8..=11).contains(&stage.dial.looks()),
+        "{} looks in 32 s",
+        stage.dial.looks()
+    );
+    pass(MS(9000)).await;
+    let events = stage.ledger.events();
+    assert!(
+        events.windows(2).all(|pair| pair[0].1 == pair[1].0),
+        "{events:?}"
+    );
+    assert_eq!(events.last().unwrap().1, 39);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_outlet_holds_the_looks_back_the_value_grows_stale() {
+    let stage = Stage::opened().await;
+    stage.ledger.bid([Deed::Wait(MS(60_000))]);
+    pass(MS(7000)).await;
+    assert_eq!(stage.worth(), "fresh");
+    pass(MS(500)).await;
+    assert_eq!(stage.worth(), "stale");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebase_drops_the_step_and_looks_again_at_once_from_the_new_state() {
+    let stage = Stage::opened().await;
+    stage.dial.turn(9);
+    stage.ledger.bid([Deed::Rebase((8, None))]);
+    pass(MS(1000)).await;
+    assert_eq!(
+        stage.latest(),
+        Some(7),
+        "nothing of the dropped step is seen"
+    );
+    pass(MS(250)).await;
+    assert_eq!(stage.dial.looks(), 3);
+    assert_eq!(
+        stage.ledger.news(),
+        [first(&[Moved(0, 7)]), change(2, &[Moved(8, 9)])]
+    );
+    assert_eq!(stage.handle.history(None).deltas.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebase_of_a_look_without_changes_counts_as_well() {
+    let stage = Stage::opened().await;
+    stage.ledger.bid([Deed::Rebase((8, None))]);
+    pass(MS(1300)).await;
+    assert_eq!(
+        stage.ledger.news(),
+        [first(&[Moved(0, 7)]), change(2, &[Moved(8, 7)])]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rebases_without_end_do_not_make_the_loop_spin() {
+    let stage = Stage::opened().await;
+    stage
+        .ledger
+        .bid((0..10_000).map(|_| Deed::Rebase((8, None))));
+    pass(MS(60_000)).await;
+    let starts = stage.dial.starts();
+    assert!(starts.len() < 61, "{} looks in a minute", starts.len());
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= MS(250)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_outlet_ends_the_run_and_nothing_of_the_step_is_seen() {
+    let stage = Stage::opened().await;
+    stage.dial.turn(8);
+    stage.ledger.bid([Deed::Refuse]);
+    let handle = stage.handle.clone();
+    assert_eq!(stage.run.await.unwrap().kind(), EndKind::Refused);
+    assert_eq!(
+        stage.ledger.entries(),
+        [first(&[Moved(0, 7)])],
+        "it is not closed either"
+    );
+    let (value, freshness) = handle.latest().into_parts();
+    assert_eq!((value.as_deref(), freshness.as_str()), (Some(&7), "ended"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hooks_are_awaited_in_their_order_and_see_what_is_visible() {
+    let words: Arc<Mutex<Vec<String>>> = Arc::default();
+    let say = |words: &Arc<Mutex<Vec<String>>>| {
+        let words = Arc::clone(words);
+        move |word: String| {
+            let words = Arc::clone(&words);
+            async move {
+                tokio::time::sleep(MS(50)).await;
+                words.lock().unwrap().push(word);
+            }
+        }
+    };
+    let (start, commit, end) = (say(&words), say(&words), say(&words));
+    let stage = Stage::set(every_second(), |builder| {
+        builder
+            .on_start(move || start("start".to_owned()))
+            .on_commit(move |delta| commit(format!("commit {}", delta.seq)))
+            .on_end(move |kind| end(format!("{kind:?}")))
+    });
+    pass(MS(1500)).await;
+    stage.dial.turn(8);
+    pass(MS(1000)).await;
+    let ledger = stage.ledger.clone();
+    stage.end().await;
+    assert_eq!(
+        *words.lock().unwrap(),
+        ["start", "commit 1", "commit 2", "Cancelled"]
+    );
+    assert_eq!(ledger.entries().last(), Some(&Entry::Closed));
+}
