@@ -30,6 +30,13 @@ const MOST_FENCES: u32 = 8;
 /// So many incomplete batches in a row are no accident.
 const MOST_INCOMPLETE: u32 = 3;
 
+/// Whether the other side answered when it was last asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    There,
+    Away,
+}
+
 /// The root that was last acknowledged or read: what the next commit builds on.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
@@ -86,8 +93,8 @@ pub struct Committer<St, T, R> {
     pub(super) moved_at: Instant,
     /// The end of the last successful look of this run.
     pub(super) looked_at: Option<DateTime<Utc>>,
-    pub(super) is_away: bool,
-    pub(super) source_away: bool,
+    pub(super) broker: Sight,
+    pub(super) source: Sight,
     /// Names this run in its commits.
     pub(super) run: String,
     pub(super) commits: u64,
@@ -308,7 +315,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// The broker takes nothing at present; its head is read before it is trusted again.
     pub(super) fn away(&mut self, why: &str) {
         self.doubt = true;
-        if !std::mem::replace(&mut self.is_away, true) {
+        if std::mem::replace(&mut self.broker, Sight::Away) == Sight::There {
             let why = why.to_owned();
             self.say(Notice::BrokerAway { why });
         }
@@ -316,7 +323,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     /// The broker answered.
     pub(super) fn back(&mut self) {
-        if std::mem::replace(&mut self.is_away, false) {
+        if std::mem::replace(&mut self.broker, Sight::There) == Sight::Away {
             let replayed = self.pending.waiting();
             self.say(Notice::BrokerBack { replayed });
         }

@@ -239,11 +239,15 @@ impl Pending {
     /// Gives everything up and says what that was.
     pub(super) fn drop_all(&mut self) -> Dropped {
         let events = self.waiting();
-        let seen = self.frames.iter().take(self.taken);
+        let mut seen = self.frames.range(..self.taken.min(self.frames.len()));
         let mut dropped = Dropped {
             events,
-            from: seen.clone().next().map(|frame| frame.before),
-            to: seen.last().map(|frame| frame.standing.looked_at),
+            from: self
+                .frames
+                .front()
+                .filter(|_| self.taken > 0)
+                .map(|frame| frame.before),
+            to: seen.next_back().map(|frame| frame.standing.looked_at),
             owed: Vec::new(),
         };
         for piece in self.frames.drain(..).flat_map(|frame| frame.pieces) {

@@ -11,7 +11,7 @@ use crate::event::store::{EventStore, refresh_every};
 use crate::event::tell::{Rows, Tell};
 use crate::observation::outlet::{Answer, Outlet, Report};
 
-use super::commit::{Committer, Progress};
+use super::commit::{Committer, Progress, Sight};
 use super::dress::{is_out_of_sight, wire_origin};
 use super::error::AdapterError;
 use super::frame::Look;
@@ -96,7 +96,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         error: &(dyn Error + Send + Sync),
     ) -> Result<Progress<R::State>, AdapterError> {
         let why = (self.hooks.word)(error);
-        if !std::mem::replace(&mut self.source_away, true) {
+        if std::mem::replace(&mut self.source, Sight::Away) == Sight::There {
             let why = why.clone();
             self.say(Notice::SourceAway { why, since });
         }
@@ -129,7 +129,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     fn source_seen(&mut self) {
-        if std::mem::replace(&mut self.source_away, false) {
+        if std::mem::replace(&mut self.source, Sight::There) == Sight::Away {
             self.say(Notice::SourceBack);
         }
     }
@@ -193,7 +193,10 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
     async fn close(&mut self) -> Result<(), AdapterError> {
         let progress = self.catch_up().await?;
         let is_done = matches!(progress, Progress::Done) && self.base.root_sequence > 0;
-        if is_done && !self.source_away && self.looked_at > Some(self.base.standing.looked_at) {
+        if is_done
+            && self.source == Sight::There
+            && self.looked_at > Some(self.base.standing.looked_at)
+        {
             let frame = self.silent_frame();
             self.pending.push(frame);
             self.advance().await?;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::event::store::{EventStore, HEAD_FORMAT, Head, Root, StoreError};
 use crate::event::tell::{Restored, Rows, Tell};
 
-use super::commit::{Base, Committer};
+use super::commit::{Base, Committer, Sight};
 use super::error::AdapterError;
 use super::gap::{self, Owed, is_rolled_back};
 use super::identity::{Age, Us, Verdict, age_at_start, judge};
@@ -64,7 +64,7 @@ pub fn decide(
     if root.format > HEAD_FORMAT {
         let line = format!(
             "the head of {} has format {}, this build writes {HEAD_FORMAT}; use the newer observe that wrote it",
-            us.identity.project.escape_debug(),
+            root.source.escape_debug(),
             root.format
         );
         return Beginning::Refuse {
@@ -289,8 +289,8 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             acknowledged: self.remembered.filter(|_| !is_new),
             moved_at: Instant::now(),
             looked_at: None,
-            is_away: false,
-            source_away: false,
+            broker: Sight::There,
+            source: Sight::There,
             run: (self.hooks.names)(),
             commits: 0,
             incomplete: 0,
