@@ -16,7 +16,16 @@ use super::gap::{self, Owed};
 use super::pending::{Frame, Piece, Standing};
 use super::table::{Changes, changes};
 
-/// One successful look.
+/// What a step rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// A successful look.
+    Look,
+    /// What had been heard before the source left; nobody has seen it since.
+    Salvage,
+}
+
+/// One step: a successful look, or what is left of a source that is not seen any more.
 #[derive(Debug)]
 pub(super) struct Look<'a, S, E> {
     pub(super) at: DateTime<Utc>,
@@ -26,6 +35,7 @@ pub(super) struct Look<'a, S, E> {
     pub(super) state: &'a S,
     /// True for a delta, which is told at once; false where it may wait for the next refresh.
     pub(super) is_news: bool,
+    pub(super) basis: Basis,
 }
 
 /// Where the next frame goes on: behind what waits, or behind the base.
@@ -55,13 +65,16 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         !self.owed.is_empty() || !tail.standing.connected || tail.seq == 0
     }
 
-    /// Makes a frame of a successful look.
+    /// Makes a frame of a step.
     pub(super) fn frame(
         &mut self,
         look: &Look<'_, R::State, T::Event>,
     ) -> Result<Frame, AdapterError> {
         let tail = self.tail();
-        let gaps = self.gaps(&tail);
+        let gaps = match look.basis {
+            Basis::Look => self.gaps(&tail),
+            Basis::Salvage => Vec::new(),
+        };
         let resync = gaps.iter().any(|gap| gap.why != gap::SUPERSEDED);
         let is_first = tail.seq == 0 && !tail.standing.connected && self.base.root_sequence == 0;
         let mut pen = Pen {
@@ -78,10 +91,13 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             seq: tail.seq,
         };
         let mut own = Piece::default();
-        for notice in own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at)) {
-            own.events.push(outgoing(pen.notice(notice))?);
+        if look.basis == Basis::Look {
+            for notice in own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at)) {
+                own.events.push(outgoing(pen.notice(notice))?);
+            }
+            own.owed = gaps;
+            self.owed.clear();
         }
-        own.owed = gaps;
         let found = changes(&self.rows, look.state, &self.told);
         for (key, row) in &found {
             match row {
@@ -97,16 +113,20 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             pieces.push_back(Piece::default());
         }
         let last_seq = pen.seq;
-        self.owed.clear();
-        Ok(Frame {
-            pieces,
-            last_seq,
-            standing: Standing {
+        let before = tail.standing.looked_at;
+        let standing = match look.basis {
+            Basis::Look => Standing {
                 epoch: look.epoch.into(),
                 connected: true,
                 looked_at: look.at,
             },
-            before: tail.standing.looked_at,
+            Basis::Salvage => tail.standing,
+        };
+        Ok(Frame {
+            pieces,
+            last_seq,
+            standing,
+            before,
         })
     }
 

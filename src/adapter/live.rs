@@ -15,6 +15,7 @@ use crate::event::subject::Prefix;
 use crate::event::tell::Tell;
 use crate::observation::outlet::{Answer, Outlet, Report};
 
+use super::commit::Sight;
 use super::dress::{Pen, disconnected, is_out_of_sight, own_words, wire_origin};
 use super::gap::{Owed, SOURCE_UNREACHABLE};
 use super::pending::Standing;
@@ -44,6 +45,7 @@ pub struct Live<T> {
     seq: u64,
     /// None before the first look.
     standing: Option<Standing>,
+    sight: Sight,
 }
 
 impl<T> fmt::Debug for Live<T> {
@@ -74,6 +76,7 @@ impl<T: Tell> Live<T> {
             stream: Arc::from(""),
             seq: 0,
             standing: None,
+            sight: Sight::There,
         }
     }
 
@@ -118,10 +121,17 @@ impl<T: Tell> Live<T> {
             self.send((epoch, origin, at), |pen| pen.notice(notice))
                 .await?;
         }
+        self.events((epoch, origin, at), events).await
+    }
+
+    async fn events(
+        &mut self,
+        stamp: (&str, Origin, DateTime<Utc>),
+        events: &[T::Event],
+    ) -> Result<(), LiveError> {
         for event in events {
             let payload = self.tell.tell(event);
-            self.send((epoch, origin, at), |pen| pen.process(payload))
-                .await?;
+            self.send(stamp, |pen| pen.process(payload)).await?;
         }
         Ok(())
     }
@@ -131,6 +141,7 @@ impl<T: Tell> Live<T> {
         (count, since): (u32, DateTime<Utc>),
         error: &(dyn Error + Send + Sync),
     ) -> Result<(), LiveError> {
+        self.sight = Sight::Away;
         let now = (self.hooks.now)();
         let Some(standing) = &mut self.standing else {
             return Ok(());
@@ -185,8 +196,18 @@ impl<S: Send + Sync + 'static, T: Tell> Outlet<S, T::Event> for Live<T> {
         match report {
             Report::Delta { delta, .. } => {
                 let origin = wire_origin(delta.origin);
-                let news = (delta.epoch.as_str(), origin, &*delta.events);
-                self.look(delta.at, Some(news)).await?;
+                let epoch = delta.epoch.as_str();
+                match self.sight {
+                    Sight::There => {
+                        let news = (epoch, origin, &*delta.events);
+                        self.look(delta.at, Some(news)).await?;
+                    }
+                    // What had been heard before the source left.
+                    Sight::Away => {
+                        self.events((epoch, origin, delta.at), &delta.events)
+                            .await?
+                    }
+                }
             }
             Report::Unchanged { at, .. } => self.look(at, None).await?,
             Report::Failing {
@@ -194,7 +215,7 @@ impl<S: Send + Sync + 'static, T: Tell> Outlet<S, T::Event> for Live<T> {
                 since,
                 error,
             } => self.failing((count, since), error).await?,
-            Report::SeenAgain { .. } => {}
+            Report::SeenAgain { .. } => self.sight = Sight::There,
         }
         if self.records.is_closed() {
             return Err(LiveError::ReaderLeft);

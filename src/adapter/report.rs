@@ -14,7 +14,7 @@ use crate::observation::outlet::{Answer, Outlet, Report};
 use super::commit::{Committer, Progress, Sight};
 use super::dress::{is_out_of_sight, wire_origin};
 use super::error::AdapterError;
-use super::frame::Look;
+use super::frame::{Basis, Look};
 use super::identity::is_earlier;
 use super::settings::{Notice, RebaseCause};
 
@@ -30,12 +30,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.advance().await
     }
 
-    /// A look succeeded.
+    /// A look succeeded, or something was salvaged.
     async fn look(
         &mut self,
         look: Look<'_, R::State, T::Event>,
     ) -> Result<Progress<R::State>, AdapterError> {
-        self.source_seen();
         let before = self.catch_up().await?;
         if let Progress::Rebase(_) = before {
             return Ok(before);
@@ -53,7 +52,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         if self.pending.is_full() {
             return self.collapse();
         }
-        self.looked_at = Some(look.at);
+        if look.basis == Basis::Look {
+            self.looked_at = Some(look.at);
+        }
         let frame = self.frame(&look)?;
         self.pending.push(frame);
         let progress = if waits { before } else { self.advance().await? };
@@ -161,6 +162,11 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
                     events: &delta.events,
                     state,
                     is_news: true,
+                    // Before the delta of a look after failures comes `SeenAgain`.
+                    basis: match self.source {
+                        Sight::There => Basis::Look,
+                        Sight::Away => Basis::Salvage,
+                    },
                 };
                 self.look(look).await?
             }
@@ -173,6 +179,7 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
                     events: &[],
                     state,
                     is_news: false,
+                    basis: Basis::Look,
                 };
                 self.look(look).await?
             }

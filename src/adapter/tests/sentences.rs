@@ -693,3 +693,33 @@ async fn another_server_under_our_name_ends_the_one_whose_epoch_is_older() {
         "{error}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_heard_before_the_source_left_is_told_without_pretending_a_look() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let last_look = house.now();
+    seconds(2).await;
+    a.fail().await.unwrap();
+    source.grow("api");
+    a.salvage(&source).await.unwrap();
+    assert_eq!(house.store.words()[3..], ["4 restarted api change"]);
+    assert_eq!(house.store.root().looked_at, last_look);
+    for _ in 0..10 {
+        seconds(2).await;
+        a.fail().await.unwrap();
+    }
+    source.grow("web");
+    a.salvage(&source).await.unwrap();
+    let words = house.store.words();
+    assert_eq!(
+        words[4..],
+        ["5 disconnected change", "6 restarted web change"]
+    );
+    assert!(!house.store.root().connected);
+    a.tell(&source).await;
+    assert_eq!(house.store.words()[7..], ["8 connected resync"]);
+    let back = Notice::SourceBack;
+    assert_eq!(a.notices().into_iter().filter(|n| *n == back).count(), 1);
+}

@@ -31,7 +31,6 @@ pub(super) enum Fault {
     /// Not stored now, but so many calls later, if nobody was faster.
     UnknownLate(u32),
     Away,
-    NoStream,
     Refused,
     Invalid,
 }
@@ -239,7 +238,6 @@ impl EventStore for Store {
                     Err(StoreError::Unknown("timeout".into()))
                 }
                 Fault::Away => Err(StoreError::Away),
-                Fault::NoStream => Err(StoreError::NoStream),
                 Fault::Refused => Err(StoreError::Refused("no right to publish".into())),
                 Fault::Invalid => Err(StoreError::Invalid("too large".into())),
             }
@@ -578,7 +576,9 @@ impl Watcher {
         let anew = self.state.as_ref().is_none_or(|s| s.epoch != source.epoch);
         if self.failed > 0 {
             (self.failed, self.failed_since) = (0, None);
-            self.report(Report::SeenAgain { at }).await?;
+            if self.report(Report::SeenAgain { at }).await? == Told::Rebased {
+                return Ok(Told::Rebased);
+            }
         }
         let told = if events.is_empty() && !anew && self.looked > Seq::FIRST {
             self.report(Report::Unchanged { at, state: &next }).await?
@@ -612,6 +612,28 @@ impl Watcher {
             }
         }
         panic!("rebased without end");
+    }
+
+    /// What the runtime reports when the observer makes a step of what it had heard before the source left.
+    pub(super) async fn salvage(&mut self, source: &Source) -> Result<Told, AdapterError> {
+        let (next, events) = self.compare(source);
+        let delta = Delta {
+            epoch: Epoch::from(source.epoch),
+            seq: self.looked,
+            origin: Origin::Change,
+            at: self.house.now(),
+            after: None,
+            events: events.into(),
+        };
+        let report = Report::Delta {
+            delta: &delta,
+            state: &next,
+        };
+        let told = self.report(report).await?;
+        if told == Told::Taken {
+            self.state = Some(next);
+        }
+        Ok(told)
     }
 
     pub(super) async fn fail(&mut self) -> Result<Told, AdapterError> {
