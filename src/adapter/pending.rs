@@ -120,9 +120,10 @@ impl Pending {
         self.frames.is_empty()
     }
 
-    /// True where another frame must not be kept, because something is kept already and memory is bounded.
-    pub(super) fn is_full(&self) -> bool {
-        self.taken > 0 && self.bytes >= self.limit
+    /// True where another frame must not be kept, because memory is bounded and there is something to give up: more than
+    /// the frames that have to stay.
+    pub(super) fn is_full(&self, stay: usize) -> bool {
+        self.taken > stay && self.bytes >= self.limit
     }
 
     pub(super) fn last(&self) -> Option<&Frame> {
@@ -236,34 +237,42 @@ impl Pending {
         told
     }
 
-    /// Gives everything up and says what that was.
-    pub(super) fn drop_all(&mut self) -> Dropped {
-        let events = self.waiting();
-        let mut seen = self.frames.range(..self.taken.min(self.frames.len()));
-        let mut dropped = Dropped {
-            events,
-            from: self
-                .frames
-                .front()
-                .filter(|_| self.taken > 0)
-                .map(|frame| frame.before),
-            to: seen.next_back().map(|frame| frame.standing.looked_at),
-            owed: Vec::new(),
-        };
-        for piece in self.frames.drain(..).flat_map(|frame| frame.pieces) {
-            for gap in piece.owed {
-                owe(&mut dropped.owed, gap);
+    /// Gives everything up but so many frames at the front, and says what that was.
+    pub(super) fn drop_behind(&mut self, keep: usize) -> Dropped {
+        let rest = self.frames.split_off(keep.min(self.frames.len()));
+        let seen = self.taken.saturating_sub(self.frames.len());
+        self.taken = self.taken.min(self.frames.len());
+        let mut dropped = Dropped::default();
+        for (index, frame) in rest.into_iter().enumerate() {
+            if index < seen {
+                dropped.from.get_or_insert(frame.before);
+                dropped.to = Some(frame.standing.looked_at);
+            }
+            for piece in frame.pieces {
+                self.bytes -= piece.bytes();
+                dropped.events += if index < seen { piece.told } else { 0 };
+                for gap in piece.owed {
+                    owe(&mut dropped.owed, gap);
+                }
             }
         }
-        self.taken = 0;
-        self.bytes = 0;
         dropped
+    }
+
+    /// Gives everything up and says what that was.
+    pub(super) fn drop_all(&mut self) -> Dropped {
+        self.drop_behind(0)
+    }
+
+    /// The rows of these frames, the later ones last.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Arc<str>, &Option<Row>)> {
+        let pieces = self.frames.iter().flat_map(|frame| &frame.pieces);
+        pieces.flat_map(|piece| &piece.rows)
     }
 
     /// The rows these frames will have told, over those committed.
     pub(super) fn retell(&self, told: &mut BTreeMap<Arc<str>, u64>) {
-        let pieces = self.frames.iter().flat_map(|frame| &frame.pieces);
-        for (key, row) in pieces.flat_map(|piece| &piece.rows) {
+        for (key, row) in self.rows() {
             match row {
                 Some(row) => told.insert(Arc::clone(key), row.revision),
                 None => told.remove(key),

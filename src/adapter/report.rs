@@ -49,7 +49,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 return Ok(before);
             }
         }
-        if self.pending.is_full() {
+        if self.pending.is_full(self.staying()) {
             return self.collapse();
         }
         if look.basis == Basis::Look {

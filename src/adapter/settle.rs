@@ -1,5 +1,6 @@
 //! Finding out by the head what became of a commit, and who else told something.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -181,7 +182,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     /// What waits has become too much: given up for the net difference against what was committed.
     pub(super) fn collapse(&mut self) -> Result<Progress<R::State>, AdapterError> {
-        let mut dropped = self.pending.drop_all();
+        let mut dropped = self.pending.drop_behind(self.staying());
         self.owe_again(std::mem::take(&mut dropped.owed));
         let lost = Owed {
             from: dropped.from,
@@ -193,20 +194,34 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.restore(RebaseCause::PendingFull, true)
     }
 
-    /// The state of what was last committed, from memory.
+    /// How many frames stay whatever happens: the description of a source that nothing was told of yet, because there is
+    /// nothing to compare with without it.
+    pub(super) fn staying(&self) -> usize {
+        usize::from(self.base.seq == 0 && self.table.is_empty())
+    }
+
+    /// The state of what was last committed, and of what stays, from memory.
     pub(super) fn restore(
         &mut self,
         cause: RebaseCause,
         resync: bool,
     ) -> Result<Progress<R::State>, AdapterError> {
+        let standing = self.tail().standing;
         let restored = Restored {
-            epoch: &self.base.standing.epoch,
+            epoch: &standing.epoch,
             resync,
-            first: self.base.seq == 0 && self.table.is_empty(),
-            looked_at: self.base.standing.looked_at,
+            first: cause == RebaseCause::StreamLost,
+            looked_at: standing.looked_at,
         };
         let decoded = {
-            let mut rows = self.table.rows().map(|(_, row)| &*row.bytes);
+            let mut rows: BTreeMap<_, _> = self.table.rows().collect();
+            for (key, row) in self.pending.rows() {
+                match row {
+                    Some(row) => rows.insert(key, row),
+                    None => rows.remove(key),
+                };
+            }
+            let mut rows = rows.into_values().map(|row| &*row.bytes);
             self.rows.decode(&mut rows, restored)
         };
         let state = decoded.map_err(|error| {
@@ -218,6 +233,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     fn rebased(&mut self, cause: RebaseCause, state: R::State) -> Progress<R::State> {
         self.attempts.clear();
         self.told = self.table.revisions();
+        self.pending.retell(&mut self.told);
         self.say(Notice::Rebased(cause));
         Progress::Rebase(state)
     }
