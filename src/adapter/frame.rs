@@ -210,3 +210,45 @@ fn domain_pieces<T: Tell>(
     }
     Ok(pieces)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::tests::toy::{EPOCH, Grown, Toy};
+    use crate::event::subject::Prefix;
+
+    #[test]
+    fn a_piece_ends_where_no_row_is_half_told() {
+        let at = DateTime::UNIX_EPOCH;
+        let events: Vec<_> = ["a", "b", "b", "c", "d", "c", "e", "d", "f"]
+            .map(|key| Grown {
+                key: key.into(),
+                from: 0,
+                to: 1,
+                number: 1,
+                at,
+            })
+            .into();
+        let rows = ["c", "f", "silent"]
+            .map(|key| (Arc::from(key), None))
+            .into();
+        let prefix = Prefix::default();
+        let mut pen = Pen {
+            prefix: &prefix,
+            source: "shop",
+            journal: "j",
+            epoch: EPOCH,
+            origin: Origin::Change,
+            at,
+            seq: 0,
+        };
+        let pieces = domain_pieces(&Toy, &mut pen, &events, rows).unwrap();
+        let shape = |piece: &Piece| (piece.events.len(), piece.told, piece.rows.len());
+        let shapes: Vec<_> = pieces.iter().map(shape).collect();
+        assert_eq!(
+            shapes,
+            [(1, 1, 0), (2, 2, 0), (5, 5, 1), (1, 1, 1), (0, 0, 1)]
+        );
+        assert_eq!(pen.seq, 9);
+    }
+}

@@ -72,7 +72,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         // It was alone here; should the broker have it after all, it is a mere refresh to us.
         self.attempts.clear();
         self.told = self.table.revisions();
-        self.pending.retell(&mut self.told);
     }
 
     /// Two servers of one name would take turns; the one with the older epoch ends, once it has said so twice.

@@ -153,9 +153,8 @@ impl Table {
             due.extend(0..count);
         }
         let mut texts: BTreeMap<usize, Vec<u8>> = due.iter().map(|&i| (i, vec![])).collect();
-        let grows = count != self.shards.len();
         let kept = (self.shards.iter().enumerate())
-            .filter(|(i, _)| grows || due.contains(i))
+            .filter(|(i, _)| due.contains(i))
             .flat_map(|(_, shard)| &shard.rows)
             .filter(|(key, _)| !changes.contains_key(*key));
         let new = changes

@@ -3,4 +3,4 @@
 mod race;
 mod sentences;
 mod starts;
-mod toy;
+pub(super) mod toy;

@@ -215,6 +215,11 @@ async fn a_busy_broker_is_tried_again_within_the_same_report() {
         .faults([Fault::Busy("503"), Fault::Busy("10210"), Fault::Busy("429")]);
     source.grow("api");
     a.tell(&source).await;
+    assert_eq!(
+        house.store.read_calls.load(Ordering::SeqCst),
+        1,
+        "only at the start"
+    );
     assert_eq!(house.store.words().len(), 4);
 }
 
@@ -469,11 +474,11 @@ async fn a_restored_backup_does_not_give_a_number_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_shard_is_written_again_from_memory_while_the_root_is_ours() {
     let house = House::new();
-    let (mut a, mut source) = (house.watcher("a").await, source());
+    let (mut a, source) = (house.watcher("a").await, source());
     a.tell(&source).await;
     house.store.stream.lock().unwrap().shards.clear();
     house.store.refresh(|_| ());
-    source.grow("api");
+    seconds(10).await;
     assert_eq!(a.look(&source).await.unwrap(), Told::Taken);
     let b = house.watcher("b").await;
     assert_eq!(b.state.unwrap().rows.len(), 2);
@@ -547,6 +552,8 @@ async fn disconnected_needs_three_failed_looks_and_a_root_that_stands_still() {
         3,
         "12 s: somebody else may still refresh"
     );
+    let reads = house.store.read_calls.load(Ordering::SeqCst);
+    assert_eq!(reads, 1, "nothing to ask before it can matter");
     let mut b = house.watcher("b").await;
     seconds(60).await;
     for _ in 0..2 {
@@ -722,4 +729,149 @@ async fn what_was_heard_before_the_source_left_is_told_without_pretending_a_look
     assert_eq!(house.store.words()[7..], ["8 connected resync"]);
     let back = Notice::SourceBack;
     assert_eq!(a.notices().into_iter().filter(|n| *n == back).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_arrives_late_takes_no_event_with_it() {
+    for late in 1..6 {
+        let house = House::new();
+        let (mut a, mut source) = (house.watcher("a").await, source());
+        a.tell(&source).await;
+        house.store.faults([Fault::UnknownLate(late)]);
+        seconds(10).await;
+        a.tell(&source).await;
+        source.grow("api");
+        a.tell(&source).await;
+        a.tell(&source).await;
+        assert_eq!(
+            house.store.words()[3..],
+            ["4 restarted api change"],
+            "{late}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_part_the_head_does_not_claim_the_look_of_the_whole() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let last_look = house.now();
+    seconds(5).await;
+    for number in 0..1500 {
+        source.grow(&format!("p{number}"));
+    }
+    house.store.faults([Fault::Ok, Fault::UnknownLost]);
+    a.look(&source).await.unwrap();
+    assert_eq!(house.store.commits(), 2);
+    assert_eq!(house.store.root().looked_at, last_look);
+    a.tell(&source).await;
+    assert_eq!(house.store.root().looked_at, house.now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_is_noticed_by_one_who_told_nothing_in_its_journal() {
+    for journal in [None, Some("older")] {
+        let house = House::new();
+        let (mut a, mut source) = (house.watcher("a").await, source());
+        a.tell(&source).await;
+        let mut b = house.watcher("b").await;
+        if journal.is_some() {
+            source.grow("web");
+        }
+        b.tell(&source).await;
+        house.store.refresh(|root| match journal {
+            None => root.seq = 1,
+            Some(older) => {
+                root.journal = older.into();
+                root.looked_at -= chrono::TimeDelta::hours(1);
+            }
+        });
+        source.grow("api");
+        assert_eq!(b.look(&source).await.unwrap(), Told::Rebased);
+        b.tell(&source).await;
+        let words = house.store.words();
+        assert!(
+            words.contains(&"1 gap rolled_back resync".to_owned()),
+            "{words:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_description_stays_in_memory_however_full_it_is() {
+    let mut house = House::new();
+    house.pending_bytes = 1_000;
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    house.store.set_online(false);
+    for _ in 0..9 {
+        a.tell(&source).await;
+        source.grow("api");
+    }
+    source.values.remove("web");
+    a.tell(&source).await;
+    house.store.set_online(true);
+    a.tell(&source).await;
+    let words = house.store.words();
+    let first = [
+        "1 connected initial",
+        "2 restarted api initial",
+        "3 restarted web initial",
+    ];
+    assert_eq!(words[..3], first);
+    assert_eq!(
+        words[3..],
+        ["4 gap spool_full resync", "5 restarted api resync"]
+    );
+    house.store.stream.lock().unwrap().check();
+    let b = house.watcher("b").await;
+    assert_eq!(
+        b.state.unwrap().rows.into_keys().collect::<Vec<_>>(),
+        ["api"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_of_unknown_age_are_written_with_the_first_commit() {
+    let house = House::new();
+    let names: Vec<_> = (0..300).map(|i| format!("p{i:04}")).collect();
+    let values: Vec<_> = names.iter().map(|name| (&**name, 1)).collect();
+    let mut source = Source::new(&values);
+    source.padding = 1000;
+    house.watcher("a").await.tell(&source).await;
+    let shards = house.store.root().shards.len();
+    let mut a = house.watcher("a").await;
+    for messages in [shards + 2, 3] {
+        source.grow("p0007");
+        a.tell(&source).await;
+        let notices = a.notices();
+        let Some(Notice::Committed {
+            messages: found, ..
+        }) = notices.last()
+        else {
+            panic!("{notices:?}")
+        };
+        assert_eq!(*found, messages);
+    }
+    assert!(shards > 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delta_that_nobody_was_shown_is_no_gap_when_it_is_dropped() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    house
+        .store
+        .faults([Fault::UnknownLost, Fault::Ok, Fault::Overtaken]);
+    source.grow("api");
+    a.tell(&source).await;
+    source.grow("web");
+    assert_eq!(a.look(&source).await.unwrap(), Told::Rebased);
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert_eq!(
+        words[3..],
+        ["4 restarted api change", "6 restarted web change"]
+    );
 }

@@ -16,14 +16,14 @@ use crate::adapter::settings::{Acknowledged, Claim, Hooks, Notice, Settings};
 use crate::adapter::start::{Beginning, Parts};
 use crate::event::envelope::Envelope;
 use crate::event::payload::{CERTAIN, Kind, Occurred, Payload, Previous, Severity, State};
-use crate::event::store::{Commit, EventStore, Head, Identity, Root, StoreError};
+use crate::event::store::{Commit, EventStore, Head, Identity, Root, ShardPlace, StoreError};
 use crate::event::subject::Prefix;
 use crate::event::tell::{Restored, RowError, Rows, Tell};
 use crate::observation::delta::{Delta, Epoch, Origin, Seq};
 use crate::observation::outlet::{Answer, Outlet, Report};
 
 #[derive(Debug, Clone)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Ok,
     Busy(&'static str),
     UnknownStored,
@@ -33,6 +33,8 @@ pub(super) enum Fault {
     Away,
     Refused,
     Invalid,
+    /// Another adapter tells something just before.
+    Overtaken,
 }
 
 #[derive(Debug, Clone)]
@@ -44,14 +46,14 @@ struct Kept {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Stream {
-    pub(super) last: u64,
-    pub(super) root: Option<(u64, Root)>,
-    pub(super) shards: BTreeMap<u32, (u64, Vec<u8>)>,
-    pub(super) events: Vec<Envelope>,
-    pub(super) commits: u32,
-    pub(super) most_messages: usize,
-    pub(super) gone: bool,
+pub(crate) struct Stream {
+    pub(crate) last: u64,
+    pub(crate) root: Option<(u64, Root)>,
+    pub(crate) shards: BTreeMap<u32, (u64, Vec<u8>)>,
+    pub(crate) events: Vec<Envelope>,
+    pub(crate) commits: u32,
+    pub(crate) most_messages: usize,
+    pub(crate) gone: bool,
     late: Vec<(u32, Kept)>,
 }
 
@@ -86,7 +88,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn head(&self) -> Option<Head> {
+    pub(crate) fn head(&self) -> Option<Head> {
         let (root_sequence, root) = self.root.clone()?;
         let shards = (0u32..)
             .zip(&root.shards)
@@ -103,7 +105,7 @@ impl Stream {
     }
 
     /// What everybody may rely on, whatever happened.
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         let mut numbers: BTreeMap<&str, u64> = BTreeMap::new();
         let mut values: BTreeMap<&str, (i64, u64)> = BTreeMap::new();
         for event in &self.events {
@@ -120,7 +122,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         self.events
             .iter()
             .map(|e| {
@@ -136,43 +138,43 @@ impl Stream {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Store {
-    pub(super) stream: Mutex<Stream>,
-    pub(super) commits: Mutex<VecDeque<Fault>>,
-    pub(super) reads: Mutex<VecDeque<Fault>>,
-    pub(super) offline: AtomicBool,
-    pub(super) foreign_stream: AtomicBool,
-    pub(super) read_calls: AtomicU32,
-    pub(super) commit_calls: AtomicU32,
+pub(crate) struct Store {
+    pub(crate) stream: Mutex<Stream>,
+    pub(crate) commits: Mutex<VecDeque<Fault>>,
+    pub(crate) reads: Mutex<VecDeque<Fault>>,
+    pub(crate) offline: AtomicBool,
+    pub(crate) foreign_stream: AtomicBool,
+    pub(crate) read_calls: AtomicU32,
+    pub(crate) commit_calls: AtomicU32,
 }
 
 impl Store {
-    pub(super) fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub(crate) fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
         self.commits.lock().unwrap().extend(faults);
     }
 
-    pub(super) fn set_online(&self, online: bool) {
+    pub(crate) fn set_online(&self, online: bool) {
         self.offline.store(!online, Ordering::SeqCst);
     }
 
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         self.stream.lock().unwrap().words()
     }
 
-    pub(super) fn root(&self) -> Root {
+    pub(crate) fn root(&self) -> Root {
         self.stream.lock().unwrap().root.clone().unwrap().1
     }
 
-    pub(super) fn commits(&self) -> u32 {
+    pub(crate) fn commits(&self) -> u32 {
         self.stream.lock().unwrap().commits
     }
 
     /// Somebody else writes the root again, changed by this.
-    pub(super) fn refresh(&self, change: impl FnOnce(&mut Root)) {
+    pub(crate) fn refresh(&self, change: impl FnOnce(&mut Root)) {
         let mut stream = self.stream.lock().unwrap();
         let (sequence, mut root) = stream.root.clone().unwrap();
         for place in &mut root.shards {
-            *place = crate::event::store::ShardPlace::At(place.resolve(sequence));
+            *place = ShardPlace::At(place.resolve(sequence));
         }
         root.commit = "other".into();
         root.adapter = "other".into();
@@ -238,6 +240,19 @@ impl EventStore for Store {
                     Err(StoreError::Unknown("timeout".into()))
                 }
                 Fault::Away => Err(StoreError::Away),
+                Fault::Overtaken => {
+                    stream.last += 2;
+                    let last = stream.last;
+                    if let Some((sequence, root)) = &mut stream.root {
+                        for place in &mut root.shards {
+                            *place = ShardPlace::At(place.resolve(*sequence));
+                        }
+                        root.commit = "other".into();
+                        root.seq += 1;
+                        *sequence = last;
+                    }
+                    Err(StoreError::Fenced)
+                }
                 Fault::Refused => Err(StoreError::Refused("no right to publish".into())),
                 Fault::Invalid => Err(StoreError::Invalid("too large".into())),
             }
@@ -264,33 +279,33 @@ impl EventStore for Store {
 
 /// A counter grew: the domain's one kind of event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Grown {
-    pub(super) key: String,
-    pub(super) from: i64,
-    pub(super) to: i64,
-    pub(super) number: u64,
-    pub(super) at: DateTime<Utc>,
+pub(crate) struct Grown {
+    pub(crate) key: String,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) number: u64,
+    pub(crate) at: DateTime<Utc>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counters {
-    pub(super) rows: BTreeMap<String, Counter>,
-    pub(super) resync: bool,
-    pub(super) first: bool,
-    pub(super) epoch: String,
+pub(crate) struct Counters {
+    pub(crate) rows: BTreeMap<String, Counter>,
+    pub(crate) resync: bool,
+    pub(crate) first: bool,
+    pub(crate) epoch: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counter {
-    pub(super) key: String,
-    pub(super) value: i64,
-    pub(super) told: u64,
-    pub(super) memory: u64,
-    pub(super) padding: String,
+pub(crate) struct Counter {
+    pub(crate) key: String,
+    pub(crate) value: i64,
+    pub(crate) told: u64,
+    pub(crate) memory: u64,
+    pub(crate) padding: String,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Toy;
+pub(crate) struct Toy;
 
 impl Tell for Toy {
     type Event = Grown;
@@ -376,17 +391,17 @@ impl Rows for Toy {
 
 /// What is watched.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) values: BTreeMap<String, i64>,
-    pub(super) epoch: &'static str,
-    pub(super) padding: usize,
+pub(crate) struct Source {
+    pub(crate) values: BTreeMap<String, i64>,
+    pub(crate) epoch: &'static str,
+    pub(crate) padding: usize,
 }
 
-pub(super) const EPOCH: &str = "2026-08-20T07:00:00.000Z";
-pub(super) const LATER: &str = "2026-08-20T08:00:00.000Z";
+pub(crate) const EPOCH: &str = "2026-08-20T07:00:00.000Z";
+pub(crate) const LATER: &str = "2026-08-20T08:00:00.000Z";
 
 impl Source {
-    pub(super) fn new(values: &[(&str, i64)]) -> Self {
+    pub(crate) fn new(values: &[(&str, i64)]) -> Self {
         Self {
             values: values.iter().map(|&(k, v)| (k.to_owned(), v)).collect(),
             epoch: EPOCH,
@@ -394,13 +409,13 @@ impl Source {
         }
     }
 
-    pub(super) fn grow(&mut self, key: &str) {
+    pub(crate) fn grow(&mut self, key: &str) {
         *self.values.entry(key.to_owned()).or_default() += 1;
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Refused;
+pub(crate) struct Refused;
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -410,33 +425,33 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-pub(super) fn now_at(began: Instant) -> DateTime<Utc> {
+pub(crate) fn now_at(began: Instant) -> DateTime<Utc> {
     let start: DateTime<Utc> = "2026-08-20T09:00:00Z".parse().unwrap();
     start + began.elapsed()
 }
 
 /// What a test may look at from outside.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) notices: Vec<Notice>,
-    pub(super) acknowledged: Option<Acknowledged>,
+pub(crate) struct Seen {
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) acknowledged: Option<Acknowledged>,
 }
 
-pub(super) type Outside = Arc<Mutex<Seen>>;
+pub(crate) type Outside = Arc<Mutex<Seen>>;
 
 /// Makes adapters that share a broker, a clock and a source of names.
 #[derive(Debug, Clone)]
-pub(super) struct House {
-    pub(super) store: Arc<Store>,
-    pub(super) began: Instant,
+pub(crate) struct House {
+    pub(crate) store: Arc<Store>,
+    pub(crate) began: Instant,
     names: Arc<AtomicU32>,
-    pub(super) pending_bytes: usize,
-    pub(super) claim: Claim,
-    pub(super) project: &'static str,
+    pub(crate) pending_bytes: usize,
+    pub(crate) claim: Claim,
+    pub(crate) project: &'static str,
 }
 
 impl House {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             store: Arc::default(),
             began: Instant::now(),
@@ -447,11 +462,11 @@ impl House {
         }
     }
 
-    pub(super) fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         now_at(self.began)
     }
 
-    pub(super) fn parts(
+    pub(crate) fn parts(
         &self,
         adapter: &str,
         remembered: Option<Acknowledged>,
@@ -491,7 +506,7 @@ impl House {
         (parts, seen)
     }
 
-    pub(super) async fn start(
+    pub(crate) async fn start(
         &self,
         adapter: &str,
         remembered: Option<Acknowledged>,
@@ -512,18 +527,18 @@ impl House {
         })
     }
 
-    pub(super) async fn watcher(&self, adapter: &str) -> Watcher {
+    pub(crate) async fn watcher(&self, adapter: &str) -> Watcher {
         self.start(adapter, None, EPOCH).await.unwrap()
     }
 }
 
 /// A runtime reduced to one look at a time.
 #[derive(Debug)]
-pub(super) struct Watcher {
-    pub(super) committer: Committer<Store, Toy, Toy>,
-    pub(super) state: Option<Counters>,
-    pub(super) beginning: Beginning,
-    pub(super) seen: Outside,
+pub(crate) struct Watcher {
+    pub(crate) committer: Committer<Store, Toy, Toy>,
+    pub(crate) state: Option<Counters>,
+    pub(crate) beginning: Beginning,
+    pub(crate) seen: Outside,
     house: House,
     failed: u32,
     failed_since: Option<DateTime<Utc>>,
@@ -531,7 +546,7 @@ pub(super) struct Watcher {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     Taken,
     Rebased,
 }
@@ -565,7 +580,7 @@ impl Watcher {
         (next, events)
     }
 
-    pub(super) async fn look(&mut self, source: &Source) -> Result<Told, AdapterError> {
+    pub(crate) async fn look(&mut self, source: &Source) -> Result<Told, AdapterError> {
         let (next, events) = self.compare(source);
         let at = self.house.now();
         let origin = match &self.state {
@@ -605,7 +620,7 @@ impl Watcher {
     }
 
     /// Looks until nothing is rebased any more.
-    pub(super) async fn tell(&mut self, source: &Source) {
+    pub(crate) async fn tell(&mut self, source: &Source) {
         for _ in 0..9 {
             if self.look(source).await.unwrap() == Told::Taken {
                 return;
@@ -615,7 +630,7 @@ impl Watcher {
     }
 
     /// What the runtime reports when the observer makes a step of what it had heard before the source left.
-    pub(super) async fn salvage(&mut self, source: &Source) -> Result<Told, AdapterError> {
+    pub(crate) async fn salvage(&mut self, source: &Source) -> Result<Told, AdapterError> {
         let (next, events) = self.compare(source);
         let delta = Delta {
             epoch: Epoch::from(source.epoch),
@@ -636,7 +651,7 @@ impl Watcher {
         Ok(told)
     }
 
-    pub(super) async fn fail(&mut self) -> Result<Told, AdapterError> {
+    pub(crate) async fn fail(&mut self) -> Result<Told, AdapterError> {
         self.failed += 1;
         let now = self.house.now();
         let since = *self.failed_since.get_or_insert(now);
@@ -659,11 +674,11 @@ impl Watcher {
         }
     }
 
-    pub(super) fn notices(&self) -> Vec<Notice> {
+    pub(crate) fn notices(&self) -> Vec<Notice> {
         std::mem::take(&mut self.seen.lock().unwrap().notices)
     }
 }
 
-pub(super) async fn seconds(count: u64) {
+pub(crate) async fn seconds(count: u64) {
     tokio::time::advance(Duration::from_secs(count)).await;
 }
