@@ -1,5 +1,6 @@
 //! Tells what your processes did, exactly once, and never lies about what it did not see.
 
+pub mod adapter;
 pub mod broker;
 pub mod bus;
 pub mod event;

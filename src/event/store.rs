@@ -146,13 +146,18 @@ pub struct Commit<'a> {
 /// The most messages of one commit: the server takes 1,000, a few stay in reserve.
 pub const MAX_MESSAGES: usize = 990;
 
+/// The server's code for a batch of which a message did not arrive. [`StoreError::Busy`] names the server's code in its
+/// text; this one three times in a row is no accident: the stream's subjects or our rights do not cover a message of it.
+pub const INCOMPLETE: &str = "10176";
+
 /// Why the broker did not take something.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else moved the root; read the head and compare again.
     #[error("the head was moved by somebody else")]
     Fenced,
-    /// Nothing was stored; the same content may go again in a new batch, after a pause.
+    /// Nothing was stored; the same content may go again in a new batch, after a pause. The text names the server's code
+    /// where there is one.
     #[error("the broker is busy: {0}")]
     Busy(String),
     /// Whether it was stored is not known; read the head before anything else.
@@ -198,6 +203,17 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// Dropped after it was polled, the outcome is unknown: read the head.
     fn commit(&self, commit: Commit<'_>) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Makes the stream again after it was found gone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; `Refused` where the stream is not ours to make.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be called again at any time.
+    fn recreate(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Whether the broker can be reached right now; bytes are handed to no client that is not.
     fn is_connected(&self) -> bool;

@@ -21,8 +21,8 @@ pub struct Restored<'a> {
     pub epoch: &'a str,
     /// True where a stretch passed unwatched, so that whatever differs now is a `resync`.
     pub resync: bool,
-    /// True where nothing is left of what was told: the table starts empty, and what is found next is a description of a
-    /// source that was known, not news.
+    /// True where the table starts empty although the source is not new: what the first look finds is a description, not
+    /// news, so that nothing is told as added.
     pub first: bool,
     /// When the source was last looked at, as the head says.
     pub looked_at: chrono::DateTime<chrono::Utc>,

@@ -1,0 +1,331 @@
+//! The durable outlet: one report at a time becomes one acknowledged commit, or waits in `pending`.
+//!
+//! The parts of it: `report` hears the runtime; `frame` says what a report tells; this file brings it to the broker and
+//! decides by the broker's answer; `settle` finds out by the head what became of a commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::event::store::{
+    Commit, EventStore, HEAD_FORMAT, INCOMPLETE, MAX_MESSAGES, Outgoing, Root, StoreError,
+};
+use crate::event::tell::{Rows, Tell};
+
+use super::error::AdapterError;
+use super::gap::Owed;
+use super::pending::{Cut, Pending, Standing};
+use super::settings::{Acknowledged, Hooks, Notice, Settings};
+use super::table::{Changes, Plan, Table};
+
+/// First pause after the broker was busy; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// So many fences in one report are enough: somebody is faster than we are, and the next report tries again.
+const MOST_FENCES: u32 = 8;
+/// So many incomplete batches in a row are no accident.
+const MOST_INCOMPLETE: u32 = 3;
+
+/// Whether the other side answered when it was last asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    There,
+    Away,
+}
+
+/// The root that was last acknowledged or read: what the next commit builds on.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    /// Its sequence; 0 where there is none yet.
+    pub(super) root_sequence: u64,
+    pub(super) journal: String,
+    pub(super) seq: u64,
+    pub(super) standing: Standing,
+    /// The adapter that wrote it.
+    pub(super) owner: String,
+}
+
+/// A commit whose outcome may still turn out: what it would have changed.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) commit: String,
+    pieces: usize,
+    changes: Changes,
+    plan: Plan,
+    standing: Standing,
+    seq: u64,
+    events: usize,
+}
+
+/// How far a report got.
+#[derive(Debug)]
+pub(super) enum Progress<S> {
+    /// Everything is acknowledged.
+    Done,
+    /// The rest waits for the broker.
+    Waiting,
+    /// Somebody else's head replaces our state.
+    Rebase(S),
+}
+
+/// The durable outlet. It is the only writer of its head; one per source.
+pub struct Committer<St, T, R> {
+    pub(super) store: Arc<St>,
+    pub(super) tell: T,
+    pub(super) rows: R,
+    pub(super) settings: Settings,
+    pub(super) hooks: Hooks,
+    pub(super) base: Base,
+    pub(super) table: Table,
+    /// The revision of each row as it was last told, committed or pending.
+    pub(super) told: BTreeMap<Arc<str>, u64>,
+    pub(super) pending: Pending,
+    pub(super) attempts: Vec<Attempt>,
+    /// True where the head must be read before the next commit.
+    pub(super) doubt: bool,
+    pub(super) owed: Vec<Owed>,
+    pub(super) acknowledged: Option<Acknowledged>,
+    /// When the root was last seen to move.
+    pub(super) moved_at: Instant,
+    /// The end of the last successful look of this run.
+    pub(super) looked_at: Option<DateTime<Utc>>,
+    pub(super) broker: Sight,
+    pub(super) source: Sight,
+    /// Names this run in its commits.
+    pub(super) run: String,
+    pub(super) commits: u64,
+    pub(super) incomplete: u32,
+    /// True after one reading whose epoch lies before that of another adapter's head.
+    pub(super) older_epoch: bool,
+}
+
+impl<St, T, R> std::fmt::Debug for Committer<St, T, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Committer")
+            .field("base", &self.base)
+            .field("doubt", &self.doubt)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
+    /// Brings all that waits to the broker, as far as it takes it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, what was under way counts as unknown; the next call finds out.
+    pub(super) async fn advance(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        let (mut fences, mut pause, began) = (0, FIRST_PAUSE, Instant::now());
+        loop {
+            if !self.store.is_connected() {
+                self.away("not connected");
+                return Ok(Progress::Waiting);
+            }
+            if self.doubt {
+                match self.settle().await? {
+                    Progress::Done => {}
+                    other => return Ok(other),
+                }
+            }
+            if self.pending.is_empty() {
+                return Ok(Progress::Done);
+            }
+            match self.commit_once().await {
+                Ok(()) => self.incomplete = 0,
+                // Not stored, that much is known; the head says the rest, or that there is none.
+                Err(StoreError::Fenced | StoreError::NoStream) if fences < MOST_FENCES => {
+                    self.attempts.pop();
+                    fences += 1;
+                }
+                Err(StoreError::Busy(why)) => {
+                    self.attempts.pop();
+                    self.doubt = false;
+                    self.count_incomplete(&why)?;
+                    let jittered = pause.mul_f64(0.5 + fastrand::f64());
+                    if began.elapsed() + jittered > self.settings.interval {
+                        self.away(&why);
+                        return Ok(Progress::Waiting);
+                    }
+                    tokio::time::sleep(jittered).await;
+                    pause = (2 * pause).min(LONGEST_PAUSE);
+                }
+                Err(StoreError::Refused(line)) => return Err(AdapterError::Refused(line)),
+                Err(StoreError::Invalid(line)) => return Err(AdapterError::Invalid(line)),
+                Err(error) => {
+                    self.away(&error.to_string());
+                    return Ok(Progress::Waiting);
+                }
+            }
+        }
+    }
+
+    /// One commit of as much as fits.
+    async fn commit_once(&mut self) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let (attempt, root, events) = self.attempt(began);
+        let messages = 1 + attempt.plan.shards.len() + events.len();
+        // Should this future be dropped, nobody knows what became of the commit.
+        self.doubt = true;
+        self.attempts.push(attempt);
+        let Some(attempt) = self.attempts.last() else {
+            return Ok(());
+        };
+        let commit = Commit {
+            source: &self.settings.source,
+            root: &root,
+            expected: self.base.root_sequence,
+            shards: &attempt.plan.shards,
+            events: &events,
+        };
+        let sequence = self.store.commit(commit).await?;
+        self.doubt = false;
+        if let Some(attempt) = self.attempts.pop() {
+            let (events, seq) = (attempt.events, attempt.seq);
+            self.back();
+            self.acknowledge(attempt, sequence);
+            let took = began.elapsed();
+            self.say(match events {
+                0 => Notice::Refreshed,
+                events => Notice::Committed {
+                    events,
+                    seq,
+                    took,
+                    messages,
+                },
+            });
+        }
+        Ok(())
+    }
+
+    /// The next commit: what waits, from the front, as much as fits.
+    fn attempt(&mut self, now: Instant) -> (Attempt, Root, Vec<Outgoing>) {
+        let mut budget = MAX_MESSAGES - 1;
+        let (cut, plan) = loop {
+            let table = &self.table;
+            let (seq, standing) = (self.base.seq, &self.base.standing);
+            let cut = self
+                .pending
+                .cut(seq, budget, standing, |key| table.shard_of(key));
+            let plan = table.plan(&cut.changes, now);
+            let over = (1 + plan.shards.len() + cut.events.len()).saturating_sub(MAX_MESSAGES);
+            // More shards than the changes touch: old ones, or twice as many.
+            if over == 0 || cut.pieces <= 1 || budget <= over {
+                break (cut, plan);
+            }
+            budget -= over;
+        };
+        self.commits += 1;
+        let commit = format!("{}.{}.{}", self.settings.adapter, self.run, self.commits);
+        let root = self.root(&commit, &cut, &plan);
+        let attempt = Attempt {
+            commit,
+            pieces: cut.pieces,
+            changes: cut.changes,
+            plan,
+            standing: Standing {
+                looked_at: root.looked_at,
+                ..cut.standing
+            },
+            seq: cut.seq,
+            events: cut.events.len(),
+        };
+        (attempt, root, cut.events)
+    }
+
+    fn root(&self, commit: &str, cut: &Cut, plan: &Plan) -> Root {
+        let looked_at = match self.looked_at {
+            // Looks that changed nothing came after what waited.
+            Some(latest) if cut.is_all => latest.max(cut.standing.looked_at),
+            _ => cut.standing.looked_at,
+        };
+        Root {
+            format: HEAD_FORMAT,
+            source: self.settings.source.clone(),
+            journal: self.base.journal.clone(),
+            seq: cut.seq,
+            epoch: cut.standing.epoch.to_string(),
+            connected: cut.standing.connected,
+            adapter: self.settings.adapter.clone(),
+            commit: commit.to_owned(),
+            looked_at,
+            interval_ms: u64::try_from(self.settings.interval.as_millis()).unwrap_or(u64::MAX),
+            shards: self.table.places(plan),
+            identity: self.settings.identity.clone(),
+        }
+    }
+
+    /// The broker has it: what was proposed is the base now.
+    pub(super) fn acknowledge(&mut self, attempt: Attempt, root_sequence: u64) {
+        let now = Instant::now();
+        self.table
+            .apply(attempt.changes, &attempt.plan, root_sequence, now);
+        self.base = Base {
+            root_sequence,
+            journal: std::mem::take(&mut self.base.journal),
+            seq: attempt.seq,
+            standing: attempt.standing,
+            owner: self.settings.adapter.clone(),
+        };
+        self.attempts.clear();
+        self.moved_at = now;
+        for gap in self.pending.release(attempt.pieces) {
+            self.say(Notice::GapTold {
+                why: gap.why.into(),
+                events: gap.events,
+            });
+        }
+        if attempt.events > 0 {
+            let acknowledged = Acknowledged {
+                journal: self.base.journal.clone(),
+                seq: self.base.seq,
+                looked_at: self.base.standing.looked_at,
+            };
+            (self.hooks.acknowledged)(&acknowledged);
+            self.acknowledged = Some(acknowledged);
+        }
+    }
+
+    fn count_incomplete(&mut self, why: &str) -> Result<(), AdapterError> {
+        if !why.contains(INCOMPLETE) {
+            self.incomplete = 0;
+            return Ok(());
+        }
+        self.incomplete += 1;
+        if self.incomplete < MOST_INCOMPLETE {
+            return Ok(());
+        }
+        let prefix = &self.settings.prefix;
+        let [process, source, _] = prefix.stream_subjects();
+        let head = prefix.head_root(&self.settings.source);
+        Err(AdapterError::Refused(format!(
+            "the broker dropped our commit {} times ({why}): the stream's subjects or our rights to publish do not cover \
+             {head}, {head}.*, {process} or {source}; extend them",
+            self.incomplete
+        )))
+    }
+
+    pub(super) fn say(&mut self, notice: Notice) {
+        (self.hooks.notice)(notice);
+    }
+
+    /// The broker takes nothing at present; its head is read before it is trusted again.
+    pub(super) fn away(&mut self, why: &str) {
+        self.doubt = true;
+        if std::mem::replace(&mut self.broker, Sight::Away) == Sight::There {
+            let why = why.to_owned();
+            self.say(Notice::BrokerAway { why });
+        }
+    }
+
+    /// The broker answered.
+    pub(super) fn back(&mut self) {
+        if std::mem::replace(&mut self.broker, Sight::There) == Sight::Away {
+            let replayed = self.pending.waiting();
+            self.say(Notice::BrokerBack { replayed });
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What a report tells: gaps first, then the source itself, then the events of the domain, each row in one piece.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::event::payload::{Origin, Word};
+use crate::event::store::EventStore;
+use crate::event::tell::{Rows, Tell};
+
+use super::commit::Committer;
+use super::dress::{Pen, disconnected, outgoing, own_words};
+use super::error::AdapterError;
+use super::gap::{self, Owed};
+use super::pending::{Frame, Piece, Standing};
+use super::table::{Changes, changes};
+
+/// What a step rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// A successful look.
+    Look,
+    /// What had been heard before the source left; nobody has seen it since.
+    Salvage,
+}
+
+/// One step: a successful look, or what is left of a source that is not seen any more.
+#[derive(Debug)]
+pub(super) struct Look<'a, S, E> {
+    pub(super) at: DateTime<Utc>,
+    pub(super) epoch: &'a str,
+    pub(super) origin: Origin,
+    pub(super) events: &'a [E],
+    pub(super) state: &'a S,
+    /// True for a delta, which is told at once; false where it may wait for the next refresh.
+    pub(super) is_news: bool,
+    pub(super) basis: Basis,
+}
+
+/// Where the next frame goes on: behind what waits, or behind the base.
+#[derive(Debug, Clone)]
+pub(super) struct Tail {
+    pub(super) seq: u64,
+    pub(super) standing: Standing,
+}
+
+impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
+    pub(super) fn tail(&self) -> Tail {
+        match self.pending.last() {
+            Some(frame) => Tail {
+                seq: frame.last_seq,
+                standing: frame.standing.clone(),
+            },
+            None => Tail {
+                seq: self.base.seq,
+                standing: self.base.standing.clone(),
+            },
+        }
+    }
+
+    /// True where the next successful look tells something even if it found no difference.
+    pub(super) fn owes(&self) -> bool {
+        let tail = self.tail();
+        !self.owed.is_empty() || !tail.standing.connected || tail.seq == 0
+    }
+
+    /// Makes a frame of a step.
+    pub(super) fn frame(
+        &mut self,
+        look: &Look<'_, R::State, T::Event>,
+    ) -> Result<Frame, AdapterError> {
+        let tail = self.tail();
+        let gaps = match look.basis {
+            Basis::Look => self.gaps(&tail),
+            Basis::Salvage => Vec::new(),
+        };
+        let resync = gaps.iter().any(|gap| gap.why != gap::SUPERSEDED);
+        let is_first = tail.seq == 0 && !tail.standing.connected && self.base.root_sequence == 0;
+        let mut pen = Pen {
+            prefix: &self.settings.prefix,
+            source: &self.settings.source,
+            journal: &self.base.journal,
+            epoch: look.epoch,
+            origin: match look.origin {
+                Origin::Change if is_first && gaps.is_empty() => Origin::Initial,
+                Origin::Change if resync => Origin::Resync,
+                origin => origin,
+            },
+            at: look.at,
+            seq: tail.seq,
+        };
+        let mut own = Piece::default();
+        if look.basis == Basis::Look {
+            for notice in own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at)) {
+                own.events.push(outgoing(pen.notice(notice))?);
+            }
+            own.owed = gaps;
+            self.owed.clear();
+        }
+        let found = changes(&self.rows, look.state, &self.told);
+        for (key, row) in &found {
+            match row {
+                Some(row) => self.told.insert(Arc::clone(key), row.revision),
+                None => self.told.remove(key),
+            };
+        }
+        let mut pieces = VecDeque::from(domain_pieces(&self.tell, &mut pen, look.events, found)?);
+        if !own.events.is_empty() {
+            pieces.push_front(own);
+        }
+        if pieces.is_empty() {
+            pieces.push_back(Piece::default());
+        }
+        let last_seq = pen.seq;
+        let before = tail.standing.looked_at;
+        let standing = match look.basis {
+            Basis::Look => Standing {
+                epoch: look.epoch.into(),
+                connected: true,
+                looked_at: look.at,
+            },
+            Basis::Salvage => tail.standing,
+        };
+        Ok(Frame {
+            pieces,
+            last_seq,
+            standing,
+            before,
+        })
+    }
+
+    /// The gaps to be told now: those owed, and the stretch out of sight that a successful look ends.
+    fn gaps(&self, tail: &Tail) -> Vec<Owed> {
+        let mut gaps = self.owed.clone();
+        let looked_before = tail.seq > 0 && !tail.standing.connected;
+        if looked_before && !gaps.iter().any(|gap| gap.why == gap::ADAPTER_DOWN) {
+            let from = Some(tail.standing.looked_at);
+            gaps.insert(0, Owed::since(from, gap::SOURCE_UNREACHABLE));
+        }
+        gaps
+    }
+
+    /// The source is out of sight.
+    pub(super) fn farewell(
+        &mut self,
+        why: Word,
+        since: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Frame, AdapterError> {
+        let tail = self.tail();
+        let mut pen = Pen {
+            prefix: &self.settings.prefix,
+            source: &self.settings.source,
+            journal: &self.base.journal,
+            epoch: &tail.standing.epoch,
+            origin: Origin::Change,
+            at: now,
+            seq: tail.seq,
+        };
+        let notice = disconnected(why, Some(tail.standing.looked_at), since);
+        let mut piece = Piece::default();
+        piece.events.push(outgoing(pen.notice(notice))?);
+        let mut frame = self.silent_frame();
+        frame.last_seq += 1;
+        frame.standing.connected = false;
+        frame.pieces = VecDeque::from([piece]);
+        Ok(frame)
+    }
+
+    /// A frame that tells nothing and changes nothing: the root alone is written again.
+    pub(super) fn silent_frame(&self) -> Frame {
+        let tail = self.tail();
+        Frame {
+            pieces: VecDeque::from([Piece::default()]),
+            last_seq: tail.seq,
+            before: tail.standing.looked_at,
+            standing: tail.standing,
+        }
+    }
+}
+
+/// The events of the domain in pieces that end where no row is half told; rows without an event come last.
+fn domain_pieces<T: Tell>(
+    tell: &T,
+    pen: &mut Pen<'_>,
+    events: &[T::Event],
+    mut rows: Changes,
+) -> Result<Vec<Piece>, AdapterError> {
+    let last: HashMap<&str, usize> = events
+        .iter()
+        .enumerate()
+        .map(|(index, event)| (tell.key(event), index))
+        .collect();
+    let (mut pieces, mut end) = (Vec::new(), 0);
+    let mut piece = Piece::default();
+    for (index, event) in events.iter().enumerate() {
+        let key = tell.key(event);
+        end = end.max(last.get(key).copied().unwrap_or(index));
+        piece.events.push(outgoing(pen.process(tell.tell(event)))?);
+        piece.told += 1;
+        piece.rows.extend(rows.remove_entry(key));
+        if index == end {
+            pieces.push(std::mem::take(&mut piece));
+        }
+    }
+    if !rows.is_empty() {
+        piece.rows = rows;
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::tests::toy::{EPOCH, Grown, Toy};
+    use crate::event::subject::Prefix;
+
+    #[test]
+    fn a_piece_ends_where_no_row_is_half_told() {
+        let at = DateTime::UNIX_EPOCH;
+        let events: Vec<_> = ["a", "b", "b", "c", "d", "c", "e", "d", "f"]
+            .map(|key| Grown {
+                key: key.into(),
+                from: 0,
+                to: 1,
+                number: 1,
+                at,
+            })
+            .into();
+        let rows = ["c", "f", "silent"]
+            .map(|key| (Arc::from(key), None))
+            .into();
+        let prefix = Prefix::default();
+        let mut pen = Pen {
+            prefix: &prefix,
+            source: "shop",
+            journal: "j",
+            epoch: EPOCH,
+            origin: Origin::Change,
+            at,
+            seq: 0,
+        };
+        let pieces = domain_pieces(&Toy, &mut pen, &events, rows).unwrap();
+        let shape = |piece: &Piece| (piece.events.len(), piece.told, piece.rows.len());
+        let shapes: Vec<_> = pieces.iter().map(shape).collect();
+        assert_eq!(
+            shapes,
+            [(1, 1, 0), (2, 2, 0), (5, 5, 1), (1, 1, 1), (0, 0, 1)]
+        );
+        assert_eq!(pen.seq, 9);
+    }
+}

@@ -1,0 +1,212 @@
+//! Hearing the runtime: which report tells something at once, which may wait, which only tries what waits.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::event::payload::Origin;
+use crate::event::store::{EventStore, refresh_every};
+use crate::event::tell::{Rows, Tell};
+use crate::observation::outlet::{Answer, Outlet, Report};
+
+use super::commit::{Committer, Progress, Sight};
+use super::dress::{is_out_of_sight, wire_origin};
+use super::error::AdapterError;
+use super::frame::{Basis, Look};
+use super::identity::is_earlier;
+use super::settings::{Notice, RebaseCause};
+
+impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
+    /// What waited is brought to the broker before anything new is said.
+    async fn catch_up(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        if !self.store.is_connected() {
+            self.away("not connected");
+        }
+        if self.pending.is_empty() && !self.doubt {
+            return Ok(Progress::Done);
+        }
+        self.advance().await
+    }
+
+    /// A look succeeded, or something was salvaged.
+    async fn look(
+        &mut self,
+        look: Look<'_, R::State, T::Event>,
+    ) -> Result<Progress<R::State>, AdapterError> {
+        let before = self.catch_up().await?;
+        if let Progress::Rebase(_) = before {
+            return Ok(before);
+        }
+        if let Some(rebase) = self.check_epoch(look.epoch)? {
+            return Ok(rebase);
+        }
+        let waits = matches!(before, Progress::Waiting);
+        if !(look.is_news || self.owes()) {
+            self.looked_at = Some(look.at);
+            if waits || self.moved_at.elapsed() < self.refresh_every() {
+                return Ok(before);
+            }
+        }
+        if self.pending.is_full(self.staying()) {
+            return self.collapse();
+        }
+        if look.basis == Basis::Look {
+            self.looked_at = Some(look.at);
+        }
+        let frame = self.frame(&look)?;
+        self.pending.push(frame);
+        let progress = if waits { before } else { self.advance().await? };
+        if matches!(progress, Progress::Waiting) && !look.is_news {
+            self.forget_silent();
+        }
+        Ok(progress)
+    }
+
+    /// A refresh that did not get through is no delta: nothing of it waits, the next look makes another.
+    fn forget_silent(&mut self) {
+        if !self.pending.drop_silent() {
+            return;
+        }
+        // It was alone here; should the broker have it after all, it is a mere refresh to us.
+        self.attempts.clear();
+        self.told = self.table.revisions();
+    }
+
+    /// Two servers of one name would take turns; the one with the older epoch ends, once it has said so twice.
+    fn check_epoch(&mut self, epoch: &str) -> Result<Option<Progress<R::State>>, AdapterError> {
+        let tail = self.tail();
+        let foreign = self.base.owner != self.settings.adapter;
+        if !foreign || self.pending.last().is_some() || !is_earlier(epoch, &tail.standing.epoch) {
+            self.older_epoch = false;
+            return Ok(None);
+        }
+        if self.older_epoch {
+            return Err(self.other_server(epoch));
+        }
+        self.older_epoch = true;
+        self.restore(RebaseCause::OlderEpoch, false).map(Some)
+    }
+
+    /// A look failed.
+    async fn failing(
+        &mut self,
+        (count, since): (u32, DateTime<Utc>),
+        error: &(dyn Error + Send + Sync),
+    ) -> Result<Progress<R::State>, AdapterError> {
+        let why = (self.hooks.word)(error);
+        if std::mem::replace(&mut self.source, Sight::Away) == Sight::There {
+            let why = why.clone();
+            self.say(Notice::SourceAway { why, since });
+        }
+        let progress = self.catch_up().await?;
+        if !matches!(progress, Progress::Done) {
+            return Ok(progress);
+        }
+        let now = (self.hooks.now)();
+        // A head that describes nothing yet cannot say that its source is gone.
+        let can_tell = self.base.standing.connected && self.base.seq > 0;
+        if !can_tell || !is_out_of_sight(count, since, now) || !self.stands_still() {
+            return Ok(Progress::Done);
+        }
+        let progress = self.settle().await?;
+        if !matches!(progress, Progress::Done) || !self.stands_still() {
+            return Ok(progress);
+        }
+        let frame = self.farewell(why, since, now)?;
+        self.pending.push(frame);
+        self.advance().await
+    }
+
+    /// True where nobody has moved the root for so long that nobody looks.
+    fn stands_still(&self) -> bool {
+        self.moved_at.elapsed() >= self.refresh_every() + 2 * self.settings.interval
+    }
+
+    fn refresh_every(&self) -> Duration {
+        refresh_every(self.settings.interval)
+    }
+
+    fn source_seen(&mut self) {
+        if std::mem::replace(&mut self.source, Sight::There) == Sight::Away {
+            self.say(Notice::SourceBack);
+        }
+    }
+
+    fn answer(&mut self, progress: Progress<R::State>) -> Answer<R::State> {
+        match progress {
+            Progress::Done | Progress::Waiting => {
+                self.pending.take_all();
+                Answer::Taken
+            }
+            Progress::Rebase(state) => Answer::Rebase(state),
+        }
+    }
+}
+
+impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<St, T, R> {
+    type Error = AdapterError;
+
+    async fn report(
+        &mut self,
+        report: Report<'_, R::State, T::Event>,
+    ) -> Result<Answer<R::State>, AdapterError> {
+        let progress = match report {
+            Report::Delta { delta, state } => {
+                let look = Look {
+                    at: delta.at,
+                    epoch: delta.epoch.as_str(),
+                    origin: wire_origin(delta.origin),
+                    events: &delta.events,
+                    state,
+                    is_news: true,
+                    // Before the delta of a look after failures comes `SeenAgain`.
+                    basis: match self.source {
+                        Sight::There => Basis::Look,
+                        Sight::Away => Basis::Salvage,
+                    },
+                };
+                self.look(look).await?
+            }
+            Report::Unchanged { at, state } => {
+                let epoch = Arc::clone(&self.tail().standing.epoch);
+                let look = Look {
+                    at,
+                    epoch: &epoch,
+                    origin: Origin::Change,
+                    events: &[],
+                    state,
+                    is_news: false,
+                    basis: Basis::Look,
+                };
+                self.look(look).await?
+            }
+            Report::Failing {
+                count,
+                since,
+                error,
+            } => self.failing((count, since), error).await?,
+            Report::SeenAgain { .. } => {
+                self.source_seen();
+                self.catch_up().await?
+            }
+        };
+        Ok(self.answer(progress))
+    }
+
+    /// Tells what waits, if the broker takes it, and refreshes the root, so that a successor sees how lately we looked.
+    async fn close(&mut self) -> Result<(), AdapterError> {
+        let progress = self.catch_up().await?;
+        let is_done = matches!(progress, Progress::Done) && self.base.root_sequence > 0;
+        if is_done
+            && self.source == Sight::There
+            && self.looked_at > Some(self.base.standing.looked_at)
+        {
+            let frame = self.silent_frame();
+            self.pending.push(frame);
+            self.advance().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,308 @@
+//! Finding out by the head what became of a commit, and who else told something.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::event::store::{EventStore, Head, Root, StoreError};
+use crate::event::tell::{Restored, Rows, Tell};
+
+use super::commit::{Base, Committer, Progress};
+use super::error::AdapterError;
+use super::gap::{self, Owed, is_rolled_back, owe};
+use super::identity::{Age, Us, Verdict, age_at_start, judge};
+use super::pending::{Dropped, Standing};
+use super::settings::{Notice, RebaseCause};
+use super::table::Table;
+
+impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
+    /// Reads the head and draws the conclusion: `Done` where our base still holds, or holds again.
+    pub(super) async fn settle(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        match self.store.read_head(&self.settings.source).await {
+            Ok(head) => {
+                self.doubt = false;
+                self.back();
+                self.compare(head)
+            }
+            Err(StoreError::NoStream) => self.recreate().await,
+            Err(StoreError::Refused(line)) => Err(AdapterError::Refused(line)),
+            Err(StoreError::Invalid(line)) => Err(AdapterError::Invalid(line)),
+            Err(error) => {
+                self.away(&error.to_string());
+                Ok(Progress::Waiting)
+            }
+        }
+    }
+
+    /// The stream is gone: made again, if it is ours to make, and everything begins anew.
+    pub(super) async fn recreate(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        self.doubt = true;
+        match self.store.recreate().await {
+            Ok(()) => {
+                self.doubt = false;
+                self.back();
+                self.compare(None)
+            }
+            Err(StoreError::Refused(line)) => Err(AdapterError::Refused(line)),
+            Err(StoreError::Invalid(line)) => Err(AdapterError::Invalid(line)),
+            Err(error) => {
+                self.away(&error.to_string());
+                Ok(Progress::Waiting)
+            }
+        }
+    }
+
+    fn compare(&mut self, head: Option<Head>) -> Result<Progress<R::State>, AdapterError> {
+        let Some(head) = head else {
+            return match self.base.root_sequence {
+                0 => Ok(Progress::Done),
+                _ => self.begin_anew(None, 0),
+            };
+        };
+        let Ok(root) = &head.root else {
+            return self.begin_anew(None, head.root_sequence);
+        };
+        let ours = |attempt: &super::commit::Attempt| attempt.commit == root.commit;
+        if let Some(at) = self.attempts.iter().position(ours) {
+            let attempt = self.attempts.swap_remove(at);
+            self.acknowledge(attempt, head.root_sequence);
+            self.trust(&head, root);
+            return Ok(Progress::Done);
+        }
+        if root.journal == self.base.journal && root.seq == self.base.seq {
+            self.refreshed(&head, root);
+            return Ok(Progress::Done);
+        }
+        let went_back = root.journal == self.base.journal && root.seq < self.base.seq;
+        if head.shards.is_none() {
+            return self.begin_anew(Some(root), head.root_sequence);
+        }
+        if went_back || is_rolled_back(root, self.acknowledged.as_ref()) {
+            return self.roll_back(&head, root);
+        }
+        self.overtaken(&head, root)
+    }
+
+    /// Somebody wrote the root again without telling anything, or nobody did.
+    fn refreshed(&mut self, head: &Head, root: &Root) {
+        if head.root_sequence != self.base.root_sequence {
+            self.moved_at = Instant::now();
+            self.base.root_sequence = head.root_sequence;
+            self.base.owner.clone_from(&root.adapter);
+            self.base.standing.looked_at = root.looked_at;
+        }
+        self.trust(head, root);
+    }
+
+    fn trust(&mut self, head: &Head, root: &Root) {
+        match head.shards {
+            Some(_) => self.table.relocate(&places(root, head.root_sequence)),
+            None => self.table.distrust(),
+        }
+    }
+
+    /// Another adapter told something: its head is the truth now.
+    fn overtaken(&mut self, head: &Head, root: &Root) -> Result<Progress<R::State>, AdapterError> {
+        let other_project = Us {
+            adapter: &self.settings.adapter,
+            identity: &self.settings.identity,
+            epoch: None,
+            claim: self.settings.claim,
+        };
+        if let Verdict::Refuse { line, ask_again } = judge(root, Age::Fresh, other_project) {
+            return Err(AdapterError::OtherServer { line, ask_again });
+        }
+        let dropped = self.pending.drop_all();
+        self.owe_again(dropped.owed);
+        // Gaps of the source itself the other one has told already; ours are those of our own queue.
+        self.owed
+            .retain(|gap| matches!(gap.why, gap::SUPERSEDED | gap::SPOOL_FULL));
+        if dropped.events > 0 {
+            let lost = Owed {
+                from: dropped.from,
+                to: dropped.to,
+                why: gap::SUPERSEDED,
+                events: Some(dropped.events),
+            };
+            owe(&mut self.owed, lost);
+        }
+        self.base = Base::of(root, head.root_sequence);
+        let resync = age_at_start(root, (self.hooks.now)()) == Age::Stale;
+        self.take_head(head, root, RebaseCause::Overtaken, resync)
+    }
+
+    /// The head lies before what was told: its rows hold, its numbers must not be given again.
+    fn roll_back(&mut self, head: &Head, root: &Root) -> Result<Progress<R::State>, AdapterError> {
+        let dropped = self.pending.drop_all();
+        self.owe_lost(Some(root.looked_at), gap::ROLLED_BACK, dropped);
+        self.base = Base::of(root, head.root_sequence);
+        self.new_journal();
+        self.take_head(head, root, RebaseCause::RolledBack, true)
+    }
+
+    fn take_head(
+        &mut self,
+        head: &Head,
+        root: &Root,
+        cause: RebaseCause,
+        resync: bool,
+    ) -> Result<Progress<R::State>, AdapterError> {
+        let restored = Restored {
+            epoch: &root.epoch,
+            resync,
+            first: false,
+            looked_at: root.looked_at,
+        };
+        let Ok(state) = self.rows.decode(&mut head.rows(), restored) else {
+            return self.begin_anew(Some(root), head.root_sequence);
+        };
+        let places = places(root, head.root_sequence);
+        self.table = Table::of(&self.rows, &state, &places);
+        self.moved_at = Instant::now();
+        Ok(self.rebased(cause, state))
+    }
+
+    /// There is no head to go on from: a new journal, a gap, and a first look that is no news.
+    fn begin_anew(
+        &mut self,
+        root: Option<&Root>,
+        root_sequence: u64,
+    ) -> Result<Progress<R::State>, AdapterError> {
+        let dropped = self.pending.drop_all();
+        let from = root.map_or(self.base.standing.looked_at, |root| root.looked_at);
+        self.owe_lost(Some(from), gap::STREAM_LOST, dropped);
+        self.base.root_sequence = root_sequence;
+        self.base.standing.connected = true;
+        self.moved_at = Instant::now();
+        self.new_journal();
+        self.table = Table::default();
+        self.restore(RebaseCause::StreamLost, true)
+    }
+
+    /// What waits has become too much: given up for the net difference against what was committed.
+    pub(super) fn collapse(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        let mut dropped = self.pending.drop_behind(self.staying());
+        self.owe_again(std::mem::take(&mut dropped.owed));
+        let lost = Owed {
+            from: dropped.from,
+            to: None,
+            why: gap::SPOOL_FULL,
+            events: Some(dropped.events),
+        };
+        owe(&mut self.owed, lost);
+        self.restore(RebaseCause::PendingFull, true)
+    }
+
+    /// How many frames stay whatever happens: the description of a source that nothing was told of yet, because there is
+    /// nothing to compare with without it.
+    pub(super) fn staying(&self) -> usize {
+        usize::from(self.base.seq == 0 && self.table.is_empty())
+    }
+
+    /// The state of what was last committed, and of what stays, from memory.
+    pub(super) fn restore(
+        &mut self,
+        cause: RebaseCause,
+        resync: bool,
+    ) -> Result<Progress<R::State>, AdapterError> {
+        let standing = self.tail().standing;
+        let restored = Restored {
+            epoch: &standing.epoch,
+            resync,
+            first: cause == RebaseCause::StreamLost,
+            looked_at: standing.looked_at,
+        };
+        let decoded = {
+            let mut rows: BTreeMap<_, _> = self.table.rows().collect();
+            for (key, row) in self.pending.rows() {
+                match row {
+                    Some(row) => rows.insert(key, row),
+                    None => rows.remove(key),
+                };
+            }
+            let mut rows = rows.into_values().map(|row| &*row.bytes);
+            self.rows.decode(&mut rows, restored)
+        };
+        let state = decoded.map_err(|error| {
+            AdapterError::Invalid(format!("our own rows cannot be read back: {}", error.0))
+        })?;
+        Ok(self.rebased(cause, state))
+    }
+
+    fn rebased(&mut self, cause: RebaseCause, state: R::State) -> Progress<R::State> {
+        self.attempts.clear();
+        self.told = self.table.revisions();
+        self.pending.retell(&mut self.told);
+        self.say(Notice::Rebased(cause));
+        Progress::Rebase(state)
+    }
+
+    fn new_journal(&mut self) {
+        self.base.journal = (self.hooks.names)();
+        self.base.seq = 0;
+        self.base.owner.clone_from(&self.settings.adapter);
+        self.acknowledged = None;
+    }
+
+    fn owe_lost(
+        &mut self,
+        from: Option<chrono::DateTime<chrono::Utc>>,
+        why: &'static str,
+        dropped: Dropped,
+    ) {
+        self.owe_again(dropped.owed);
+        let gap = Owed {
+            events: (dropped.events > 0).then_some(dropped.events),
+            ..Owed::since(from, why)
+        };
+        owe(&mut self.owed, gap);
+    }
+
+    fn owe_again(&mut self, gaps: Vec<Owed>) {
+        for gap in gaps {
+            // Made anew from the root when the source is seen.
+            if gap.why != gap::SOURCE_UNREACHABLE {
+                owe(&mut self.owed, gap);
+            }
+        }
+    }
+
+    /// The line for two servers that take turns under one name.
+    pub(super) fn other_server(&self, epoch: &str) -> AdapterError {
+        let line = super::identity::two_servers(
+            &self.settings.source,
+            (&self.base.owner, &self.base.standing.epoch),
+            (&self.settings.identity, epoch),
+        );
+        AdapterError::OtherServer {
+            line,
+            ask_again: false,
+        }
+    }
+}
+
+impl Base {
+    /// What a root says.
+    pub(super) fn of(root: &Root, root_sequence: u64) -> Self {
+        Self {
+            root_sequence,
+            journal: root.journal.clone(),
+            seq: root.seq,
+            standing: Standing {
+                epoch: Arc::from(&*root.epoch),
+                connected: root.connected,
+                looked_at: root.looked_at,
+            },
+            owner: root.adapter.clone(),
+        }
+    }
+}
+
+/// The sequences of the shards a root names.
+pub(super) fn places(root: &Root, root_sequence: u64) -> Vec<u64> {
+    root.shards
+        .iter()
+        .map(|place| place.resolve(root_sequence))
+        .collect()
+}

@@ -1,0 +1,257 @@
+//! The rows of a head as they were last committed, in shards, encoded, so that a commit writes only what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event::store::ShardPlace;
+use crate::event::subject::fnv1a;
+use crate::event::tell::Rows;
+
+/// The most bytes of a shard, while there may be more shards.
+pub(super) const SHARD_BYTES: usize = 128_000;
+/// The most shards: together with the root and some events they fit one commit. Beyond that shards grow.
+pub(super) const MAX_SHARDS: usize = 512;
+/// A shard is written again at this age, because a full stream drops its oldest messages, whatever they are.
+const REWRITE_AFTER: Duration = Duration::from_secs(6 * 3600);
+/// At most so many shards are written again in one commit only because of their age.
+const REWRITE_AT_ONCE: usize = 16;
+
+/// One encoded row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) revision: u64,
+}
+
+/// What becomes of rows: their new text, or nothing where they are gone.
+pub(super) type Changes = BTreeMap<Arc<str>, Option<Row>>;
+
+#[derive(Debug, Default)]
+struct Shard {
+    rows: BTreeMap<Arc<str>, Row>,
+    /// Its sequence in the stream; 0 where it has to be written.
+    place: u64,
+    /// When we wrote it; none where that is not known.
+    written: Option<Instant>,
+}
+
+impl Shard {
+    fn is_old(&self, now: Instant) -> bool {
+        self.written
+            .is_none_or(|written| now.duration_since(written) >= REWRITE_AFTER)
+    }
+}
+
+/// The committed rows.
+#[derive(Debug)]
+pub(super) struct Table {
+    shards: Vec<Shard>,
+}
+
+/// The shards that one commit writes.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    count: usize,
+    pub(super) shards: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            shards: vec![Shard::default()],
+        }
+    }
+}
+
+impl Table {
+    /// The table of a state as it was just read from a head whose shards stand at these sequences.
+    pub(super) fn of<R: Rows>(rows: &R, state: &R::State, places: &[u64]) -> Self {
+        let count = places.len().clamp(1, MAX_SHARDS).next_power_of_two();
+        let mut table = Self {
+            shards: (0..count).map(|_| Shard::default()).collect(),
+        };
+        for (key, row) in changes(rows, state, &BTreeMap::new()) {
+            if let Some(row) = row {
+                table.shards[shard_of(&key, count)].rows.insert(key, row);
+            }
+        }
+        // Another number of shards than we would make: all are written again.
+        if places.len() == count {
+            for (shard, &place) in table.shards.iter_mut().zip(places) {
+                shard.place = place;
+            }
+        }
+        table
+    }
+
+    /// True where there is no row.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.rows.is_empty())
+    }
+
+    /// The shard a key belongs to.
+    pub(super) fn shard_of(&self, key: &str) -> usize {
+        shard_of(key, self.shards.len())
+    }
+
+    /// All rows with their revisions.
+    pub(super) fn revisions(&self) -> BTreeMap<Arc<str>, u64> {
+        self.rows()
+            .map(|(key, row)| (Arc::clone(key), row.revision))
+            .collect()
+    }
+
+    /// All rows, in no order that means anything.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Arc<str>, &Row)> {
+        self.shards.iter().flat_map(|shard| &shard.rows)
+    }
+
+    /// Takes note of where the shards of a head stand that somebody else may have written: one that stands elsewhere
+    /// holds what we do not know and is written again with the next commit.
+    pub(super) fn relocate(&mut self, places: &[u64]) {
+        let same = places.len() == self.shards.len();
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            if !same || places[number] != shard.place {
+                shard.place = 0;
+            }
+        }
+    }
+
+    /// Lets every shard be written again with the next commit.
+    pub(super) fn distrust(&mut self) {
+        self.relocate(&[]);
+    }
+
+    /// What a commit with these changes has to write.
+    pub(super) fn plan(&self, changes: &Changes, now: Instant) -> Plan {
+        let mut count = self.shards.len();
+        loop {
+            let plan = self.plan_for(count, changes, now);
+            let fits = plan.shards.values().all(|text| text.len() <= SHARD_BYTES);
+            if fits || count >= MAX_SHARDS {
+                return plan;
+            }
+            count *= 2;
+        }
+    }
+
+    fn plan_for(&self, count: usize, changes: &Changes, now: Instant) -> Plan {
+        let mut due: BTreeSet<usize> = changes.keys().map(|key| shard_of(key, count)).collect();
+        if count == self.shards.len() {
+            let old = self.shards.iter().enumerate();
+            let (lost, rest): (Vec<_>, Vec<_>) = old.partition(|(_, shard)| shard.place == 0);
+            let old = rest.into_iter().filter(|(_, shard)| shard.is_old(now));
+            due.extend(
+                lost.into_iter()
+                    .chain(old.take(REWRITE_AT_ONCE))
+                    .map(|(i, _)| i),
+            );
+        } else {
+            due.extend(0..count);
+        }
+        let mut texts: BTreeMap<usize, Vec<u8>> = due.iter().map(|&i| (i, vec![])).collect();
+        let kept = (self.shards.iter().enumerate())
+            .filter(|(i, _)| due.contains(i))
+            .flat_map(|(_, shard)| &shard.rows)
+            .filter(|(key, _)| !changes.contains_key(*key));
+        let new = changes
+            .iter()
+            .filter_map(|(k, row)| Some((k, row.as_ref()?)));
+        for (key, row) in kept.chain(new) {
+            if let Some(text) = texts.get_mut(&shard_of(key, count)) {
+                text.extend_from_slice(&row.bytes);
+                text.push(b'\n');
+            }
+        }
+        let number = |i: usize| u32::try_from(i).unwrap_or(u32::MAX);
+        Plan {
+            count,
+            shards: texts.into_iter().map(|(i, t)| (number(i), t)).collect(),
+        }
+    }
+
+    /// Where the root of a commit says that the shards stand.
+    pub(super) fn places(&self, plan: &Plan) -> Vec<ShardPlace> {
+        let mut behind = 0;
+        (0..plan.count)
+            .map(|i| {
+                let number = u32::try_from(i).unwrap_or(u32::MAX);
+                if plan.shards.contains_key(&number) {
+                    behind += 1;
+                    ShardPlace::Behind(behind)
+                } else {
+                    ShardPlace::At(self.shards.get(i).map_or(0, |shard| shard.place))
+                }
+            })
+            .collect()
+    }
+
+    /// Takes over a commit that was acknowledged with its root at this sequence.
+    pub(super) fn apply(&mut self, changes: Changes, plan: &Plan, root: u64, now: Instant) {
+        let places = self.places(plan);
+        if plan.count != self.shards.len() {
+            let old = std::mem::take(&mut self.shards);
+            self.shards = (0..plan.count).map(|_| Shard::default()).collect();
+            for (key, row) in old.into_iter().flat_map(|shard| shard.rows) {
+                let shard = self.shard_of(&key);
+                self.shards[shard].rows.insert(key, row);
+            }
+        }
+        for (key, row) in changes {
+            let shard = self.shard_of(&key);
+            let rows = &mut self.shards[shard].rows;
+            match row {
+                Some(row) => rows.insert(key, row),
+                None => rows.remove(&key),
+            };
+        }
+        for (shard, place) in self.shards.iter_mut().zip(places) {
+            if matches!(place, ShardPlace::Behind(_)) {
+                shard.written = Some(now);
+            }
+            shard.place = place.resolve(root);
+        }
+    }
+}
+
+/// The rows of a state that differ from those with these revisions.
+pub(super) fn changes<R: Rows>(
+    rows: &R,
+    state: &R::State,
+    known: &BTreeMap<Arc<str>, u64>,
+) -> Changes {
+    let mut found = Changes::new();
+    let mut seen = 0;
+    let mut fresh = Vec::new();
+    rows.visit(state, &mut |key, revision| match known.get(key) {
+        Some(&same) if same == revision => seen += 1,
+        Some(_) => {
+            seen += 1;
+            fresh.push((Arc::from(key), revision));
+        }
+        None => fresh.push((Arc::from(key), revision)),
+    });
+    for (key, revision) in fresh {
+        let mut bytes = Vec::new();
+        rows.encode(state, &key, &mut bytes);
+        let bytes = bytes.into();
+        found.insert(key, Some(Row { bytes, revision }));
+    }
+    if seen < known.len() {
+        let mut here = BTreeSet::new();
+        rows.visit(state, &mut |key, _| {
+            here.insert(key.to_owned());
+        });
+        let gone = known.keys().filter(|key| !here.contains(&***key));
+        found.extend(gone.map(|key| (Arc::clone(key), None)));
+    }
+    found
+}
+
+fn shard_of(key: &str, count: usize) -> usize {
+    let mask = u64::try_from(count - 1).unwrap_or(u64::MAX);
+    usize::try_from(fnv1a(key.as_bytes()) & mask).unwrap_or(0)
+}
