@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod broker;
 pub mod bus;
+pub mod cli;
 pub mod event;
 pub mod observation;
 pub mod process;

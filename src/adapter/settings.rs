@@ -123,7 +123,7 @@ pub type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// Gives a random name of eight lower-case hexadecimal digits, another one at each call.
 pub type Names = Box<dyn Fn() -> String + Send + Sync>;
 /// Gives the one word for an error of the source (`refused`, `timeout`).
-pub type ErrorWord = Box<dyn Fn(&(dyn Error + Send + Sync)) -> Word + Send + Sync>;
+pub type ErrorWord = Box<dyn Fn(&(dyn Error + Send + Sync + 'static)) -> Word + Send + Sync>;
 
 /// What the adapter calls; nothing here may block for longer than a synced write takes.
 pub struct Hooks {

@@ -10,6 +10,7 @@ use super::api::{ApiError, code};
 use super::connect::Bus;
 use super::error::{BusError, clean};
 use super::stream;
+use crate::event::envelope::Envelope;
 use crate::event::store::{HEAD_FORMAT, Head, Root};
 use crate::event::subject::Prefix;
 
@@ -97,6 +98,24 @@ pub async fn read_head_at(
         "the head {} moves while it is read",
         clean(subject)
     )))
+}
+
+/// The last event about any process of a stream, by the leader's word; `None` where there is none.
+///
+/// # Errors
+///
+/// As [`read_head`]. An event this build cannot read counts as none.
+///
+/// # Cancel safety
+///
+/// Reads only.
+pub async fn last_event(
+    bus: &Bus,
+    stream: &str,
+    prefix: &Prefix,
+) -> Result<Option<Envelope>, BusError> {
+    let stored = last(bus, stream, &prefix.all_process_events()).await?;
+    Ok(stored.and_then(|stored| Envelope::parse(&stored.payload).ok()))
 }
 
 /// One root among all.

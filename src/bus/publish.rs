@@ -19,6 +19,8 @@ use super::{head, stream};
 use crate::event::store::{Commit, EventStore, Head, StoreError};
 use crate::event::subject::Prefix;
 
+use super::settings::BusSettings;
+
 /// An incomplete batch so many times in a row is no accident: some message of it never arrives.
 const INCOMPLETE_IN_A_ROW: u32 = 3;
 /// How long the word of a violation may lag behind the answer it caused.
@@ -30,6 +32,8 @@ pub struct JetStreamStore {
     bus: Bus,
     stream: Arc<str>,
     prefix: Prefix,
+    /// How the stream is made again; nobody may where these are not known.
+    setup: Option<Arc<BusSettings>>,
     incomplete: Arc<AtomicU32>,
 }
 
@@ -40,8 +44,16 @@ impl JetStreamStore {
             bus,
             stream: stream.into(),
             prefix,
+            setup: None,
             incomplete: Arc::default(),
         }
+    }
+
+    /// Lets the stream be made again, by these settings, when it is found gone.
+    #[must_use]
+    pub fn remade_by(mut self, settings: BusSettings) -> Self {
+        self.setup = Some(Arc::new(settings));
+        self
     }
 
     /// The connection.
@@ -175,6 +187,14 @@ impl EventStore for JetStreamStore {
 
     async fn commit(&self, commit: Commit<'_>) -> Result<u64, StoreError> {
         self.store(&commit).await
+    }
+
+    async fn recreate(&self) -> Result<(), StoreError> {
+        let Some(settings) = &self.setup else {
+            return Err(BusError::NoStream(self.stream.to_string()).into());
+        };
+        stream::ensure(&self.bus, settings).await?;
+        Ok(())
     }
 
     fn is_connected(&self) -> bool {

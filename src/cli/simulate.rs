@@ -4,12 +4,14 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::simulate::profile::Profile;
+use crate::simulate::random::Dice;
+use crate::simulate::server::{SimulateErrorKind, Simulation};
+use crate::simulate::settings::{Origin, Place, Settings, Token};
 use clap::Args;
-use observe::simulate::profile::Profile;
-use observe::simulate::random::Dice;
-use observe::simulate::server::{Ended, Simulation};
-use observe::simulate::settings::{Origin, Place, Settings, Token};
 use tokio_util::sync::CancellationToken;
+
+use super::exit::{Exit, Failure, OrExit as _, Outcome};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +30,7 @@ The first line on stdout is the address. Ctrl-C ends it; it also ends when the s
 /// happened can be written to a file, so that what a consumer said can be compared with what was true.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Simulate {
+pub(super) struct Simulate {
     /// The stack to play (see docs/simulate.md)
     #[arg(
         value_name = "STACK.yaml",
@@ -127,17 +129,23 @@ impl Simulate {
     }
 }
 
-/// Plays until the token is cancelled or the played server leaves for good.
-pub(crate) async fn run(args: Simulate, token: CancellationToken) -> anyhow::Result<Ended> {
-    let simulation = Simulation::bind(args.settings()?).await?;
+/// Plays until it is asked to end, or the played server leaves for good.
+pub(super) async fn run(args: Simulate, token: CancellationToken) -> Outcome {
+    let settings = args.settings().or_exit(Exit::Usage)?;
+    let simulation = match Simulation::bind(settings).await {
+        Ok(simulation) => simulation,
+        Err(error) if error.kind() == SimulateErrorKind::Usage => {
+            return Err(Failure::new(Exit::Usage, error));
+        }
+        Err(error) => return Err(Failure::new(Exit::Refused, error)),
+    };
     let mut stdout = io::stdout().lock();
+    let address = writeln!(stdout, "{}", simulation.address()).and_then(|()| stdout.flush());
+    drop(stdout);
     // A reader that only wanted the address and left is no reason to end.
-    if writeln!(stdout, "{}", simulation.address())
-        .and_then(|()| stdout.flush())
-        .is_err()
-    {
+    if address.is_err() {
         tracing::debug!("nobody reads the address");
     }
-    drop(stdout);
-    Ok(simulation.run(token).await?)
+    simulation.run(token).await.or_exit(Exit::Refused)?;
+    Ok(Exit::Done)
 }

@@ -235,6 +235,11 @@ impl Filter {
             && any(&self.origins, event.origin.as_str())
     }
 
+    /// Whether events of a source may be wanted at all.
+    pub fn wants_source(&self, source: &str) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|pattern| pattern.matches(source))
+    }
+
     /// Whether an event tells that nobody saw a stretch of a wanted source; shown whatever else the filter says.
     pub fn is_blindness(&self, event: &Envelope) -> bool {
         matches!(event.kind, Kind::Gap | Kind::Disconnected | Kind::Connected)

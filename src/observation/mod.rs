@@ -27,7 +27,7 @@
 //! | `launch`, `fleet` | one runtime for each source |
 
 mod board;
-mod builder;
+pub mod builder;
 mod cadence;
 mod gate;
 mod hooks;

@@ -28,6 +28,17 @@ pub enum Sight {
     Never,
 }
 
+/// When the last event of a source was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastEvent {
+    /// Nothing was ever told.
+    Never,
+    /// So long ago.
+    Ago(Duration),
+    /// Something was told, and nobody here knows when.
+    NotKnown,
+}
+
 /// How a source stands when somebody begins to watch.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing<'a> {
@@ -41,8 +52,8 @@ pub struct Standing<'a> {
     pub unhealthy: u64,
     /// How many of them ended badly.
     pub crashed: u64,
-    /// How long ago the last event was told.
-    pub last_event: Option<Duration>,
+    /// When the last event was told.
+    pub last_event: LastEvent,
     /// How well it is in sight.
     pub sight: Sight,
 }
@@ -88,10 +99,11 @@ impl Standing<'_> {
                 style.paint(role, &format!("{number} {word}"), out);
             }
         }
-        let last = self.last_event.map_or_else(
-            || "; no event yet".to_owned(),
-            |ago| format!("; last event {} ago", age(ago)),
-        );
+        let last = match self.last_event {
+            LastEvent::Never => "; no event yet".to_owned(),
+            LastEvent::Ago(ago) => format!("; last event {} ago", age(ago)),
+            LastEvent::NotKnown => String::new(),
+        };
         style.paint(Role::Quiet, &last, out);
     }
 }
@@ -236,8 +248,9 @@ impl Told<'_> {
             .iter()
             .map(|(kind, number)| format!("{number} {}", style.clean(kind.as_str(), NAME)))
             .collect();
+        let colon = if kinds.is_empty() { "" } else { ": " };
         format!(
-            "{}: told {numbers} in {}: {}\n",
+            "{}: told {numbers} in {}{colon}{}\n",
             style.clean(self.source, NAME),
             span(self.took),
             kinds.join(", ")

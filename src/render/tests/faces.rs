@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::render::format::Format;
 use crate::render::line::Look;
-use crate::render::notice::{Away, Beginning, Blindness, Side, Sight, Standing, Told};
+use crate::render::notice::{Away, Beginning, Blindness, LastEvent, Side, Sight, Standing, Told};
 use crate::render::style::ColorChoice;
 
 const BEGINNINGS: [&str; 9] = [
@@ -261,7 +261,7 @@ fn the_lines_beside_the_data() {
         up: 10,
         unhealthy: 0,
         crashed: 1,
-        last_event: Some(Duration::from_secs(842)),
+        last_event: LastEvent::Ago(Duration::from_secs(842)),
         sight: Sight::Looked(Duration::from_secs(1)),
     };
     let mut out = standing.line(UTF8);

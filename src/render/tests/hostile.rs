@@ -9,7 +9,7 @@ use crate::event::record::{Position, Record};
 use crate::render::door::width;
 use crate::render::format::{Face, Format};
 use crate::render::line::Look;
-use crate::render::notice::{Sight, Standing};
+use crate::render::notice::{LastEvent, Sight, Standing};
 
 /// Takes out our own colours; whatever escape sequence is left was not ours.
 fn without_own_colors(line: &str) -> String {
@@ -147,7 +147,7 @@ fn the_status_line_cleans_its_source() {
         up: 0,
         unhealthy: 0,
         crashed: 0,
-        last_event: None,
+        last_event: LastEvent::Never,
         sight: Sight::Never,
     };
     check(&standing.line(COLOR));

@@ -1,7 +1,7 @@
 //! A night as a person sees it at 80 columns.
 
 use super::*;
-use crate::render::notice::{Sight, Standing};
+use crate::render::notice::{LastEvent, Sight, Standing};
 
 fn with(mut event: Envelope, change: impl FnOnce(&mut Envelope)) -> Envelope {
     change(&mut event);
@@ -149,7 +149,7 @@ fn story(style: Style) -> String {
         up: 3,
         unhealthy: 0,
         crashed: 0,
-        last_event: None,
+        last_event: LastEvent::Never,
         sight: Sight::Looked(std::time::Duration::from_secs(1)),
     };
     let mut out = standing.line(style);

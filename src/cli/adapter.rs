@@ -1,0 +1,83 @@
+//! `observe adapter`: look, compare, tell.
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapter::settings::Claim;
+use crate::bus::settings::FirstConnect;
+
+use super::broker_args::{BrokerArgs, StreamArgs};
+use super::contact::{Patience, reach};
+use super::durable::{Plan, open, run as run_adapter};
+use super::exit::{Exit, Outcome};
+use super::source_args::SourceArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  observe adapter                                the stack that is found, into nats://127.0.0.1:4222
+  observe adapter -p 9090 -s nats://broker:4222  this stack, into that broker
+  observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
+  observe -v adapter                             one line for each commit
+
+It waits for a stack or a broker that is away, and says so once. Two adapters on one stack are as good as one.";
+
+/// Looks at a process-compose and tells what changed, durably.
+///
+/// Every change becomes an event on core.process.<namespace>.<name>.<type> in the stream PROCESS_EVENTS, once.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Adapter {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Name of the source; by default the project's
+    #[arg(long = "source", value_name = "NAME", help_heading = "Source")]
+    name: Option<String>,
+    /// Take the name over from another server that no longer looks
+    #[arg(long, help_heading = "Source")]
+    adopt: bool,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// End when the stack or the broker is away, instead of waiting
+    #[arg(long)]
+    no_retry: bool,
+}
+
+/// Runs until it is asked to end, or something that waiting does not mend.
+pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) -> Outcome {
+    let patience = Patience::from_flag(args.no_retry);
+    let place = args.source.find_patiently(patience, &token).await?;
+    let Some(place) = place else {
+        return Ok(Exit::Done);
+    };
+    let Some(contact) = reach(place, args.name.as_deref(), patience, &token).await? else {
+        return Ok(Exit::Done);
+    };
+    let prefix = args.broker.writing_prefix(contact.source.as_str())?;
+    let name = format!("observe adapter {}", contact.source.as_str());
+    let choice = args
+        .broker
+        .choose(&name, prefix, FirstConnect::MayWait)
+        .await?;
+    tracing::info!(broker = choice.why(), source = %contact.place.why, "chosen");
+    let broker = args.stream.apply(choice.into_settings());
+    let Some(bus) = open(&broker, patience, &token).await? else {
+        return Ok(Exit::Done);
+    };
+    let claim = match (args.adopt, args.name.is_some()) {
+        (true, _) => Claim::Adopt,
+        (false, true) => Claim::Given,
+        (false, false) => Claim::Derived,
+    };
+    let plan = Plan {
+        args: args.source,
+        broker,
+        claim,
+        patience,
+        verbose,
+        announce: true,
+    };
+    run_adapter(contact, bus, plan, token).await?;
+    Ok(Exit::Done)
+}

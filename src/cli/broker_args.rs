@@ -1,0 +1,245 @@
+//! The flags that say which broker is meant, and the order in which it is chosen.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::broker::{self, Places};
+use crate::bus::settings::{
+    BusSettings, DEFAULT_STREAM, DEFAULT_URL, FirstConnect, Secret, StreamSetup, Tls,
+};
+use crate::event::subject::Prefix;
+
+use super::exit::{Exit, Failure, OrExit as _};
+use super::source_args::duration;
+
+/// How to reach a broker; as the `nats` command has it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Broker")]
+pub(super) struct BrokerArgs {
+    /// Addresses of NATS servers, with commas between them
+    #[arg(
+        short = 's',
+        long,
+        value_name = "URL",
+        env = "NATS_URL",
+        hide_env_values = true
+    )]
+    pub(super) server: Option<String>,
+    /// User name
+    #[arg(long, env = "NATS_USER", hide_env_values = true)]
+    pub(super) user: Option<String>,
+    /// Password
+    #[arg(long, env = "NATS_PASSWORD", hide_env_values = true)]
+    pub(super) password: Option<String>,
+    /// Token
+    #[arg(long, value_name = "TOKEN", env = "NATS_TOKEN", hide_env_values = true)]
+    pub(super) nats_token: Option<String>,
+    /// Credentials file
+    #[arg(long, value_name = "PATH", env = "NATS_CREDS")]
+    pub(super) creds: Option<PathBuf>,
+    /// File with an NKEY seed
+    #[arg(long, value_name = "PATH", env = "NATS_NKEY")]
+    pub(super) nkey: Option<PathBuf>,
+    /// Certificate authority to trust
+    #[arg(long, value_name = "PATH", env = "NATS_CA")]
+    pub(super) tlsca: Option<PathBuf>,
+    /// Certificate of this client
+    #[arg(long, value_name = "PATH", env = "NATS_CERT")]
+    pub(super) tlscert: Option<PathBuf>,
+    /// Key of this client
+    #[arg(long, value_name = "PATH", env = "NATS_KEY")]
+    pub(super) tlskey: Option<PathBuf>,
+    /// Speak TLS before the server's greeting
+    #[arg(long)]
+    pub(super) tlsfirst: bool,
+    /// JetStream domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) js_domain: Option<String>,
+    /// Prefix of the JetStream API
+    #[arg(long, value_name = "PREFIX", conflicts_with = "js_domain")]
+    pub(super) js_api_prefix: Option<String>,
+    /// Prefix of reply subjects
+    #[arg(long, value_name = "PREFIX")]
+    pub(super) inbox_prefix: Option<String>,
+    /// Name of the stream
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STREAM)]
+    pub(super) stream: String,
+    /// First tokens of every subject; {source} and {host} are replaced
+    #[arg(long, value_name = "PREFIX", default_value = "core")]
+    pub(super) subject_prefix: String,
+    /// The nats-server to run where no broker is configured
+    #[arg(long, value_name = "PATH")]
+    pub(super) nats_server: Option<PathBuf>,
+}
+
+/// What may be done about the stream's settings; for those who write into it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Stream")]
+pub(super) struct StreamArgs {
+    /// Whether the stream may be created and changed, only compared, or not even that
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub(super) stream_setup: Setup,
+    /// How long events are kept
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub(super) retention: Duration,
+    /// How many bytes the stream may take
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1_048_576..))]
+    pub(super) max_bytes: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(super) enum Setup {
+    /// Create it, and keep it as it must be; never change one that somebody else created
+    #[default]
+    Ensure,
+    /// Compare it and refuse what cannot do
+    Check,
+    /// Take it as it is
+    Never,
+}
+
+/// Which broker was chosen.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// Somebody said so: flag or environment.
+    Configured(BusSettings),
+    /// The managed broker, which runs.
+    Managed(BusSettings),
+    /// Nobody said anything: the usual address, where one may be or not.
+    Usual(BusSettings),
+}
+
+impl Choice {
+    pub(super) fn into_settings(self) -> BusSettings {
+        match self {
+            Self::Configured(settings) | Self::Managed(settings) | Self::Usual(settings) => {
+                settings
+            }
+        }
+    }
+
+    /// Where the choice came from, for people.
+    pub(super) fn why(&self) -> &'static str {
+        match self {
+            Self::Configured(_) => "as configured",
+            Self::Managed(_) => "the managed broker",
+            Self::Usual(_) => "the usual address",
+        }
+    }
+}
+
+impl BrokerArgs {
+    /// Whether flags or environment name a broker.
+    pub(super) fn is_configured(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Chooses: flag, environment, the managed broker if one runs, the usual address.
+    pub(super) async fn choose(
+        &self,
+        name: &str,
+        prefix: Prefix,
+        first: FirstConnect,
+    ) -> Result<Choice, Failure> {
+        let settings = self.settings(name, prefix, first);
+        if self.is_configured() {
+            return Ok(Choice::Configured(settings));
+        }
+        let managed = self.managed();
+        match broker::find(&managed).await {
+            Ok(Some(running)) => Ok(Choice::Managed(with_managed(
+                settings,
+                &running.url,
+                running.token.reveal(),
+            ))),
+            Ok(None) => Ok(Choice::Usual(settings)),
+            Err(error) => {
+                tracing::debug!(%error, "no managed broker is found");
+                Ok(Choice::Usual(settings))
+            }
+        }
+    }
+
+    /// The settings of the managed broker.
+    pub(super) fn managed(&self) -> broker::Settings {
+        let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let places = Places::from_env(|name| std::env::var_os(name), cwd);
+        let mut settings = broker::Settings::new(places);
+        settings.binary.clone_from(&self.nats_server);
+        settings
+    }
+
+    /// The prefix for reading, where wildcards may stand.
+    pub(super) fn reading_prefix(&self) -> Result<Prefix, Failure> {
+        Prefix::for_reading(&self.subject_prefix).or_exit(Exit::Usage)
+    }
+
+    /// The prefix for writing about one source.
+    pub(super) fn writing_prefix(&self, source: &str) -> Result<Prefix, Failure> {
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Prefix::for_writing(&self.subject_prefix, source, &host).or_exit(Exit::Usage)
+    }
+
+    /// The settings for flags and environment as they stand.
+    pub(super) fn settings(
+        &self,
+        name: &str,
+        prefix: Prefix,
+        first_connect: FirstConnect,
+    ) -> BusSettings {
+        let settings = BusSettings {
+            user: self.user.clone(),
+            password: self.password.clone().map(Secret::new),
+            token: self.nats_token.clone().map(Secret::new),
+            creds: self.creds.clone(),
+            nkey: self.nkey.clone(),
+            tls: Tls {
+                ca: self.tlsca.clone(),
+                cert: self.tlscert.clone(),
+                key: self.tlskey.clone(),
+                first: self.tlsfirst,
+            },
+            js_domain: self.js_domain.clone(),
+            js_api_prefix: self.js_api_prefix.clone(),
+            inbox_prefix: self.inbox_prefix.clone(),
+            connection_name: name.to_owned(),
+            first_connect,
+            stream: self.stream.clone(),
+            prefix,
+            ..BusSettings::default()
+        };
+        settings.at(self.server.as_deref().unwrap_or(DEFAULT_URL))
+    }
+}
+
+/// The same settings, pointed at the managed broker.
+pub(super) fn with_managed(mut settings: BusSettings, url: &str, token: &str) -> BusSettings {
+    settings.token = Some(Secret::new(token));
+    settings.user = None;
+    settings.password = None;
+    settings.creds = None;
+    settings.nkey = None;
+    settings.at(url)
+}
+
+impl StreamArgs {
+    /// Takes these settings over.
+    pub(super) fn apply(&self, settings: BusSettings) -> BusSettings {
+        let setup = match self.stream_setup {
+            Setup::Ensure => StreamSetup::Ensure,
+            Setup::Check => StreamSetup::Check,
+            Setup::Never => StreamSetup::Never,
+        };
+        BusSettings {
+            setup,
+            max_bytes: self.max_bytes,
+            retention: Some(self.retention),
+            ..settings
+        }
+    }
+}

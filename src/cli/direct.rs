@@ -1,0 +1,126 @@
+//! Direct mode: look and compare in this process, without a broker; nothing is kept.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapter::live::Live;
+use crate::adapter::settings::Hooks;
+use crate::event::record::Record;
+use crate::event::subject::Prefix;
+use crate::observation::handle::{Nudge, ObservationHandle};
+use crate::observation::runtime::ObservationRuntime;
+use crate::observation::schedule::Schedule;
+use crate::observation::source::FixedSources;
+use crate::process::event::{ProcessEvent, TellProcess};
+use crate::process::table::Table;
+use crate::process_compose::error::ClientError;
+use crate::process_compose::observer::ComposeObserver;
+
+use super::contact::{Contact, clock};
+use super::exit::{Exit, Failure, OrExit as _};
+use super::source_args::SourceArgs;
+
+/// How many records may wait for a slow viewer before the looks wait for it.
+const WAITING: usize = 1024;
+
+/// A view of one source that runs until its token is cancelled.
+pub(super) struct Direct {
+    pub(super) records: mpsc::Receiver<Record>,
+    pub(super) handle: ObservationHandle<Table, ProcessEvent>,
+    tasks: JoinSet<Result<(), Failure>>,
+}
+
+/// The word on the wire for an error of this source.
+///
+/// A look that took too long or panicked is no error of the source's own, and has no word of its own.
+pub(super) fn error_word(
+    error: &(dyn std::error::Error + Send + Sync + 'static),
+) -> crate::event::payload::Word {
+    let own = (error as &(dyn std::error::Error + 'static)).downcast_ref::<ClientError>();
+    own.map_or("timeout", |error| error.kind().word()).into()
+}
+
+/// The schedule the flags ask for.
+pub(super) fn schedule(args: &SourceArgs) -> Result<Schedule, Failure> {
+    Schedule::every(args.interval).build().or_exit(Exit::Usage)
+}
+
+/// Begins to watch.
+pub(super) fn begin(
+    contact: &Contact,
+    args: &SourceArgs,
+    token: &CancellationToken,
+) -> Result<Direct, Failure> {
+    let nudge = Nudge::new();
+    let (observer, companions) = ComposeObserver::new(
+        Arc::clone(&contact.client),
+        &contact.place.settings,
+        args.interval,
+        clock(),
+        &nudge,
+    );
+    let (sender, records) = mpsc::channel(WAITING);
+    let hooks = Hooks {
+        word: Box::new(|error| error_word(error)),
+        ..Hooks::quiet()
+    };
+    let outlet = Live::new(
+        TellProcess,
+        contact.source.as_str().to_owned(),
+        Prefix::default(),
+        hooks,
+        sender,
+    );
+    let sources = FixedSources::one(
+        contact.source.clone(),
+        contact.place.settings.endpoint.clone(),
+    );
+    let (runtime, handle) =
+        ObservationRuntime::builder(observer, sources, outlet, schedule(args)?, clock())
+            .nudge(nudge)
+            .build();
+    let mut tasks = JoinSet::new();
+    let runs = token.clone();
+    tasks.spawn(async move {
+        match runtime.run(runs).await {
+            crate::observation::ended::Ended::Fatal(error) => {
+                Err(Failure::say(Exit::Source, error))
+            }
+            // The viewer left, or we were asked to end.
+            _ => Ok(()),
+        }
+    });
+    let beside = token.clone();
+    tasks.spawn(async move {
+        companions.run(beside).await;
+        Ok(())
+    });
+    Ok(Direct {
+        records,
+        handle,
+        tasks,
+    })
+}
+
+impl Direct {
+    /// Waits for everything that ran to end; a panic in it is a failure.
+    pub(super) async fn join(mut self) -> Result<(), Failure> {
+        drop(self.records);
+        join(&mut self.tasks).await
+    }
+}
+
+/// Joins tasks; the first failure is the outcome.
+pub(super) async fn join(tasks: &mut JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
+    let mut outcome = Ok(());
+    while let Some(joined) = tasks.join_next().await {
+        let ended = joined.unwrap_or_else(|error| Err(Failure::new(Exit::Refused, error)));
+        if outcome.is_ok() {
+            outcome = ended;
+        }
+    }
+    outcome
+}

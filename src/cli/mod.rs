@@ -1,0 +1,26 @@
+//! The roof: one door for each subcommand.
+//!
+//! Only here something is printed, read from the environment, or decided for good. A subcommand is a file with its
+//! arguments and a `run`; the thinking lives on the floors below.
+
+mod adapter;
+mod broker;
+mod broker_args;
+mod contact;
+mod direct;
+mod durable;
+mod exit;
+mod face_args;
+mod memory;
+mod program;
+mod schema;
+mod signals;
+mod simulate;
+mod source_args;
+mod standing;
+mod terminal;
+mod up;
+mod view;
+mod watch;
+
+pub use program::main;

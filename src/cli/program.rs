@@ -1,0 +1,133 @@
+//! The program: parse, run, print the error, end.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::exit::{Exit, OrExit as _, Outcome};
+use super::signals::Signals;
+use super::terminal::{say, words};
+use super::{adapter, broker, schema, simulate, up, watch};
+
+const EXAMPLES: &str = "\
+Examples:
+  observe watch            live events of the stack on this machine, nothing else needed
+  observe up               the same, kept in a broker of its own
+  observe adapter          tell what a stack does into a broker, for as long as it runs
+  observe watch --type crashed --json | jq .process
+
+Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 130/143 by signal.";
+
+/// Tells what your processes did, exactly once, and never lies about what it did not see.
+#[derive(Debug, Parser)]
+#[command(name = "observe", version, after_help = EXAMPLES, max_term_width = 110)]
+struct Observe {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more: one line for each commit, then what happens inside (RUST_LOG decides in detail)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything on this machine in one command: broker, adapter, live view
+    Up(up::Up),
+    /// Look at a process-compose and tell what changed into a broker
+    Adapter(adapter::Adapter),
+    /// Print events as they happen
+    Watch(watch::Watch),
+    /// Play a process-compose, for people who write consumers
+    Simulate(simulate::Simulate),
+    /// Start, stop or show the managed broker
+    Broker(broker::Broker),
+    /// Print a JSON Schema
+    Schema(schema::Schema),
+}
+
+/// Runs the program and gives its exit code.
+pub fn main() -> ExitCode {
+    let args = match Observe::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    log(args.verbose);
+    match run(args) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            say(&format!(
+                "observe: {}",
+                words().clean(&failure.line(), 4000)
+            ));
+            failure.exit.into()
+        }
+    }
+}
+
+/// Help and version are no errors; everything else is bad usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    };
+    // A reader that left has had enough of the help.
+    drop(error.print());
+    exit.into()
+}
+
+fn log(verbose: u8) {
+    let default = match verbose {
+        0 => "observe=warn",
+        1 => "observe=info",
+        2 => "observe=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let colored = words().colored;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colored)
+        .init();
+}
+
+/// One thread does all the work: it waits most of the time, and a second one would cost memory.
+fn run(args: Observe) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .or_exit(Exit::Refused)?;
+    let verbose = args.verbose > 0;
+    let outcome = runtime.block_on(async {
+        let token = CancellationToken::new();
+        let signals = Signals::listen()?;
+        let work = async {
+            match args.command {
+                Command::Up(args) => up::run(args, verbose, token.clone()).await,
+                Command::Adapter(args) => adapter::run(args, verbose, token.clone()).await,
+                Command::Watch(args) => watch::run(args, token.clone()).await,
+                Command::Simulate(args) => simulate::run(args, token.clone()).await,
+                Command::Broker(args) => broker::run(args, token.clone()).await,
+                Command::Schema(args) => schema::run(args).await,
+            }
+        };
+        signals.run(token.clone(), Box::pin(work)).await
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Observe::command().debug_assert();
+    }
+}

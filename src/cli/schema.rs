@@ -1,0 +1,36 @@
+//! `observe schema`: the contracts that others build on, as JSON Schema.
+
+use clap::{Args, ValueEnum};
+
+use super::exit::{Exit, Outcome};
+use super::terminal::Output;
+
+/// The schema of an event, as the tests generate it from the types.
+const EVENT: &str = include_str!("../../docs/schema/event.v1.json");
+
+/// Prints a JSON Schema.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  observe schema event > event.v1.json")]
+pub(super) struct Schema {
+    /// What it describes
+    #[arg(value_enum)]
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// One event, as `watch --json` prints it and the stream holds it
+    Event,
+}
+
+/// Prints it.
+pub(super) async fn run(args: Schema) -> Outcome {
+    let text = match args.what {
+        What::Event => EVENT,
+    };
+    let output = Output::open();
+    // A reader that left has had enough.
+    drop(output.line(text.as_bytes().to_vec()).await);
+    output.finish()?;
+    Ok(Exit::Done)
+}

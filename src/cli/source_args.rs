@@ -1,0 +1,203 @@
+//! The flags that say which process-compose is meant, and the search for it where they do not.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::process_compose::discovery::{
+    Discovery, Found, Given, Surroundings, candidates, find, own_entries,
+};
+use crate::process_compose::settings::{BaseUrl, Evidence, Secret, Settings, TokenSource};
+
+use super::contact::Patience;
+use super::exit::{Exit, Failure, OrExit as _};
+use super::terminal::say;
+
+/// Pause between two searches.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Which process-compose is meant.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Source")]
+pub(super) struct SourceArgs {
+    /// Host or address process-compose listens on [env: PC_ADDRESS]
+    #[arg(short = 'a', long, value_name = "HOST")]
+    pub(super) address: Option<String>,
+    /// Port it listens on [env: PC_PORT_NUM]
+    #[arg(short = 'p', long)]
+    pub(super) port: Option<u16>,
+    /// Unix socket it listens on [env: PC_SOCKET_PATH]
+    #[arg(short = 'u', long, value_name = "PATH")]
+    pub(super) unix_socket: Option<PathBuf>,
+    /// Whole address, where it stands behind a proxy (http:// or https://)
+    #[arg(long)]
+    pub(super) url: Option<String>,
+    /// File that holds its API token [env: PC_API_TOKEN_PATH; the token itself: PC_API_TOKEN]
+    #[arg(long, value_name = "PATH")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Whether to listen to its state stream, where it has one: auto or off
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = evidence)]
+    pub(super) evidence: Evidence,
+    /// Time between two looks, at least 250ms
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    pub(super) interval: Duration,
+}
+
+fn evidence(word: &str) -> Result<Evidence, String> {
+    match word {
+        "auto" => Ok(Evidence::Auto),
+        "off" => Ok(Evidence::Off),
+        _ => Err("there are auto and off".to_owned()),
+    }
+}
+
+/// An interval in words; a bare number has no unit and is refused, because `2` could mean anything.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_millis(250) {
+        return Err(
+            "looks come at most every 250ms; write 250ms or more, for example 2s".to_owned(),
+        );
+    }
+    if interval > Duration::from_secs(3600) {
+        return Err("an hour between two looks is the most".to_owned());
+    }
+    Ok(interval)
+}
+
+/// A duration in words.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| {
+        let unit = text.parse::<f64>().is_ok();
+        let why = if unit {
+            "a number without a unit"
+        } else {
+            "no duration"
+        };
+        format!("{why}; write for example 500ms, 2s, 1m30s")
+    })
+}
+
+/// Where the source is, and why there.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) settings: Settings,
+    /// Where the choice came from, for people.
+    pub(super) why: String,
+}
+
+impl SourceArgs {
+    /// Finds the source: what was given is taken as it is, everything else is asked whether it is alive.
+    ///
+    /// Nothing found is [`Exit::Source`], several are [`Exit::Usage`]: a person must choose.
+    pub(super) async fn find(&self) -> Result<Place, Failure> {
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = self
+            .url
+            .as_deref()
+            .map(BaseUrl::parse)
+            .transpose()
+            .or_exit(Exit::Usage)?;
+        let given = Given {
+            unix_socket: self.unix_socket.clone(),
+            url,
+            address: self.address.clone(),
+            port: self.port,
+        };
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let around = Surroundings {
+            given: &given,
+            env: &env,
+            here: &here,
+            temp: &std::env::temp_dir(),
+            list: &|folder: &Path| own_entries(folder),
+        };
+        let token = self.token(&env);
+        let candidates = candidates(&around).or_exit(Exit::Usage)?;
+        let found = match find(candidates, token.as_ref())
+            .await
+            .or_exit(Exit::Usage)?
+        {
+            Discovery::One(found) => found,
+            several @ Discovery::Several(_) => return Err(Failure::say(Exit::Usage, several)),
+            none @ Discovery::None(_) => return Err(Failure::say(Exit::Source, none)),
+        };
+        Ok(self.place(found, token))
+    }
+
+    /// Whether flags say where the source is.
+    pub(super) fn is_given(&self) -> bool {
+        self.address.is_some()
+            || self.port.is_some()
+            || self.unix_socket.is_some()
+            || self.url.is_some()
+    }
+
+    /// The same, but waits for a source that is not there yet; `None` where the wait was cancelled.
+    pub(super) async fn find_patiently(
+        &self,
+        patience: Patience,
+        token: &CancellationToken,
+    ) -> Result<Option<Place>, Failure> {
+        let mut said = false;
+        loop {
+            match self.find().await {
+                Err(failure) if failure.exit == Exit::Source && patience == Patience::Wait => {
+                    if !said {
+                        say(&format!("{}; waiting for one", failure.line()));
+                        said = true;
+                    }
+                }
+                found => return found.map(Some),
+            }
+            if token
+                .run_until_cancelled(tokio::time::sleep(PAUSE))
+                .await
+                .is_none()
+            {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn token(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<TokenSource> {
+        let file = self.token_file.clone().map(TokenSource::File);
+        file.or_else(|| env("PC_API_TOKEN").map(|token| TokenSource::Value(Secret::new(&token))))
+            .or_else(|| env("PC_API_TOKEN_PATH").map(|path| TokenSource::File(path.into())))
+    }
+
+    fn place(&self, found: Found, token: Option<TokenSource>) -> Place {
+        let mut settings = Settings::new(found.endpoint);
+        settings.token = token;
+        settings.evidence = self.evidence;
+        // A look must end before the next one is due, but a slow server gets its five seconds.
+        settings.limits.read = self.interval.max(Duration::from_secs(5));
+        Place {
+            settings,
+            why: found.why,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_without_a_unit_or_below_the_floor_are_refused_with_the_fix() {
+        for (text, wanted) in [
+            ("2", "without a unit"),
+            ("0", "without a unit"),
+            ("-1s", "no duration"),
+            ("0s", "at most every 250ms"),
+            ("100ms", "at most every 250ms"),
+            ("2h", "an hour"),
+        ] {
+            let error = interval(text).unwrap_err();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+        assert_eq!(interval("250ms"), Ok(Duration::from_millis(250)));
+    }
+}

@@ -1,0 +1,164 @@
+//! What is said: lines for people on stderr, data on stdout through a writer of its own.
+//!
+//! Data goes through a thread, because a pipe whose reader is slow blocks, and a connection to a broker must not wait
+//! for somebody's pager. Between the two stands a bounded channel: a slow reader slows the reading, nothing is dropped.
+
+use std::io::{self, IsTerminal, Write};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::render::door::Charset;
+use crate::render::style::{ColorChoice, Style, Surroundings};
+
+use super::exit::{Exit, Failure};
+
+/// How many lines may wait for a slow reader.
+const WAITING: usize = 256;
+/// How often a quiet program looks whether its reader is still there.
+const READER_CHECK: Duration = Duration::from_millis(500);
+
+/// The variables that decide how a line looks.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The style for a stream.
+pub(super) fn style(choice: ColorChoice, is_terminal: bool) -> Style {
+    let [no_color, clicolor, clicolor_force, term] =
+        ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM"].map(variable);
+    let [lc_all, lc_ctype, lang] = ["LC_ALL", "LC_CTYPE", "LANG"].map(variable);
+    let colored = choice.decide(&Surroundings {
+        no_color: no_color.as_deref(),
+        clicolor: clicolor.as_deref(),
+        clicolor_force: clicolor_force.as_deref(),
+        term: term.as_deref(),
+        is_terminal,
+    });
+    Style {
+        colored,
+        charset: Charset::decide(lc_all.as_deref(), lc_ctype.as_deref(), lang.as_deref()),
+    }
+}
+
+/// The style for words on stderr.
+pub(super) fn words() -> Style {
+    style(ColorChoice::Auto, io::stderr().is_terminal())
+}
+
+/// Says one line, with or without its line break, to a person. Where nobody can be told, there is nobody to tell.
+pub(super) fn say(line: &str) {
+    let mut text = line.trim_end_matches('\n').to_owned();
+    text.push('\n');
+    drop(io::stderr().write_all(text.as_bytes()));
+}
+
+/// The width of the terminal on stdout, in columns; `None` where it is none.
+pub(super) fn width() -> Option<usize> {
+    let out = io::stdout();
+    let size = out
+        .is_terminal()
+        .then(|| rustix::termios::tcgetwinsize(&out).ok())
+        .flatten()?;
+    Some(match size.ws_col {
+        0 => 80,
+        columns => usize::from(columns),
+    })
+}
+
+/// The way to stdout.
+pub(super) struct Output {
+    lines: mpsc::Sender<Vec<u8>>,
+    writer: JoinHandle<io::Result<()>>,
+    left: CancellationToken,
+}
+
+/// The reader of our pipe left: there is nothing more to do, and that is no failure.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReaderLeft;
+
+/// Tells when the reader of our pipe has left, also while nothing is written.
+#[derive(Debug, Clone)]
+pub(super) struct ReaderWatch(CancellationToken);
+
+impl ReaderWatch {
+    /// Waits until the reader has left; for ever where stdout is no pipe.
+    pub(super) async fn left(&self) {
+        let mut ticks = tokio::time::interval(READER_CHECK);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => if is_abandoned() { return },
+                () = self.0.cancelled() => return,
+            }
+        }
+    }
+}
+
+impl Output {
+    /// Opens the way; one thread writes until [`Output::finish`].
+    pub(super) fn open() -> Self {
+        let (lines, waiting) = mpsc::channel::<Vec<u8>>(WAITING);
+        let left = CancellationToken::new();
+        let guard = left.clone().drop_guard();
+        let writer = std::thread::spawn(move || {
+            let _left = guard;
+            write_all(waiting)
+        });
+        Self {
+            lines,
+            writer,
+            left,
+        }
+    }
+
+    /// What tells when the reader has left.
+    pub(super) fn reader(&self) -> ReaderWatch {
+        ReaderWatch(self.left.clone())
+    }
+
+    /// Hands over one line; waits while the reader is slow.
+    pub(super) async fn line(&self, line: Vec<u8>) -> Result<(), ReaderLeft> {
+        self.lines.send(line).await.map_err(|_| ReaderLeft)
+    }
+
+    /// Writes what waits, and says how it went. A pipe that was closed is success.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        drop(self.lines);
+        match self.writer.join() {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+                Exit::Refused,
+                anyhow::Error::from(error).context("stdout cannot be written"),
+            )),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Failure::say(
+                Exit::Refused,
+                "the writer of stdout panicked; this is a bug",
+            )),
+        }
+    }
+}
+
+/// Writes each line in one go, and flushes when no other one waits.
+fn write_all(mut waiting: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    let mut out = io::stdout();
+    while let Some(line) = waiting.blocking_recv() {
+        out.write_all(&line)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Whether nobody can read what we write any more.
+fn is_abandoned() -> bool {
+    let out = io::stdout();
+    let mut fds = [PollFd::new(&out, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&now)).is_ok()
+        && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}

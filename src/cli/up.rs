@@ -1,0 +1,220 @@
+//! `observe up`: everything on this machine in one command.
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapter::settings::Claim;
+use crate::broker::{self, Lease};
+use crate::bus::connect::Bus;
+use crate::bus::read::{Begin, Reader, Told};
+use crate::bus::settings::{BusSettings, FirstConnect};
+use crate::event::filter::Filter;
+
+use super::broker::warden_command;
+use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
+use super::contact::{Patience, reach};
+use super::durable::{Plan, broker_failure, open, run as run_adapter};
+use super::exit::{Exit, Failure, OrExit as _, Outcome};
+use super::face_args::FaceArgs;
+use super::source_args::SourceArgs;
+use super::terminal::say;
+use super::view::{Blind, View, Viewed};
+use super::watch::{note, opening};
+
+/// How many past events come first.
+const LAST: usize = 10;
+
+const EXAMPLES: &str = "\
+Examples:
+  observe up                                the stack that is found, a broker of its own, and a live view
+  observe up -p 9090                        this stack
+  observe up -s nats://broker:4222          into a broker that runs already
+
+It neither starts nor stops the stack. Ctrl-C ends the adapter and the view; a broker of its own ends half a minute
+after its last user, and keeps what was told.";
+
+/// Brings a broker if none is configured, runs the adapter and shows what it tells.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Up {
+    /// Show only these processes or groups, by name or glob
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Name of the source; by default the project's
+    #[arg(long = "source", value_name = "NAME", help_heading = "Source")]
+    name: Option<String>,
+    /// Take the name over from another server that no longer looks
+    #[arg(long, help_heading = "Source")]
+    adopt: bool,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
+    stream: StreamArgs,
+    #[command(flatten)]
+    face: FaceArgs,
+}
+
+/// Runs until it is asked to end, or something that waiting does not mend.
+pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Outcome {
+    let patience = Patience::Wait;
+    let mut filter = Filter::all();
+    for name in &args.names {
+        filter = filter.process(name).or_exit(Exit::Usage)?;
+    }
+    let Some(place) = args.source.find_patiently(patience, &token).await? else {
+        return Ok(Exit::Done);
+    };
+    let Some(contact) = reach(place, args.name.as_deref(), patience, &token).await? else {
+        return Ok(Exit::Done);
+    };
+    let (settings, lease) = broker(&args, contact.source.as_str()).await?;
+    say(&format!(
+        "watching {} at {} ({}), telling into {} at {} ({}); the stack is neither started nor stopped",
+        contact.source.as_str(),
+        contact.client.place(),
+        contact.place.why,
+        settings.stream,
+        settings.display_url(),
+        if lease.is_some() {
+            "a broker of our own"
+        } else {
+            "as configured"
+        }
+    ));
+    let Some(bus) = open(&settings, patience, &token).await? else {
+        return Ok(Exit::Done);
+    };
+    let claim = match (args.adopt, args.name.is_some()) {
+        (true, _) => Claim::Adopt,
+        (false, true) => Claim::Given,
+        (false, false) => Claim::Derived,
+    };
+    let plan = Plan {
+        args: args.source,
+        broker: settings.clone(),
+        claim,
+        patience,
+        verbose,
+        announce: false,
+    };
+    let view = View::open(args.face.face(false), filter.clone(), Blind::Show, None);
+    let outcome = together(
+        Both {
+            contact,
+            bus,
+            plan,
+            view,
+            settings,
+            filter,
+        },
+        &token,
+    )
+    .await;
+    drop(lease);
+    outcome
+}
+
+/// The broker to tell into, and the lease that keeps it when it is our own.
+async fn broker(args: &Up, source: &str) -> Result<(BusSettings, Option<Lease>), Failure> {
+    let prefix = args.broker.writing_prefix(source)?;
+    let settings = args
+        .broker
+        .settings("observe up", prefix, FirstConnect::MayWait);
+    let settings = args.stream.apply(settings);
+    if args.broker.is_configured() {
+        return Ok((settings, None));
+    }
+    let lease = broker::ensure(&args.broker.managed(), &warden_command()?)
+        .await
+        .or_exit(Exit::Broker)?;
+    Ok((
+        with_managed(settings, &lease.url, lease.token.reveal()),
+        Some(lease),
+    ))
+}
+
+struct Both {
+    contact: super::contact::Contact,
+    bus: Bus,
+    plan: Plan,
+    view: View,
+    settings: BusSettings,
+    filter: Filter,
+}
+
+/// Runs the adapter and the view beside each other; whichever ends first ends the other.
+async fn together(both: Both, token: &CancellationToken) -> Outcome {
+    let Both {
+        contact,
+        bus,
+        plan,
+        mut view,
+        settings,
+        filter,
+    } = both;
+    let source = contact.source.as_str().to_owned();
+    opening(
+        &bus,
+        &settings,
+        &Filter::all().source(&source).or_exit(Exit::Usage)?,
+    )
+    .await;
+    let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
+    let mut reader = Reader::live(
+        &bus,
+        &settings.stream,
+        &settings.prefix,
+        wanted,
+        Begin::Last(LAST),
+    );
+    // The reader stands before the adapter begins, so that its first events are seen as they come.
+    let away = settings.display_url();
+    loop {
+        match reader.next().await.map_err(broker_failure)? {
+            Told::CaughtUp(_) => break,
+            Told::Record(record) => {
+                if view.show(&record).await.is_err() {
+                    view.finish(Viewed::ReaderLeft)?;
+                    return Ok(Exit::Done);
+                }
+            }
+            other => note(other, &away),
+        }
+    }
+    let ending = token.child_token();
+    let adapter = run_adapter(contact, bus, plan, ending.clone());
+    let left = view.reader();
+    let viewing = async {
+        loop {
+            let told = tokio::select! {
+                told = reader.next() => told.map_err(broker_failure)?,
+                () = left.left() => return Ok(Viewed::ReaderLeft),
+                () = ending.cancelled() => return Ok(Viewed::Enough),
+            };
+            match told {
+                Told::Record(record) => {
+                    if let Err(viewed) = view.show(&record).await {
+                        return Ok(viewed);
+                    }
+                }
+                other => note(other, &away),
+            }
+        }
+    };
+    let viewing = async {
+        let viewed = viewing.await;
+        ending.cancel();
+        viewed
+    };
+    let adapter = async {
+        let ended = adapter.await;
+        ending.cancel();
+        ended
+    };
+    let (ended, viewed): (Result<(), Failure>, Result<Viewed, Failure>) =
+        tokio::join!(adapter, viewing);
+    view.finish(viewed?)?;
+    ended.map(|()| Exit::Done)
+}
