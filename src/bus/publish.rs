@@ -77,7 +77,7 @@ impl JetStreamStore {
                 return Ok(sequence.saturating_sub(count as u64 - 1));
             }
             Verdict::NobodyListens => {
-                return Err(stream::absence(&self.bus, &self.stream, &subjects[0])
+                return Err(stream::absence(&self.bus, &self.stream, Some(&subjects[0]))
                     .await
                     .into());
             }
@@ -110,7 +110,7 @@ impl JetStreamStore {
     /// Why a batch stays incomplete again and again.
     async fn uncovered(&self, subjects: &[String]) -> BusError {
         for subject in subjects {
-            match stream::absence(&self.bus, &self.stream, subject).await {
+            match stream::absence(&self.bus, &self.stream, Some(subject)).await {
                 BusError::Busy(_) => {}
                 found => return found,
             }
