@@ -210,15 +210,26 @@ async fn verdict(answers: &mut Subscriber) -> Result<Verdict, BusError> {
             return Err(BusError::Unknown("the client closed".to_owned()));
         };
         let first = answer.subject.ends_with(".first");
-        match (read(&answer)?, first) {
-            (Some(Verdict::Fault(fault)), true) => cause = Some(fault),
-            (Some(Verdict::Fault(fault)), false) if fault.err_code == code::BATCH_INCOMPLETE => {
-                return Ok(Verdict::Fault(cause.unwrap_or(fault)));
-            }
-            (Some(verdict), false) => return Ok(verdict),
-            // Note was taken of the batch; or nothing listens, which the last message is told too.
-            (None, _) | (Some(_), true) => {}
+        if let Some(verdict) = weigh(&mut cause, read(&answer)?, first) {
+            return Ok(verdict);
         }
+    }
+}
+
+/// The word on a batch, once it is known: what the last message is told, unless that only repeats that an earlier one
+/// was refused.
+fn weigh(cause: &mut Option<Fault>, heard: Option<Verdict>, first: bool) -> Option<Verdict> {
+    match (heard, first) {
+        (Some(Verdict::Fault(fault)), true) => {
+            *cause = Some(fault);
+            None
+        }
+        (Some(Verdict::Fault(fault)), false) if fault.err_code == code::BATCH_INCOMPLETE => {
+            Some(Verdict::Fault(cause.take().unwrap_or(fault)))
+        }
+        (verdict, false) => verdict,
+        // Note was taken of the batch; or nothing listens, which the last message is told too.
+        (None | Some(_), true) => None,
     }
 }
 
@@ -295,6 +306,32 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_refusal_of_the_first_message_is_the_cause_of_an_incomplete_batch() {
+        let fault = |err_code| {
+            Verdict::Fault(Fault {
+                err_code,
+                ..Fault::default()
+            })
+        };
+        let mut cause = None;
+        assert_eq!(weigh(&mut cause, None, true), None);
+        assert_eq!(weigh(&mut cause, Some(fault(10071)), true), None);
+        assert_eq!(
+            weigh(&mut cause, Some(fault(10176)), false),
+            Some(fault(10071))
+        );
+        assert_eq!(
+            weigh(&mut None, Some(fault(10176)), false),
+            Some(fault(10176))
+        );
+        assert_eq!(weigh(&mut None, Some(Verdict::NobodyListens), true), None);
+        assert_eq!(
+            weigh(&mut None, Some(Verdict::Stored(7)), false),
+            Some(Verdict::Stored(7))
+        );
+    }
 
     #[test]
     fn every_code_of_the_failure_table_has_its_way_out() {
