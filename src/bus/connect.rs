@@ -89,6 +89,12 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
             ConnectErrorKind::ServerParse => {
                 BusError::Invalid(format!("{at} is no broker address: {why}"))
             }
+            _ if speaks_of_tls(&why) => Refusal::new(
+                format!("the broker at {at} and we do not agree on TLS: {why}"),
+                "certificates that both sides trust",
+                "see --tlsca, --tlscert, --tlskey and --tlsfirst",
+            )
+            .into(),
             _ if means_unknown(&why) => BusError::Auth { at, why },
             _ => BusError::Unreachable { at, why },
         }
@@ -109,6 +115,11 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
             denials,
         }),
     })
+}
+
+/// The library tells a failed handshake as an error of the socket.
+fn speaks_of_tls(why: &str) -> bool {
+    why.contains("ertificate") || why.contains("InvalidContentType") || why.contains("TLS")
 }
 
 async fn options(settings: &BusSettings, login: Option<Login>) -> Result<ConnectOptions, BusError> {
