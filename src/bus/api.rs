@@ -75,12 +75,7 @@ impl ApiError {
     pub(super) fn into_bus(self, bus: &Bus, doing: &str) -> BusError {
         match self {
             Self::Denied(denial) => denial.refusal().into(),
-            Self::NobodyListens
-                if !bus
-                    .client()
-                    .try_server_info()
-                    .is_some_and(|info| info.jetstream) =>
-            {
+            Self::NobodyListens if bus.lacks_jetstream() => {
                 no_jetstream("the broker", bus.at()).into()
             }
             Self::NobodyListens => BusError::Busy(format!("nobody answers when asked to {doing}")),

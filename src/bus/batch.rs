@@ -245,12 +245,6 @@ mod tests {
         let line = message("a", 1000).check(1000).unwrap_err().to_string();
         assert!(line.contains("max_payload"), "{line}");
         assert!(message(&"a".repeat(4000), 0).check(1000).is_err());
-        assert_eq!(
-            one_line(
-                "a
-    Nats-TTL: 1s"
-            ),
-            "a__Nats-TTL: 1s"
-        );
+        assert_eq!(one_line("a\r\nNats-TTL: 1s"), "a__Nats-TTL: 1s");
     }
 }

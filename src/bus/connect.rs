@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::error::{BusError, Refusal, clean};
 use super::link::{Denial, Denials, Link, Mark, means_unknown, note};
-use super::settings::{BusSettings, FirstConnect, Login};
+use super::settings::{BusSettings, DEFAULT_API, FirstConnect, Login};
 
 /// A dead peer is noticed after three of these.
 const PING: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ const QUEUED_COMMANDS: usize = 256;
 const QUEUED_MESSAGES: usize = 8192;
 /// Longest pause between two attempts to connect again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// How long the two words on the connection are given to agree.
+const AGREE: Duration = Duration::from_millis(5);
 /// The oldest server that has atomic batches.
 pub const OLDEST_SERVER: (u32, u32) = (2, 12);
 
@@ -64,6 +67,7 @@ impl std::fmt::Debug for Bus {
 /// Dropped, it leaves no connection behind.
 pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
     let (servers, login) = settings.servers()?;
+    settings.check_stream()?;
     let shown = settings.display_url();
     let (link_in, link) = watch::channel(Link::away("not reached yet"));
     let (denials_in, denials) = watch::channel(Denials::default());
@@ -85,6 +89,12 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
             ConnectErrorKind::ServerParse => {
                 BusError::Invalid(format!("{at} is no broker address: {why}"))
             }
+            _ if speaks_of_tls(&why) => Refusal::new(
+                format!("the broker at {at} and we do not agree on TLS: {why}"),
+                "certificates that both sides trust",
+                "see --tlsca, --tlscert, --tlskey and --tlsfirst",
+            )
+            .into(),
             _ if means_unknown(&why) => BusError::Auth { at, why },
             _ => BusError::Unreachable { at, why },
         }
@@ -105,6 +115,11 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
             denials,
         }),
     })
+}
+
+/// The library tells a failed handshake as an error of the socket.
+fn speaks_of_tls(why: &str) -> bool {
+    why.contains("ertificate") || why.contains("InvalidContentType") || why.contains("TLS")
 }
 
 async fn options(settings: &BusSettings, login: Option<Login>) -> Result<ConnectOptions, BusError> {
@@ -227,8 +242,11 @@ impl Bus {
     pub async fn connected(&self) {
         let mut link = self.link();
         while !self.is_connected() {
-            // The sender lives as long as the client, which we hold.
-            if link.changed().await.is_err() {
+            // The word of a change and the change itself come by different ways, either first.
+            if link.borrow_and_update().is_connected() {
+                sleep(AGREE).await;
+            } else if link.changed().await.is_err() {
+                // The sender lives as long as the client, which we hold.
                 std::future::pending::<()>().await;
             }
         }
@@ -256,6 +274,12 @@ impl Bus {
 
     pub(super) fn api_subject(&self, suffix: &str) -> String {
         format!("{}.{suffix}", self.inner.api)
+    }
+
+    /// Whether the server we are connected to is the one that would have JetStream, and has none.
+    pub(super) fn lacks_jetstream(&self) -> bool {
+        let info = self.inner.client.try_server_info();
+        self.inner.api == DEFAULT_API && !info.is_some_and(|info| info.jetstream)
     }
 
     pub(super) fn away(&self) -> BusError {

@@ -15,8 +15,8 @@ use super::error::{BusError, clean};
 
 /// How often a silent consumer says that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
-/// Silence of this length is no pause between two beats.
-pub(super) const SILENCE: Duration = Duration::from_secs(11);
+/// Silence of this length is no pause between two beats. A wrong guess costs a new consumer and loses nothing.
+pub(super) const SILENCE: Duration = Duration::from_secs(7);
 /// How long the server keeps a consumer whose reader is gone.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 

@@ -8,19 +8,21 @@ use async_nats::client::Request;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::api::code;
 use super::connect::{ANSWER, Bus, CALL};
 use super::consumer::{BEAT, Place, SILENCE, Start, nanos};
 use super::error::{BusError, Refusal, clean};
+use super::link::Link;
 use super::read::{Begin, record};
 use super::stream;
 use super::subscribe::{Delivery, Subscription};
 use crate::event::filter::Filter;
 
-/// Records asked for at once.
-const AT_ONCE: u64 = 64;
+/// Records asked for at once: few, because the last of them waits for the work on all before it.
+const AT_ONCE: u64 = 16;
 /// Records that may be under work in all programs of one name together.
 const UNDER_WORK: u64 = 256;
 /// A record that is not acknowledged within this time is given again.
@@ -76,6 +78,7 @@ pub(super) struct Durable {
     last: Option<u64>,
     open: Arc<Mutex<BTreeSet<u64>>>,
     pull: Option<Pull>,
+    link: watch::Receiver<Link>,
 }
 
 struct Pull {
@@ -91,6 +94,7 @@ impl Durable {
         Self {
             subjects: subscription.filter.subjects(&subscription.prefix),
             stream: subscription.stream.as_str().into(),
+            link: subscription.bus.link(),
             bus: subscription.bus,
             filter: subscription.filter,
             from: subscription.from,
@@ -142,8 +146,10 @@ impl Durable {
             pull.asked_for = AT_ONCE;
         }
         let message = tokio::select! {
+            biased;
             message = timeout_at(pull.heard + SILENCE, pull.messages.next()) => message,
-            () = self.bus.lost() => return Err(self.bus.away()),
+            // Whatever happened to the connection, the server knows nothing of our request any more.
+            _ = self.link.changed() => return Err(BusError::Busy("the connection broke".to_owned())),
         };
         let Ok(Some(message)) = message else {
             return Err(BusError::Unknown(format!(
@@ -210,6 +216,7 @@ impl Durable {
 
     /// Looks the consumer up, creates it where it is missing, and listens.
     pub(super) async fn open(&mut self) -> Result<(), BusError> {
+        self.link.mark_unchanged();
         let info = stream::info(&self.bus, &self.stream).await?;
         let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
         let path = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);

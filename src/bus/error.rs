@@ -56,7 +56,7 @@ pub enum Kind {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BusError {
     /// Nobody answers.
-    #[error("no broker answers at {at}: {why}")]
+    #[error("no broker answers at {at}: {why}; observe up starts one, --server names another")]
     Unreachable {
         /// The address, without secrets.
         at: String,

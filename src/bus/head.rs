@@ -241,7 +241,7 @@ async fn get(bus: &Bus, stream: &str, which: &Value) -> Result<Option<Stored>, B
             code::STREAM_NOT_FOUND => Err(BusError::NoStream(stream.to_owned())),
             // A leader is being elected, or there is no JetStream at all.
             _ if matches!(error, ApiError::NobodyListens) => {
-                Err(stream::absence(bus, stream, "").await)
+                Err(stream::absence(bus, stream, None).await)
             }
             _ => Err(error.into_bus(bus, &format!("read a head in stream {stream}"))),
         },

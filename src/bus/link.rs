@@ -112,7 +112,11 @@ pub(super) fn note(event: &Event, link: &watch::Sender<Link>, denials: &watch::S
     match event {
         Event::Connected => {
             denials.send_modify(|denials| denials.recent.retain(|denial| !denial.subscribing));
-            link.send_replace(Link::Connected);
+            link.send_if_modified(|link| {
+                let was_away = !link.is_connected();
+                *link = Link::Connected;
+                was_away
+            });
         }
         Event::Disconnected | Event::Closed => {
             link.send_replace(Link::away("the connection broke"));

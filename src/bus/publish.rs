@@ -89,7 +89,7 @@ impl JetStreamStore {
                 return Ok(sequence.saturating_sub(count as u64 - 1));
             }
             Verdict::NobodyListens => {
-                return Err(stream::absence(&self.bus, &self.stream, &subjects[0])
+                return Err(stream::absence(&self.bus, &self.stream, Some(&subjects[0]))
                     .await
                     .into());
             }
@@ -122,7 +122,7 @@ impl JetStreamStore {
     /// Why a batch stays incomplete again and again.
     async fn uncovered(&self, subjects: &[String]) -> BusError {
         for subject in subjects {
-            match stream::absence(&self.bus, &self.stream, subject).await {
+            match stream::absence(&self.bus, &self.stream, Some(subject)).await {
                 BusError::Busy(_) => {}
                 found => return found,
             }
@@ -230,15 +230,26 @@ async fn verdict(answers: &mut Subscriber) -> Result<Verdict, BusError> {
             return Err(BusError::Unknown("the client closed".to_owned()));
         };
         let first = answer.subject.ends_with(".first");
-        match (read(&answer)?, first) {
-            (Some(Verdict::Fault(fault)), true) => cause = Some(fault),
-            (Some(Verdict::Fault(fault)), false) if fault.err_code == code::BATCH_INCOMPLETE => {
-                return Ok(Verdict::Fault(cause.unwrap_or(fault)));
-            }
-            (Some(verdict), false) => return Ok(verdict),
-            // Note was taken of the batch; or nothing listens, which the last message is told too.
-            (None, _) | (Some(_), true) => {}
+        if let Some(verdict) = weigh(&mut cause, read(&answer)?, first) {
+            return Ok(verdict);
         }
+    }
+}
+
+/// The word on a batch, once it is known: what the last message is told, unless that only repeats that an earlier one
+/// was refused.
+fn weigh(cause: &mut Option<Fault>, heard: Option<Verdict>, first: bool) -> Option<Verdict> {
+    match (heard, first) {
+        (Some(Verdict::Fault(fault)), true) => {
+            *cause = Some(fault);
+            None
+        }
+        (Some(Verdict::Fault(fault)), false) if fault.err_code == code::BATCH_INCOMPLETE => {
+            Some(Verdict::Fault(cause.take().unwrap_or(fault)))
+        }
+        (verdict, false) => verdict,
+        // Note was taken of the batch; or nothing listens, which the last message is told too.
+        (None | Some(_), true) => None,
     }
 }
 
@@ -315,6 +326,32 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_refusal_of_the_first_message_is_the_cause_of_an_incomplete_batch() {
+        let fault = |err_code| {
+            Verdict::Fault(Fault {
+                err_code,
+                ..Fault::default()
+            })
+        };
+        let mut cause = None;
+        assert_eq!(weigh(&mut cause, None, true), None);
+        assert_eq!(weigh(&mut cause, Some(fault(10071)), true), None);
+        assert_eq!(
+            weigh(&mut cause, Some(fault(10176)), false),
+            Some(fault(10071))
+        );
+        assert_eq!(
+            weigh(&mut None, Some(fault(10176)), false),
+            Some(fault(10176))
+        );
+        assert_eq!(weigh(&mut None, Some(Verdict::NobodyListens), true), None);
+        assert_eq!(
+            weigh(&mut None, Some(Verdict::Stored(7)), false),
+            Some(Verdict::Stored(7))
+        );
+    }
 
     #[test]
     fn every_code_of_the_failure_table_has_its_way_out() {

@@ -210,9 +210,11 @@ impl Reader {
 
     fn tell_lost(&mut self, error: &BusError) {
         if !std::mem::replace(&mut self.lost, true) {
-            self.ready.push_back(Told::LinkLost {
-                why: error.to_string(),
-            });
+            let why = match error {
+                BusError::Unreachable { why, .. } => why.clone(),
+                other => other.to_string(),
+            };
+            self.ready.push_back(Told::LinkLost { why });
         }
     }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use async_nats::ServerAddr;
 
-use super::error::BusError;
+use super::error::{BusError, clean};
 use crate::event::subject::Prefix;
 
 /// The address that is tried when none is given.
 pub const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
+/// The subject prefix of the JetStream API where no domain is named.
+pub(super) const DEFAULT_API: &str = "$JS.API";
 /// The stream's name unless another is given.
 pub const DEFAULT_STREAM: &str = "PROCESS_EVENTS";
 /// How long events are kept unless something else is asked for.
@@ -173,8 +175,21 @@ impl BusSettings {
         match (&self.js_api_prefix, &self.js_domain) {
             (Some(prefix), _) => prefix.trim_end_matches('.').to_owned(),
             (None, Some(domain)) => format!("$JS.{domain}.API"),
-            (None, None) => "$JS.API".to_owned(),
+            (None, None) => DEFAULT_API.to_owned(),
         }
+    }
+
+    /// A stream's name becomes part of subjects, so it must not be able to break out of them.
+    pub(super) fn check_stream(&self) -> Result<(), BusError> {
+        let name = &self.stream;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
+        if !name.is_empty() && name.len() <= 200 && name.chars().all(allowed) {
+            return Ok(());
+        }
+        Err(BusError::Invalid(format!(
+            "{:?} is no name for a stream; use letters, digits, '-' and '_'",
+            clean(name)
+        )))
     }
 
     pub(super) fn wants_tls(&self) -> bool {
@@ -304,6 +319,23 @@ mod tests {
         );
         let (_, token) = BusSettings::default().at("t0ken@web").servers().unwrap();
         assert_eq!(token, Some(Login::Token(Secret::new("t0ken"))));
+    }
+
+    #[test]
+    fn a_stream_name_cannot_break_out_of_a_subject() {
+        for (name, good) in [
+            ("PROCESS_EVENTS", true),
+            ("a.b", false),
+            ("a b", false),
+            ("*", false),
+            ("", false),
+        ] {
+            let settings = BusSettings {
+                stream: name.into(),
+                ..BusSettings::default()
+            };
+            assert_eq!(settings.check_stream().is_ok(), good, "{name}");
+        }
     }
 
     #[test]

@@ -100,13 +100,13 @@ pub(super) async fn info(bus: &Bus, stream: &str) -> Result<Option<StreamInfo>, 
 }
 
 /// Which of two absences a "nobody listens" on a publish was: a missing stream, or a passing one.
-pub(super) async fn absence(bus: &Bus, stream: &str, subject: &str) -> BusError {
+pub(super) async fn absence(bus: &Bus, stream: &str, subject: Option<&str>) -> BusError {
     match info(bus, stream).await {
         Ok(None) => BusError::NoStream(stream.to_owned()),
-        Ok(Some(found)) if !covers_any(&found.config, subject) => {
-            foreign_subjects(&found.config, stream, subject).into()
-        }
-        Ok(Some(_)) => BusError::Busy(format!("stream {stream} has no leader right now")),
+        Ok(Some(found)) => match subject.filter(|subject| !covers_any(&found.config, subject)) {
+            Some(subject) => foreign_subjects(&found.config, stream, subject).into(),
+            None => BusError::Busy(format!("stream {stream} has no leader right now")),
+        },
         Err(error) => error,
     }
 }

@@ -129,17 +129,14 @@ async fn a_restart_with_nothing_delivered_yet_replays_nothing() {
     let first = commit(&store, 0, 1, 100).await.unwrap();
     let mut reader = reader(&bus, Begin::Now);
     caught_up(&mut reader).await;
-    for kill in [false, true] {
-        if kill {
-            server.kill();
-        } else {
-            server.stop();
-        }
-        until(&mut reader, |told| matches!(told, Told::LinkLost { .. })).await;
-        server.again();
-        until(&mut reader, |told| matches!(told, Told::LinkBack)).await;
-    }
-    commit(&store, first, 101, 2).await.unwrap();
+    server.stop();
+    until(&mut reader, |told| matches!(told, Told::LinkLost { .. })).await;
+    server.again();
+    until(&mut reader, |told| matches!(told, Told::LinkBack)).await;
+    server.kill();
+    server.again();
+    // What is stored before the reader is back is new to it, and nothing before that is.
+    commit(&second(&server).await, first, 101, 2).await.unwrap();
     assert_eq!(numbers(&take(&mut reader, 2).await), [101, 102]);
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::time::Instant;
 
 /// A running server and its folder.
@@ -141,10 +141,11 @@ impl NatsServer {
         self.config = extra.replace("STORE", &store);
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) -> Pid {
         let child = self.child.as_ref().expect("it does not run");
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+        pid
     }
 
     /// Ends it in order.
@@ -159,9 +160,10 @@ impl NatsServer {
         self.child.take().unwrap().wait().unwrap();
     }
 
-    /// Freezes it without closing a connection.
+    /// Freezes it without closing a connection, and waits until every thread of it stands still.
     pub(crate) fn freeze(&self) {
-        self.signal(Signal::STOP);
+        let pid = self.signal(Signal::STOP);
+        waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
     }
 
     /// Ends the freeze.
