@@ -22,8 +22,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         match self.store.read_head(&self.settings.source).await {
             Ok(head) => {
                 self.doubt = false;
-                self.back();
-                self.compare(head)
+                let progress = self.compare(head)?;
+                if let Progress::Rebase(_) = progress {
+                    self.back();
+                }
+                Ok(progress)
             }
             Err(StoreError::NoStream) => self.recreate().await,
             Err(StoreError::Refused(line)) => Err(AdapterError::Refused(line)),
@@ -41,7 +44,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         match self.store.recreate().await {
             Ok(()) => {
                 self.doubt = false;
-                self.back();
                 self.compare(None)
             }
             Err(StoreError::Refused(line)) => Err(AdapterError::Refused(line)),

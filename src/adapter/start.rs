@@ -290,6 +290,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             moved_at: Instant::now(),
             looked_at: None,
             broker: Sight::There,
+            replayed: 0,
             source: Sight::There,
             run: (self.hooks.names)(),
             commits: 0,

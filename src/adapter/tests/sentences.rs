@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::adapter::error::{AdapterError, AdapterErrorKind};
 use crate::adapter::settings::{Notice, RebaseCause};
+use crate::event::payload::Kind;
 use crate::observation::outlet::Outlet;
 
 use super::toy::{EPOCH, Fault, House, LATER, Source, Told, seconds};
@@ -234,26 +235,24 @@ async fn a_broker_busy_for_longer_than_the_interval_does_not_hold_up_the_looks()
     assert_eq!(a.look(&source).await.unwrap(), Told::Taken);
     assert!(began.elapsed().as_secs() <= 2);
     assert_eq!(house.store.words().len(), 3);
+    house.store.faults((0..99).map(|_| Fault::Busy("503")));
+    for _ in 0..4 {
+        a.tell(&source).await;
+    }
     house.store.commits.lock().unwrap().clear();
     a.tell(&source).await;
     assert_eq!(house.store.words().len(), 4);
     let notices = a.notices();
-    assert!(notices.contains(&Notice::BrokerAway { why: "503".into() }));
-    assert!(notices.contains(&Notice::BrokerBack { replayed: 1 }));
-}
-
-#[tokio::test(start_paused = true)]
-async fn three_incomplete_batches_in_a_row_are_a_refusal_that_names_the_subjects() {
-    let house = House::new();
-    let (mut a, mut source) = (house.watcher("a").await, source());
-    a.tell(&source).await;
-    house
-        .store
-        .faults((0..3).map(|_| Fault::Busy("batch incomplete (10176)")));
-    source.grow("api");
-    let error = a.look(&source).await.unwrap_err();
-    assert_eq!(error.kind(), AdapterErrorKind::Refused);
-    assert!(error.to_string().contains("core.head.shop"), "{error}");
+    let lines: Vec<_> = notices
+        .iter()
+        .filter(|n| matches!(n, Notice::BrokerAway { .. } | Notice::BrokerBack { .. }))
+        .collect();
+    let away = Notice::BrokerAway { why: "503".into() };
+    assert_eq!(
+        lines,
+        [&away, &Notice::BrokerBack { replayed: 1 }],
+        "once each"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -781,7 +780,7 @@ async fn a_backup_is_noticed_by_one_who_told_nothing_in_its_journal() {
         }
         b.tell(&source).await;
         house.store.refresh(|root| match journal {
-            None => root.seq = 1,
+            None => (root.seq, root.connected) = (1, false),
             Some(older) => {
                 root.journal = older.into();
                 root.looked_at -= chrono::TimeDelta::hours(1);
@@ -795,6 +794,11 @@ async fn a_backup_is_noticed_by_one_who_told_nothing_in_its_journal() {
             words.contains(&"1 gap rolled_back resync".to_owned()),
             "{words:?}"
         );
+        let stream = house.store.stream.lock().unwrap();
+        let mut events = stream.events.iter().rev();
+        let again = events.find(|e| e.kind == Kind::Connected).unwrap();
+        let wanted = journal.map_or("returned", |_| "first_contact");
+        assert_eq!(&*again.reason, wanted);
     }
 }
 
@@ -874,4 +878,44 @@ async fn a_delta_that_nobody_was_shown_is_no_gap_when_it_is_dropped() {
         words[3..],
         ["4 restarted api change", "6 restarted web change"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_whose_telling_was_given_up_is_told_once() {
+    let mut house = House::new();
+    house.pending_bytes = 6_000;
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    for _ in 0..10 {
+        seconds(2).await;
+        a.fail().await.unwrap();
+    }
+    house.store.set_online(false);
+    for _ in 0..40 {
+        source.grow("api");
+        a.tell(&source).await;
+    }
+    house.store.set_online(true);
+    a.tell(&source).await;
+    let words = house.store.words();
+    let count = |part: &str| words.iter().filter(|word| word.contains(part)).count();
+    assert_eq!(count("source_unreachable"), 1, "{words:?}");
+    assert_eq!(
+        (count("spool_full"), count(" connected ")),
+        (1, 2),
+        "{words:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_incomplete_batches_in_a_row_are_a_refusal_that_names_the_subjects() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let incomplete = || Fault::Busy("batch incomplete (10176)");
+    house.store.faults((0..3).map(|_| incomplete()));
+    source.grow("api");
+    let error = a.look(&source).await.unwrap_err();
+    assert_eq!(error.kind(), AdapterErrorKind::Refused);
+    assert!(error.to_string().contains("core.head.shop"), "{error}");
 }

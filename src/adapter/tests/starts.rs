@@ -244,13 +244,13 @@ fn verdict(age: Age, claim: Claim, epoch: Option<&str>, adapter: &str) -> &'stat
 
 #[test]
 fn a_server_is_the_same_unless_epoch_and_age_speak_against_it() {
+    use Age::{Fresh, Stale};
+    use Claim::{Adopt, Derived, Given};
     let (same, later, earlier) = (
         Some("2026-08-20T07:00:00Z"),
         Some("2026-08-20T08:00:00Z"),
         Some("2026-08-20T06:00:00Z"),
     );
-    use Age::{Fresh, Stale};
-    use Claim::{Adopt, Derived, Given};
     for (age, claim, epoch, adapter, wanted) in [
         (Fresh, Derived, same, "b", "same"),
         (Fresh, Derived, None, "b", "same"),
