@@ -919,3 +919,12 @@ async fn three_incomplete_batches_in_a_row_are_a_refusal_that_names_the_subjects
     assert_eq!(error.kind(), AdapterErrorKind::Refused);
     assert!(error.to_string().contains("core.head.shop"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_odd_row_does_not_multiply_the_shards() {
+    let house = House::new();
+    let mut source = Source::new(&[("odd", 1)]);
+    source.padding = 300_000;
+    house.watcher("a").await.tell(&source).await;
+    assert_eq!(house.store.root().shards.len(), 1);
+}
