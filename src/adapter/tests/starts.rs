@@ -13,7 +13,9 @@ use crate::event::subject::Prefix;
 use crate::observation::delta::{Delta, Epoch, Origin, Seq};
 use crate::observation::outlet::{Answer, Outlet, Report};
 
-use super::toy::{Counters, EPOCH, Fault, Grown, House, LATER, Refused, Source, Toy, seconds};
+use super::house::{House, seconds};
+use super::store::Fault;
+use super::toy::{Counters, EPOCH, Grown, LATER, Refused, Source, Toy};
 
 type Toys<'a> = Report<'a, Counters, Grown>;
 
