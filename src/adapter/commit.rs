@@ -94,6 +94,8 @@ pub struct Committer<St, T, R> {
     /// The end of the last successful look of this run.
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) broker: Sight,
+    /// Events that had waited and were told since the broker was away.
+    pub(super) replayed: u64,
     pub(super) source: Sight,
     /// Names this run in its commits.
     pub(super) run: String,
@@ -132,6 +134,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 }
             }
             if self.pending.is_empty() {
+                self.back();
                 return Ok(Progress::Done);
             }
             match self.commit_once().await {
@@ -185,7 +188,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.doubt = false;
         if let Some(attempt) = self.attempts.pop() {
             let (events, seq) = (attempt.events, attempt.seq);
-            self.back();
             self.acknowledge(attempt, sequence);
             let took = began.elapsed();
             self.say(match events {
@@ -272,7 +274,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         };
         self.attempts.clear();
         self.moved_at = now;
-        for gap in self.pending.release(attempt.pieces) {
+        let waited = self.pending.waiting();
+        let gaps = self.pending.release(attempt.pieces);
+        if self.broker == Sight::Away {
+            self.replayed += waited - self.pending.waiting();
+        }
+        for gap in gaps {
             self.say(Notice::GapTold {
                 why: gap.why.into(),
                 events: gap.events,
@@ -321,10 +328,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
-    /// The broker answered.
+    /// Nothing waits any more; an answer alone is not enough, a busy broker answers as well.
     pub(super) fn back(&mut self) {
         if std::mem::replace(&mut self.broker, Sight::There) == Sight::Away {
-            let replayed = self.pending.waiting();
+            let replayed = std::mem::take(&mut self.replayed);
             self.say(Notice::BrokerBack { replayed });
         }
     }

@@ -1,6 +1,7 @@
 //! Why an adapter ends, or could not begin yet.
 
 use crate::event::store::StoreError;
+use crate::event::tell::RowError;
 
 /// Which way out an error leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,9 @@ pub enum AdapterError {
     /// What should be told cannot be stored.
     #[error("{0}")]
     Invalid(String),
+    /// The rows in our own memory could not be read back.
+    #[error("our own rows cannot be read back")]
+    Rows(#[from] RowError),
     /// An event could not be written as JSON.
     #[error("an event cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -45,7 +49,7 @@ impl AdapterError {
         match self {
             Self::Broker(_) => AdapterErrorKind::Transient,
             Self::Refused(_) | Self::OtherServer { .. } => AdapterErrorKind::Refused,
-            Self::Invalid(_) | Self::Json(_) => AdapterErrorKind::Invalid,
+            Self::Invalid(_) | Self::Rows(_) | Self::Json(_) => AdapterErrorKind::Invalid,
         }
     }
 }

@@ -77,6 +77,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         };
         let resync = gaps.iter().any(|gap| gap.why != gap::SUPERSEDED);
         let is_first = tail.seq == 0 && !tail.standing.connected && self.base.root_sequence == 0;
+        let found = self.find(look.state);
         let mut pen = Pen {
             prefix: &self.settings.prefix,
             source: &self.settings.source,
@@ -97,13 +98,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             }
             own.owed = gaps;
             self.owed.clear();
-        }
-        let found = changes(&self.rows, look.state, &self.told);
-        for (key, row) in &found {
-            match row {
-                Some(row) => self.told.insert(Arc::clone(key), row.revision),
-                None => self.told.remove(key),
-            };
         }
         let mut pieces = VecDeque::from(domain_pieces(&self.tell, &mut pen, look.events, found)?);
         if !own.events.is_empty() {
@@ -128,6 +122,18 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             standing,
             before,
         })
+    }
+
+    /// The rows that differ from what was told; from now on they count as told.
+    fn find(&mut self, state: &R::State) -> Changes {
+        let found = changes(&self.rows, state, &self.told);
+        for (key, row) in &found {
+            match row {
+                Some(row) => self.told.insert(Arc::clone(key), row.revision),
+                None => self.told.remove(key),
+            };
+        }
+        found
     }
 
     /// The gaps to be told now: those owed, and the stretch out of sight that a successful look ends.

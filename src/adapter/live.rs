@@ -205,7 +205,7 @@ impl<S: Send + Sync + 'static, T: Tell> Outlet<S, T::Event> for Live<T> {
                     // What had been heard before the source left.
                     Sight::Away => {
                         self.events((epoch, origin, delta.at), &delta.events)
-                            .await?
+                            .await?;
                     }
                 }
             }

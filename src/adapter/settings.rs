@@ -95,7 +95,7 @@ pub enum Notice {
     },
     /// The broker takes commits again.
     BrokerBack {
-        /// Events that had waited and are told now.
+        /// Events that had waited and were told now.
         replayed: u64,
     },
     /// Our state was replaced by that of the head.

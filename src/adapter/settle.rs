@@ -22,8 +22,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         match self.store.read_head(&self.settings.source).await {
             Ok(head) => {
                 self.doubt = false;
-                self.back();
-                self.compare(head)
+                let progress = self.compare(head)?;
+                if let Progress::Rebase(_) = progress {
+                    self.back();
+                }
+                Ok(progress)
             }
             Err(StoreError::NoStream) => self.recreate().await,
             Err(StoreError::Refused(line)) => Err(AdapterError::Refused(line)),
@@ -41,7 +44,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         match self.store.recreate().await {
             Ok(()) => {
                 self.doubt = false;
-                self.back();
                 self.compare(None)
             }
             Err(StoreError::Refused(line)) => Err(AdapterError::Refused(line)),
@@ -213,7 +215,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             first: cause == RebaseCause::StreamLost,
             looked_at: standing.looked_at,
         };
-        let decoded = {
+        let state = {
             let mut rows: BTreeMap<_, _> = self.table.rows().collect();
             for (key, row) in self.pending.rows() {
                 match row {
@@ -222,11 +224,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 };
             }
             let mut rows = rows.into_values().map(|row| &*row.bytes);
-            self.rows.decode(&mut rows, restored)
+            self.rows.decode(&mut rows, restored)?
         };
-        let state = decoded.map_err(|error| {
-            AdapterError::Invalid(format!("our own rows cannot be read back: {}", error.0))
-        })?;
         Ok(self.rebased(cause, state))
     }
 

@@ -122,6 +122,8 @@ pub struct Begun<St, T, R: Rows> {
     pub committer: Committer<St, T, R>,
     /// The state to resume from; none at the first look ever.
     pub state: Option<R::State>,
+    /// The epoch that state belongs to; empty where none is known.
+    pub epoch: Arc<str>,
     /// How it begins.
     pub beginning: Beginning,
 }
@@ -279,6 +281,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
 
     fn assemble(self, opening: Opening<R::State>) -> Begun<St, T, R> {
         let is_new = opening.base.seq == 0;
+        let epoch = Arc::clone(&opening.base.standing.epoch);
         let committer = Committer {
             told: opening.table.revisions(),
             pending: Pending::new(self.settings.pending_bytes),
@@ -290,6 +293,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             moved_at: Instant::now(),
             looked_at: None,
             broker: Sight::There,
+            replayed: 0,
             source: Sight::There,
             run: (self.hooks.names)(),
             commits: 0,
@@ -306,6 +310,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
         Begun {
             committer,
             state: opening.state,
+            epoch,
             beginning: opening.beginning,
         }
     }

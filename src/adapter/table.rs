@@ -130,8 +130,7 @@ impl Table {
         let mut count = self.shards.len();
         loop {
             let plan = self.plan_for(count, changes, now);
-            let fits = plan.shards.values().all(|text| text.len() <= SHARD_BYTES);
-            if fits || count >= MAX_SHARDS {
+            if count >= MAX_SHARDS || !plan.shards.values().any(|text| is_too_large(text)) {
                 return plan;
             }
             count *= 2;
@@ -249,6 +248,11 @@ pub(super) fn changes<R: Rows>(
         found.extend(gone.map(|key| (Arc::clone(key), None)));
     }
     found
+}
+
+/// True for a shard that more shards would make smaller; a single large row stays one.
+fn is_too_large(text: &[u8]) -> bool {
+    text.len() > SHARD_BYTES && text.split(|&byte| byte == b'\n').nth(2).is_some()
 }
 
 fn shard_of(key: &str, count: usize) -> usize {

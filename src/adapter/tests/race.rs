@@ -6,7 +6,9 @@ use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
 
-use super::toy::{Fault, House, Source, Watcher, seconds};
+use super::house::{House, Watcher, seconds};
+use super::store::Fault;
+use super::toy::{EPOCH, Source};
 
 /// One move of the world.
 #[derive(Debug, Clone)]
@@ -63,10 +65,7 @@ async fn at_most<F: Future>(polls: u32, future: F) -> Option<F::Output> {
 async fn replace(house: &House, watcher: &mut Watcher, name: &str) {
     let remembered = watcher.seen.lock().unwrap().acknowledged.clone();
     for _ in 0..20 {
-        if let Ok(mut new) = house
-            .start(name, remembered.clone(), super::toy::EPOCH)
-            .await
-        {
+        if let Ok(mut new) = house.start(name, remembered.clone(), EPOCH).await {
             std::mem::swap(watcher, &mut new);
             watcher.seen.lock().unwrap().acknowledged = remembered;
             return;

@@ -13,7 +13,9 @@ use crate::event::subject::Prefix;
 use crate::observation::delta::{Delta, Epoch, Origin, Seq};
 use crate::observation::outlet::{Answer, Outlet, Report};
 
-use super::toy::{Counters, EPOCH, Fault, Grown, House, LATER, Refused, Source, Toy, seconds};
+use super::house::{House, seconds};
+use super::store::Fault;
+use super::toy::{Counters, EPOCH, Grown, LATER, Refused, Source, Toy};
 
 type Toys<'a> = Report<'a, Counters, Grown>;
 
@@ -244,13 +246,13 @@ fn verdict(age: Age, claim: Claim, epoch: Option<&str>, adapter: &str) -> &'stat
 
 #[test]
 fn a_server_is_the_same_unless_epoch_and_age_speak_against_it() {
+    use Age::{Fresh, Stale};
+    use Claim::{Adopt, Derived, Given};
     let (same, later, earlier) = (
         Some("2026-08-20T07:00:00Z"),
         Some("2026-08-20T08:00:00Z"),
         Some("2026-08-20T06:00:00Z"),
     );
-    use Age::{Fresh, Stale};
-    use Claim::{Adopt, Derived, Given};
     for (age, claim, epoch, adapter, wanted) in [
         (Fresh, Derived, same, "b", "same"),
         (Fresh, Derived, None, "b", "same"),

@@ -1,0 +1,278 @@
+//! Adapters that share a broker and a clock, each under a runtime reduced to one look.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::adapter::commit::Committer;
+use crate::adapter::error::AdapterError;
+use crate::adapter::settings::{Acknowledged, Claim, Hooks, Notice, Settings};
+use crate::adapter::start::{Beginning, Parts};
+use crate::event::store::Identity;
+use crate::event::subject::Prefix;
+use crate::observation::delta::{Delta, Epoch, Origin, Seq};
+use crate::observation::outlet::{Answer, Outlet, Report};
+
+use super::store::Store;
+use super::toy::{Counters, EPOCH, Grown, Refused, Source, Toy};
+
+pub(crate) fn now_at(began: Instant) -> DateTime<Utc> {
+    let start: DateTime<Utc> = "2026-08-20T09:00:00Z".parse().unwrap();
+    start + began.elapsed()
+}
+
+/// What a test may look at from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) acknowledged: Option<Acknowledged>,
+}
+
+pub(crate) type Outside = Arc<Mutex<Seen>>;
+
+/// Makes adapters that share a broker, a clock and a source of names.
+#[derive(Debug, Clone)]
+pub(crate) struct House {
+    pub(crate) store: Arc<Store>,
+    pub(crate) began: Instant,
+    names: Arc<AtomicU32>,
+    pub(crate) pending_bytes: usize,
+    pub(crate) claim: Claim,
+    pub(crate) project: &'static str,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: Arc::default(),
+            began: Instant::now(),
+            names: Arc::default(),
+            pending_bytes: 1 << 20,
+            claim: Claim::Derived,
+            project: "shop",
+        }
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        now_at(self.began)
+    }
+
+    pub(crate) fn parts(
+        &self,
+        adapter: &str,
+        remembered: Option<Acknowledged>,
+    ) -> (Parts<Store, Toy, Toy>, Outside) {
+        let seen = Outside::default();
+        let (a, b, names) = (seen.clone(), seen.clone(), self.names.clone());
+        let began = self.began;
+        let hooks = Hooks {
+            now: Box::new(move || now_at(began)),
+            names: Box::new(move || format!("n{}", names.fetch_add(1, Ordering::SeqCst))),
+            word: Box::new(|error| error.to_string().into()),
+            acknowledged: Box::new(move |ack| {
+                a.lock().unwrap().acknowledged = Some(ack.clone());
+            }),
+            notice: Box::new(move |notice| b.lock().unwrap().notices.push(notice)),
+        };
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            tell: Toy,
+            rows: Toy,
+            settings: Settings {
+                source: "shop".into(),
+                adapter: adapter.into(),
+                interval: Duration::from_secs(2),
+                identity: Identity {
+                    project: self.project.into(),
+                    host: "web1".into(),
+                    endpoint: "http://localhost:8080".into(),
+                },
+                prefix: Prefix::default(),
+                claim: self.claim,
+                pending_bytes: self.pending_bytes,
+            },
+            hooks,
+            remembered,
+        };
+        (parts, seen)
+    }
+
+    pub(crate) async fn start(
+        &self,
+        adapter: &str,
+        remembered: Option<Acknowledged>,
+        epoch: &str,
+    ) -> Result<Watcher, AdapterError> {
+        let (parts, seen) = self.parts(adapter, remembered);
+        let found = parts.read(Some(epoch)).await?;
+        let begun = parts.begin(found);
+        Ok(Watcher {
+            committer: begun.committer,
+            state: begun.state,
+            beginning: begun.beginning,
+            seen,
+            house: self.clone(),
+            failed: 0,
+            failed_since: None,
+            looked: Seq::FIRST,
+        })
+    }
+
+    pub(crate) async fn watcher(&self, adapter: &str) -> Watcher {
+        self.start(adapter, None, EPOCH).await.unwrap()
+    }
+}
+
+/// A runtime reduced to one look at a time.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) committer: Committer<Store, Toy, Toy>,
+    pub(crate) state: Option<Counters>,
+    pub(crate) beginning: Beginning,
+    pub(crate) seen: Outside,
+    house: House,
+    failed: u32,
+    failed_since: Option<DateTime<Utc>>,
+    looked: Seq,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Taken,
+    Rebased,
+}
+
+impl Watcher {
+    /// What the observer of the domain would propose.
+    fn compare(&self, source: &Source) -> (Counters, Vec<Grown>) {
+        let before = self.state.clone().unwrap_or_default();
+        let mut next = before.clone();
+        let at = self.house.now();
+        let mut events = Vec::new();
+        next.rows.retain(|key, _| source.values.contains_key(key));
+        for (key, &value) in &source.values {
+            let row = next.rows.entry(key.clone()).or_default();
+            if row.value != value && !before.first {
+                row.told += 1;
+                events.push(Grown {
+                    key: key.clone(),
+                    from: row.value,
+                    to: value,
+                    number: row.told,
+                    at,
+                });
+            }
+            row.key.clone_from(key);
+            row.value = value;
+            row.padding = "x".repeat(source.padding);
+        }
+        (next.resync, next.first) = (false, false);
+        source.epoch.clone_into(&mut next.epoch);
+        (next, events)
+    }
+
+    pub(crate) async fn look(&mut self, source: &Source) -> Result<Told, AdapterError> {
+        let (next, events) = self.compare(source);
+        let at = self.house.now();
+        let origin = match &self.state {
+            None => Origin::Initial,
+            Some(state) if state.resync || state.epoch != source.epoch => Origin::Resync,
+            Some(_) => Origin::Change,
+        };
+        let anew = self.state.as_ref().is_none_or(|s| s.epoch != source.epoch);
+        if self.failed > 0 {
+            (self.failed, self.failed_since) = (0, None);
+            if self.report(Report::SeenAgain { at }).await? == Told::Rebased {
+                return Ok(Told::Rebased);
+            }
+        }
+        let told = if events.is_empty() && !anew && self.looked > Seq::FIRST {
+            self.report(Report::Unchanged { at, state: &next }).await?
+        } else {
+            let delta = Delta {
+                epoch: Epoch::from(source.epoch),
+                seq: self.looked,
+                origin,
+                at,
+                after: None,
+                events: events.into(),
+            };
+            let report = Report::Delta {
+                delta: &delta,
+                state: &next,
+            };
+            self.report(report).await?
+        };
+        if told == Told::Taken {
+            self.state = Some(next);
+            self.looked = self.looked.next();
+        }
+        Ok(told)
+    }
+
+    /// Looks until nothing is rebased any more.
+    pub(crate) async fn tell(&mut self, source: &Source) {
+        for _ in 0..9 {
+            if self.look(source).await.unwrap() == Told::Taken {
+                return;
+            }
+        }
+        panic!("rebased without end");
+    }
+
+    /// What the runtime reports when the observer makes a step of what it had heard before the source left.
+    pub(crate) async fn salvage(&mut self, source: &Source) -> Result<Told, AdapterError> {
+        let (next, events) = self.compare(source);
+        let delta = Delta {
+            epoch: Epoch::from(source.epoch),
+            seq: self.looked,
+            origin: Origin::Change,
+            at: self.house.now(),
+            after: None,
+            events: events.into(),
+        };
+        let report = Report::Delta {
+            delta: &delta,
+            state: &next,
+        };
+        let told = self.report(report).await?;
+        if told == Told::Taken {
+            self.state = Some(next);
+        }
+        Ok(told)
+    }
+
+    pub(crate) async fn fail(&mut self) -> Result<Told, AdapterError> {
+        self.failed += 1;
+        let now = self.house.now();
+        let since = *self.failed_since.get_or_insert(now);
+        let count = self.failed;
+        self.report(Report::Failing {
+            count,
+            since,
+            error: &Refused,
+        })
+        .await
+    }
+
+    async fn report(&mut self, report: Report<'_, Counters, Grown>) -> Result<Told, AdapterError> {
+        match self.committer.report(report).await? {
+            Answer::Taken => Ok(Told::Taken),
+            Answer::Rebase(state) => {
+                self.state = Some(state);
+                Ok(Told::Rebased)
+            }
+        }
+    }
+
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        std::mem::take(&mut self.seen.lock().unwrap().notices)
+    }
+}
+
+pub(crate) async fn seconds(count: u64) {
+    tokio::time::advance(Duration::from_secs(count)).await;
+}
