@@ -221,7 +221,7 @@ impl Merge<'_> {
                 self.gone(row, vitals, &moved);
             }
             let same = old.next_if(|(row, _)| *row.name == *reading.name);
-            self.present(same.map(|(row, vitals)| (row, vitals)), reading);
+            self.present(same, reading);
         }
         for (row, vitals) in old {
             self.gone(row, vitals, &moved);
@@ -247,14 +247,13 @@ impl Merge<'_> {
             .then(|| self.renames.remove(&*reading.name))
             .flatten();
         let known = before.map(|(row, _)| row).or(renamed.as_ref());
-        if let Some(row) = self.doubted(known, reading) {
-            if let Some(row) = row {
-                self.keep(
-                    Arc::new(row),
-                    before.map_or(reading.vitals, |(_, vitals)| *vitals),
-                );
+        match self.belief(known, reading) {
+            Belief::Believed => {}
+            Belief::PassedOver => return,
+            Belief::Doubted(row) => {
+                let vitals = before.map_or(reading.vitals, |(_, vitals)| *vitals);
+                return self.keep(row, vitals);
             }
-            return;
         }
         let mut tale = Tale::new(self.look, self.evidence, reading, known.map(AsRef::as_ref));
         tale.former_name = renamed.as_ref().map(|row| row.name.to_string());
@@ -288,25 +287,39 @@ impl Merge<'_> {
             && !self.evidence.has_news(&row.name, row.memory.mark)
     }
 
-    /// Where a reading is not to be believed yet: the row it leaves standing, if there was one.
-    fn doubted(&self, known: Option<&Arc<Row>>, reading: &Reading<'_>) -> Option<Option<Row>> {
+    /// Whether a reading is to be believed yet.
+    fn belief(&self, known: Option<&Arc<Row>>, reading: &Reading<'_>) -> Belief {
         let Some(row) = known else {
             // A process never seen before can wait one look; but not where nothing was ever told.
-            return (reading.torn
+            let waits = reading.torn
                 && self.look.beginning == Beginning::Followed
-                && reading.phase == Phase::Up)
-                .then_some(None);
+                && reading.phase == Phase::Up;
+            return if waits {
+                Belief::PassedOver
+            } else {
+                Belief::Believed
+            };
         };
         if row.epoch != self.look.tag || !is_doubtful(row, reading) || row.memory.doubts >= DOUBTS {
-            return None;
+            return Belief::Believed;
         }
         let mut row = Row::clone(row);
         if row.memory.doubts == 0 && row.phase == Phase::Up {
             row.memory.seen_up_at = self.look.before_from;
         }
         row.memory.doubts += 1;
-        Some(Some(row))
+        Belief::Doubted(Arc::new(row))
     }
+}
+
+/// What a reading is worth.
+enum Belief {
+    /// It says what is.
+    Believed,
+    /// It contradicts itself or what is known: the row it leaves standing.
+    Doubted(Arc<Row>),
+    /// It contradicts itself, and there is no row yet: the next look will tell.
+    PassedOver,
 }
 
 /// Whether a row differs in something that must survive a restart.

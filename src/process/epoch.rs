@@ -8,7 +8,8 @@ use crate::event::payload::{CERTAIN, INFERRED, Kind};
 use super::first::{all_new, blank, end};
 use super::phase::Phase;
 use super::table::Row;
-use super::tale::{Tale, Told};
+use super::tale::Tale;
+use super::told::Told;
 
 /// Tells what became of a process of the former epoch.
 pub(super) fn entered(tale: &mut Tale<'_>, before: &Row) {

@@ -71,77 +71,63 @@ impl Step {
 
 /// How many runs began and ended between a row and a reading.
 pub(super) fn plan(row: &Row, reading: &Reading<'_>, step: Step) -> Plan {
+    if reading.phase == Phase::Unknown {
+        Plan::default()
+    } else if row.memory.open {
+        of_a_run_that_went_on(reading.phase, step)
+    } else {
+        of_a_run_that_had_ended(reading.phase, step)
+    }
+}
+
+fn of_a_run_that_went_on(now: Phase, step: Step) -> Plan {
     let Step {
-        new_pid,
-        growth,
-        fell,
+        new_pid, growth, ..
     } = step;
-    let lead = u32::from(fell);
-    let open = row.memory.open;
-    match (open, reading.phase) {
-        (_, Phase::Unknown) => Plan::default(),
-        (true, phase) if phase.is_alive() => {
-            if !new_pid {
-                return Plan::default();
-            }
+    let lead = u32::from(step.fell);
+    let (ends, begins, policy) = match (now, new_pid) {
+        (Phase::Up | Phase::Stopping, false) => return Plan::default(),
+        (Phase::Up | Phase::Stopping, true) => {
             let cycles = (growth + lead).max(1);
             let policy = if growth == 0 { (0, 0) } else { (lead, cycles) };
-            Plan {
-                end_first: true,
-                ends: cycles,
-                begins: cycles,
-                policy,
-            }
+            (cycles, cycles, policy)
         }
-        (true, Phase::BackingOff) => {
+        (Phase::BackingOff, _) => {
             let ends = if new_pid { (growth + lead).max(2) } else { 1 };
-            Plan {
-                end_first: true,
-                ends,
-                begins: ends - 1,
-                policy: (lead.min(ends - 1), ends),
-            }
+            (ends, ends - 1, (lead.min(ends - 1), ends))
         }
-        (true, _) => {
-            let ends = if new_pid {
-                (growth + lead + 1).max(2)
-            } else {
-                1
-            };
-            let policy = if new_pid {
-                (lead, lead + growth)
-            } else {
-                (0, u32::from(growth > 0 && !fell))
-            };
-            Plan {
-                end_first: true,
-                ends,
-                begins: ends - 1,
-                policy,
-            }
+        (_, false) => (1, 0, (0, u32::from(growth > 0 && !step.fell))),
+        (_, true) => {
+            let ends = (growth + lead + 1).max(2);
+            (ends, ends - 1, (lead, lead + growth))
         }
-        (false, phase) if phase.is_alive() => Plan {
-            end_first: false,
-            ends: growth,
-            begins: growth + 1,
-            policy: (0, growth),
-        },
-        (false, _) if !new_pid => Plan::default(),
-        (false, Phase::BackingOff) => {
+    };
+    Plan {
+        end_first: true,
+        ends,
+        begins,
+        policy,
+    }
+}
+
+fn of_a_run_that_had_ended(now: Phase, step: Step) -> Plan {
+    let Step {
+        new_pid, growth, ..
+    } = step;
+    let (ends, begins, policy) = match now {
+        Phase::Up | Phase::Stopping => (growth, growth + 1, growth),
+        _ if !new_pid => return Plan::default(),
+        Phase::BackingOff => {
             let pairs = growth.max(1);
-            Plan {
-                end_first: false,
-                ends: pairs,
-                begins: pairs,
-                policy: (0, pairs),
-            }
+            (pairs, pairs, pairs)
         }
-        (false, _) => Plan {
-            end_first: false,
-            ends: growth + 1,
-            begins: growth + 1,
-            policy: (0, growth),
-        },
+        _ => (growth + 1, growth + 1, growth),
+    };
+    Plan {
+        end_first: false,
+        ends,
+        begins,
+        policy: (0, policy),
     }
 }
 

@@ -10,6 +10,10 @@ use super::phase::{Health, Phase};
 
 /// One process as one look saw it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts of a look that have nothing to do with each other"
+)]
 pub struct Reading<'a> {
     /// The name of the replica.
     pub name: Cow<'a, str>,

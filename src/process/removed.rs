@@ -10,7 +10,7 @@ use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind, Occurred, Payload};
 use super::diff::Look;
 use super::event::{ProcessEvent, remember_crashes, severity};
 use super::evidence::{Evidence, Life, lives};
-use super::judge::{End, Seen, Verdict, judge};
+use super::judge::{Code, End, Followed, Seen, Verdict, Whose, judge};
 use super::phase::Phase;
 use super::reading::Vitals;
 use super::table::{LastEnd, Row};
@@ -109,31 +109,34 @@ fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdi
     } else {
         row.memory.seen_up_at
     };
-    let not_ready = match life.not_ready {
-        Some(since) => since.map(|at| (at, at)),
-        None => row.memory.not_ready,
-    };
+    let covered = trail
+        .covered_since
+        .zip(seen_up)
+        .is_some_and(|(covered, seen)| covered <= seen);
     let end = End {
-        code: Some(frame.exit_code),
-        ok: frame.exit_code == 0,
-        seen: Seen::Witnessed,
-        policy: frame.phase == Phase::BackingOff,
-        covered: trail
-            .covered_since
-            .zip(seen_up)
-            .is_some_and(|(covered, seen)| covered <= seen),
-        stopping: life
-            .terminating
-            .as_ref()
-            .map(|frame| (frame.at, frame.at))
-            .or(row.memory.stopping),
-        not_ready,
-        probe: row
-            .configuration
-            .as_ref()
-            .and_then(|configuration| configuration.readiness),
+        code: match frame.exit_code {
+            0 => Code::Good(0),
+            code => Code::Bad(code),
+        },
+        whose: if row.daemon {
+            Whose::Launcher
+        } else {
+            Whose::Own
+        },
+        seen: if covered {
+            Seen::Covered
+        } else {
+            Seen::Witnessed
+        },
+        followed: if frame.phase == Phase::BackingOff {
+            Followed::ByPolicy
+        } else {
+            Followed::ByNothing
+        },
+        stopping: life.stopping().or(row.memory.stopping),
+        not_ready: life.not_ready(row.memory.not_ready),
+        configuration: row.configuration.clone(),
         intent: evidence.was_requested(&row.name, look.after),
-        daemon: row.daemon,
     };
     Some((judge(&end), life))
 }

@@ -121,6 +121,10 @@ impl Flags {
     const PROBE: u8 = 2;
     const UNMET: u8 = 4;
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature serde asks for"
+    )]
     fn is_none(&self) -> bool {
         self.0 == 0
     }
@@ -247,7 +251,6 @@ impl<'a> From<&'a Row> for Line<'a> {
             row.watch_at,
         ]
         .map(nanos);
-        let [s, r, e, n, w] = times;
         Self {
             n: (&*row.name).into(),
             ns: row.namespaces.iter().map(ToString::to_string).collect(),
@@ -259,10 +262,13 @@ impl<'a> From<&'a Row> for Line<'a> {
             pid: row.pid,
             h: row.health.into(),
             f: Flags::of(row),
-            t: times
-                .iter()
-                .any(Option::is_some)
-                .then_some(Times { s, r, e, n, w }),
+            t: times.iter().any(Option::is_some).then_some(Times {
+                s: times[0],
+                r: times[1],
+                e: times[2],
+                n: times[3],
+                w: times[4],
+            }),
             c: row.configuration.as_deref().map(Config::from),
             m: Mem::from(&row.memory),
         }
