@@ -105,6 +105,8 @@ impl Probe {
     /// How long a process must have been not ready, at the least, before the supervisor ends it for that: one period
     /// less than the threshold, and half a second for the way of the news.
     pub fn patience(&self) -> Duration {
-        (self.period * self.threshold.saturating_sub(1)).saturating_sub(Duration::from_millis(500))
+        self.period
+            .saturating_mul(self.threshold.saturating_sub(1))
+            .saturating_sub(Duration::from_millis(500))
     }
 }

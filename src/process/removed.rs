@@ -115,7 +115,7 @@ fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdi
         .is_some_and(|(covered, seen)| covered <= seen);
     let end = End {
         code: match frame.exit_code {
-            0 => Code::Good(0),
+            code if code == 0 || row.allowed_codes.contains(&code) => Code::Good(code),
             code => Code::Bad(code),
         },
         whose: if row.daemon {
@@ -155,7 +155,10 @@ fn told_end(
         row.exit_code = frame.exit_code;
         row.ended_at = frame.ended_at;
         row.memory.mark = frame.index;
-        row.memory.counted = row.memory.counted.max(frame.restarts);
+        // The frame that announces a restart comes before its count.
+        let announced = i64::from(frame.phase == Phase::BackingOff);
+        let counted = row.memory.counted.saturating_add(announced);
+        row.memory.counted = counted.max(frame.restarts);
         when = (frame.at, frame.ended_at);
     }
     row.memory.open = false;
@@ -197,7 +200,7 @@ fn event(
         reason: verdict.reason.clone(),
         certainty: verdict.certainty.clone(),
         occurred: Occurred {
-            after: look.after,
+            after: look.after.map(|after| after.min(before)),
             before,
             at,
         },

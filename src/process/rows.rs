@@ -65,6 +65,7 @@ impl Rows for ProcessRows {
                 Beginning::Followed
             },
             revision: 0,
+            unclear: Vec::new(),
         }))
     }
 }
@@ -87,6 +88,8 @@ struct Line<'a> {
     h: Sign,
     #[serde(default, skip_serializing_if = "Flags::is_none")]
     f: Flags,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    a: Vec<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<Times>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,6 +265,7 @@ impl<'a> From<&'a Row> for Line<'a> {
             pid: row.pid,
             h: row.health.into(),
             f: Flags::of(row),
+            a: row.allowed_codes.clone(),
             t: times.iter().any(Option::is_some).then_some(Times {
                 s: times[0],
                 r: times[1],
@@ -388,6 +392,7 @@ impl From<Line<'_>> for Row {
             schedule_at: at(times.n),
             watch_at: at(times.w),
             unmet: line.f.has(Flags::UNMET),
+            allowed_codes: line.a,
             configuration: line.c.map(|config| Arc::new(config.into())),
             epoch: line.e,
             memory: line.m.into(),

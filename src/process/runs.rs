@@ -1,5 +1,7 @@
 //! The runs between two looks: what frames add to the plan, how each run ended, and why each began.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 
 use crate::event::payload::{CERTAIN, INFERRED, Kind};
@@ -58,6 +60,7 @@ impl Tale<'_> {
     pub(super) fn acts(&self, between: &Between<'_>) -> Vec<Told> {
         let Between { plan, runs, .. } = *between;
         let open = between.before.memory.open;
+        let goes_on = plan.leaves_open(open);
         let run = |number: u32| runs.get(usize::try_from(number).unwrap_or(usize::MAX));
         let mut acts: Vec<Told> = Vec::new();
         let (mut ends, mut begins) = (0, 0);
@@ -69,7 +72,7 @@ impl Tale<'_> {
                 ends += 1;
             } else {
                 let life = run(begins + u32::from(open));
-                let last = begins + 1 == plan.begins && self.reading.phase.is_alive();
+                let last = begins + 1 == plan.begins && goes_on;
                 let told = self.beginning(between.before, acts.last(), life, last);
                 acts.push(told);
                 begins += 1;
@@ -90,7 +93,7 @@ impl Tale<'_> {
         };
         let frame = life.and_then(|life| life.end.as_ref());
         let limit = frame.map_or(self.look.ended, |frame| frame.at.min(self.look.ended));
-        let last = self.is_last(between.plan, number);
+        let last = self.is_shown(between, number);
         let said = frame
             .and_then(|frame| frame.ended_at)
             .or(self.reading.ended_at.filter(|_| last));
@@ -102,15 +105,23 @@ impl Tale<'_> {
         }
     }
 
-    /// Whether this end is the one the reading shows.
-    fn is_last(&self, plan: &Plan, number: u32) -> bool {
-        number + 1 == plan.ends && !self.reading.phase.is_alive()
+    /// Whether this end is the one the reading shows. What could not be begun, or waits again, shows nothing of it.
+    fn is_shown(&self, between: &Between<'_>, number: u32) -> bool {
+        let Between { before, plan, .. } = *between;
+        let over = matches!(
+            self.reading.phase,
+            Phase::Ended | Phase::BackingOff | Phase::Idle
+        );
+        number + 1 == plan.ends
+            && !plan.leaves_open(before.memory.open)
+            && over
+            && !self.reading.unmet
     }
 
     /// What is known of one end.
     fn facts(&self, between: &Between<'_>, number: u32, life: Option<&Life>) -> End {
         let before = between.before;
-        let last = self.is_last(between.plan, number);
+        let last = self.is_shown(between, number);
         let own = number == 0 && before.memory.open;
         let frame = life.and_then(|life| life.end.as_ref());
         let by_policy = match frame {
@@ -172,8 +183,8 @@ impl Tale<'_> {
         let reading = self.reading;
         let code = reading.exit_code;
         if last {
-            let fresh = reading.unmet || reading.phase == Phase::Failed || reading.pid.is_none();
-            return (!fresh || (code != 0 && !reading.unmet)).then_some(code);
+            // Without a pid it is the code of something that waits or was called off, and zero says nothing.
+            return (reading.pid.is_some() || code != 0).then_some(code);
         }
         // A restart by hand makes some servers forget the code and others keep it; zero may mean either.
         let kept =
@@ -204,7 +215,7 @@ impl Tale<'_> {
             (Some(due), None) => due <= self.look.ended,
             _ => false,
         };
-        let by_watch = self.reading.watch_at.is_some() && self.reading.watch_at != before.watch_at;
+        let by_watch = self.row.watch_at.is_some() && self.row.watch_at != before.watch_at;
         let policy = match end {
             None => before.phase == Phase::BackingOff,
             Some(end) => end.after_end == AfterEnd::Policy,
@@ -241,9 +252,10 @@ impl Tale<'_> {
             .and_then(|configuration| configuration.backoff);
         let window = backoff
             .unwrap_or_default()
-            .max(std::time::Duration::from_secs(1))
-            + 2 * self.look.interval;
-        TimeDelta::from_std(window).is_ok_and(|window| self.look.ended - end.at <= window)
+            .max(Duration::from_secs(1))
+            .saturating_add(self.look.interval.saturating_mul(2));
+        let window = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
+        self.look.ended - end.at <= window
     }
 }
 

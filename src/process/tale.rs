@@ -11,7 +11,7 @@ use super::phase::{Health, Phase};
 use super::plan::{Plan, Step, plan};
 use super::reading::Reading;
 use super::runs::{Between, matched_index};
-use super::table::{LastEnd, Row};
+use super::table::{Beginning, LastEnd, Row};
 use super::told::{AfterEnd, Told, folded};
 
 /// A frame this much older than a look, and still not borne out by it, belongs to something that was told already.
@@ -114,9 +114,11 @@ impl<'a> Tale<'a> {
     pub(super) fn remember_run(&mut self, before: &Row, plan: &Plan, began: bool) {
         let (reading, look) = (self.reading, self.look);
         let seen_up = self.seen_up(before);
+        // A daemon that is told to end is one still, whatever word it ends under.
+        self.row.daemon |= before.daemon && !began && reading.phase == Phase::Stopping;
         let memory = &mut self.row.memory;
         if !plan.is_empty() {
-            memory.open = reading.phase.is_alive();
+            memory.open = plan.leaves_open(memory.open);
         }
         if began || !memory.open {
             if began {
@@ -135,12 +137,18 @@ impl<'a> Tale<'a> {
             memory
                 .stopping
                 .get_or_insert((look.after.unwrap_or(look.started), look.ended));
+        } else if reading.phase == Phase::Up && before.phase == Phase::Stopping {
+            memory.stopping = None;
         }
         match reading.health {
             Health::NotReady => {
-                memory
+                let since = memory
                     .not_ready
                     .get_or_insert((look.after.unwrap_or(look.started), look.ended));
+                if look.beginning == Beginning::Resync {
+                    // It may have been ready in between.
+                    since.1 = look.ended;
+                }
             }
             Health::Ready => memory.not_ready = None,
             Health::Unknown => {}
@@ -186,7 +194,7 @@ impl<'a> Tale<'a> {
 
     /// Tells that a run could not even be begun; only this ends what never began.
     fn spawn_failure(&mut self, before: &Row) {
-        let again = self.reading.ended_at.is_some() && self.reading.ended_at != before.ended_at;
+        let again = self.row.ended_at.is_some() && self.row.ended_at != before.ended_at;
         if self.reading.phase == Phase::Failed && (before.phase != Phase::Failed || again) {
             self.spawn_failed(CERTAIN);
         }
@@ -212,13 +220,10 @@ impl<'a> Tale<'a> {
         if self.reading.phase != Phase::Up || self.reading.health == self.row.memory.told_health {
             return;
         }
-        let former = if began {
-            before.health
-        } else {
-            self.row.memory.former_health
-        };
-        let repeated =
-            self.look.sticky_health && self.reading.health == former && !self.row.memory.was_ready;
+        if self.is_former_health(before, began) {
+            return;
+        }
+        let repeated = self.is_repeated_health(before, began);
         let certainty = if repeated { AMBIGUOUS } else { CERTAIN };
         match self.reading.health {
             Health::Unknown => return,
@@ -246,9 +251,38 @@ impl<'a> Tale<'a> {
         self.row.memory.told_health = self.reading.health;
     }
 
-    /// Tells a status that nothing else has told.
-    fn status(&mut self, before: &Row) {
-        if *before.status == *self.row.status || !self.events.is_empty() {
+    /// Whether what the reading says of its health can only be the former run's: no check has been made of this one.
+    fn is_former_health(&self, before: &Row, began: bool) -> bool {
+        let delay = self
+            .row
+            .configuration
+            .as_ref()
+            .and_then(|known| known.readiness?);
+        let delay = delay.and_then(|probe| i64::try_from(probe.initial_delay.as_millis()).ok());
+        let young = self
+            .reading
+            .vitals
+            .age_ms
+            .zip(delay)
+            .is_some_and(|(age, delay)| age < delay);
+        young && self.is_repeated_health(before, began)
+    }
+
+    /// Whether a first word on its health may be the former run's last: some servers repeat it.
+    fn is_repeated_health(&self, before: &Row, began: bool) -> bool {
+        let former = if began {
+            before.health
+        } else {
+            self.row.memory.former_health
+        };
+        self.look.sticky_health && self.reading.health == former && !self.row.memory.was_ready
+    }
+
+    /// Tells a status that nothing else has told; that something it depends on failed, no end of a run tells.
+    pub(super) fn status(&mut self, before: &Row) {
+        let unmet = self.reading.unmet && !before.unmet;
+        let told = *before.status == *self.row.status || !self.events.is_empty();
+        if told && !unmet {
             return;
         }
         let over = self.reading.phase == Phase::Ended;
@@ -276,6 +310,8 @@ impl<'a> Tale<'a> {
             said.saturating_add(1)
         } else if self.reading.phase == Phase::BackingOff && plan.is_empty() {
             said.max(before.memory.counted)
+        } else if self.reading.phase == Phase::Unknown && plan.is_empty() && !step.fell {
+            before.memory.counted
         } else {
             said
         }
@@ -312,7 +348,8 @@ impl<'a> Tale<'a> {
             reason: told.reason.clone(),
             certainty: told.certainty.clone(),
             occurred: Occurred {
-                after: self.look.after,
+                // A frame may be older than the end of the look it overtook, and clocks step back.
+                after: self.look.after.map(|after| after.min(told.before)),
                 before: told.before,
                 at: told.at,
             },

@@ -231,7 +231,13 @@ fn reading(state: &Value) -> Reading<'_> {
             .map(|codes| codes.iter().map(|code| code.as_i64().unwrap()).collect())
             .unwrap_or_default(),
         pid,
-        vitals: Vitals::default(),
+        vitals: Vitals {
+            age_ms: state["age"]
+                .as_i64()
+                .filter(|age| (0..315_360_000_000_000_000).contains(age))
+                .map(|age| age / 1_000_000),
+            ..Vitals::default()
+        },
         started_at: time("process_start_time"),
         ready_at: time("process_ready_time"),
         ended_at: time("process_end_time"),
