@@ -15,7 +15,7 @@ use super::epoch;
 use super::event::ProcessEvent;
 use super::evidence::Evidence;
 use super::first;
-use super::phase::Phase;
+use super::phase::{Health, Phase};
 use super::plan::is_doubtful;
 use super::reading::{Reading, Vitals};
 use super::removed;
@@ -74,7 +74,7 @@ pub fn compare(
     evidence: &dyn Evidence,
     circumstances: &Circumstances<'_>,
 ) -> Comparison {
-    readings.sort_by(|a, b| a.name.cmp(&b.name));
+    readings.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| rank(b).cmp(&rank(a))));
     readings.dedup_by(|a, b| a.name == b.name);
     let look = look(before, circumstances);
     let new_epoch = !before.epoch().is_empty() && **before.epoch() != *look.epoch;
@@ -100,7 +100,9 @@ pub fn compare(
             looked_from: Some(look.started),
             beginning: Beginning::Followed,
             revision: before.revision() + 1,
+            unclear: Vec::new(),
         },
+        unclear: &before.inner().unclear,
         events: Vec::new(),
     };
     merge.run(before, &readings);
@@ -109,6 +111,17 @@ pub fn compare(
         events: merge.events,
         origin,
     }
+}
+
+/// Which of two readings of one name counts, in whatever order they came: the one that tells of more.
+fn rank<'r>(reading: &'r Reading<'_>) -> (bool, i64, Option<i64>, i64, &'r str) {
+    (
+        reading.phase.is_alive(),
+        reading.restarts,
+        reading.pid,
+        reading.exit_code,
+        &*reading.status,
+    )
 }
 
 fn look<'a>(before: &Table, circumstances: &Circumstances<'a>) -> Look<'a> {
@@ -152,6 +165,7 @@ pub fn compare_frames(
         looked_from: inner.looked_from,
         beginning: inner.beginning,
         revision: before.revision() + 1,
+        unclear: inner.unclear.clone(),
     };
     let mut events = Vec::new();
     for (slot, vitals) in next.rows.iter_mut().zip(&inner.vitals) {
@@ -181,6 +195,8 @@ fn renames(before: &Table, readings: &[Reading<'_>], tag: u32) -> HashMap<String
     for row in &before.inner().rows {
         if let (Some(pid), true) = (row.pid, row.epoch == tag)
             && !listed(&row.name)
+            // Pids come again: of two rows with the same one, it is that of the run that goes on.
+            && (row.memory.open || !gone.contains_key(&pid))
         {
             gone.insert(pid, row);
         }
@@ -192,8 +208,14 @@ fn renames(before: &Table, readings: &[Reading<'_>], tag: u32) -> HashMap<String
         .iter()
         .filter(|reading| before.row(&reading.name).is_none());
     new.filter_map(|reading| {
-        let row = gone.remove(&reading.pid?)?;
-        Some((reading.name.clone().into_owned(), Arc::clone(row)))
+        let pid = reading.pid?;
+        // Under the pid of a run that has ended nothing goes on: that is another process.
+        let row = gone
+            .get(&pid)
+            .filter(|row| row.memory.open || !reading.phase.is_alive())?;
+        let row = Arc::clone(row);
+        gone.remove(&pid);
+        Some((reading.name.clone().into_owned(), row))
     })
     .collect()
 }
@@ -203,6 +225,8 @@ struct Merge<'a> {
     evidence: &'a dyn Evidence,
     renames: HashMap<String, Arc<Row>>,
     next: Inner,
+    /// Names the look before passed over.
+    unclear: &'a [Arc<str>],
     events: Vec<ProcessEvent>,
 }
 
@@ -221,7 +245,7 @@ impl Merge<'_> {
                 self.gone(row, vitals, &moved);
             }
             let same = old.next_if(|(row, _)| *row.name == *reading.name);
-            self.present(same.map(|(row, vitals)| (row, vitals)), reading);
+            self.present(same, reading);
         }
         for (row, vitals) in old {
             self.gone(row, vitals, &moved);
@@ -247,14 +271,13 @@ impl Merge<'_> {
             .then(|| self.renames.remove(&*reading.name))
             .flatten();
         let known = before.map(|(row, _)| row).or(renamed.as_ref());
-        if let Some(row) = self.doubted(known, reading) {
-            if let Some(row) = row {
-                self.keep(
-                    Arc::new(row),
-                    before.map_or(reading.vitals, |(_, vitals)| *vitals),
-                );
+        match self.belief(known, reading) {
+            Belief::Believed => {}
+            Belief::PassedOver => return self.next.unclear.push((*reading.name).into()),
+            Belief::Doubted(row) => {
+                let vitals = before.map_or(reading.vitals, |(_, vitals)| *vitals);
+                return self.keep(row, vitals);
             }
-            return;
         }
         let mut tale = Tale::new(self.look, self.evidence, reading, known.map(AsRef::as_ref));
         tale.former_name = renamed.as_ref().map(|row| row.name.to_string());
@@ -280,33 +303,51 @@ impl Merge<'_> {
     }
 
     fn is_unchanged(&self, row: &Row, reading: &Reading<'_>) -> bool {
+        let silent = row.phase == Phase::Up
+            && row.health != Health::Unknown
+            && row.health != row.memory.told_health;
         row.says(reading)
-            && !reading.torn
+            && !silent
             && row.epoch == self.look.tag
             && row.memory.doubts == 0
             && (row.configuration.is_some() || self.evidence.configuration(&row.name).is_none())
             && !self.evidence.has_news(&row.name, row.memory.mark)
     }
 
-    /// Where a reading is not to be believed yet: the row it leaves standing, if there was one.
-    fn doubted(&self, known: Option<&Arc<Row>>, reading: &Reading<'_>) -> Option<Option<Row>> {
+    /// Whether a reading is to be believed yet.
+    fn belief(&self, known: Option<&Arc<Row>>, reading: &Reading<'_>) -> Belief {
         let Some(row) = known else {
             // A process never seen before can wait one look; but not where nothing was ever told.
-            return (reading.torn
+            let waits = reading.torn
                 && self.look.beginning == Beginning::Followed
-                && reading.phase == Phase::Up)
-                .then_some(None);
+                && reading.phase == Phase::Up
+                && !self.unclear.iter().any(|name| **name == *reading.name);
+            return if waits {
+                Belief::PassedOver
+            } else {
+                Belief::Believed
+            };
         };
         if row.epoch != self.look.tag || !is_doubtful(row, reading) || row.memory.doubts >= DOUBTS {
-            return None;
+            return Belief::Believed;
         }
         let mut row = Row::clone(row);
         if row.memory.doubts == 0 && row.phase == Phase::Up {
             row.memory.seen_up_at = self.look.before_from;
         }
         row.memory.doubts += 1;
-        Some(Some(row))
+        Belief::Doubted(Arc::new(row))
     }
+}
+
+/// What a reading is worth.
+enum Belief {
+    /// It says what is.
+    Believed,
+    /// It contradicts itself or what is known: the row it leaves standing.
+    Doubted(Arc<Row>),
+    /// It contradicts itself, and there is no row yet: the next look will tell.
+    PassedOver,
 }
 
 /// Whether a row differs in something that must survive a restart.
@@ -315,5 +356,6 @@ fn is_other(before: &Row, after: &Row) -> bool {
     same.revision = after.revision;
     same.memory.mark = after.memory.mark;
     same.memory.seen_up_at = after.memory.seen_up_at;
+    same.memory.doubts = after.memory.doubts;
     same != *after
 }

@@ -8,7 +8,8 @@ use crate::event::payload::{CERTAIN, INFERRED, Kind};
 use super::first::{all_new, blank, end};
 use super::phase::Phase;
 use super::table::Row;
-use super::tale::{Tale, Told};
+use super::tale::Tale;
+use super::told::Told;
 
 /// Tells what became of a process of the former epoch.
 pub(super) fn entered(tale: &mut Tale<'_>, before: &Row) {
@@ -35,16 +36,8 @@ pub(super) fn entered(tale: &mut Tale<'_>, before: &Row) {
     }
     if reading.phase == Phase::Failed {
         tale.spawn_failed(CERTAIN);
-    } else if tale.events.is_empty() && *before.status != *tale.row.status {
-        let reason = if reading.unmet {
-            "dependency_failed"
-        } else {
-            "status"
-        };
-        tale.push(
-            &mut Told::new(Kind::StatusChanged, reason, CERTAIN, limit),
-            None,
-        );
+    } else {
+        tale.status(before);
     }
     let blank = blank(tale);
     tale.remember_run(&blank, &all_new(tale), alive);

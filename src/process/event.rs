@@ -61,8 +61,9 @@ pub(super) fn severity(
             }
         }
         (Kind::Unhealthy, "starting") => Severity::Info,
-        (Kind::Unhealthy, _) | (Kind::Restarted, "policy" | "unknown") => Severity::Warning,
-        (Kind::StatusChanged, "dependency_failed") => Severity::Warning,
+        (Kind::Unhealthy, _)
+        | (Kind::Restarted, "policy" | "unknown")
+        | (Kind::StatusChanged, "dependency_failed") => Severity::Warning,
         _ => Severity::Info,
     }
 }

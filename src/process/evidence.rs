@@ -4,11 +4,13 @@
 //! asked for, the true exit code, the moment. They do not know pids, and they can be lost; so a name's frames count as
 //! complete only while its [`Trail::covered_since`] says so.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
+use super::judge::Window;
 use super::phase::{Health, Phase};
 use super::reading::Configuration;
-use std::sync::Arc;
 
 /// One transition as the state stream told it.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,17 +88,45 @@ pub(super) struct Life {
     pub(super) terminating: Option<Frame>,
     /// The frame of its end.
     pub(super) end: Option<Frame>,
-    /// Since when it was not ready, at the end of what the frames say; `Some(None)` = ready again.
-    pub(super) not_ready: Option<Option<DateTime<Utc>>>,
+    /// What the frames last said of its readiness.
+    pub(super) readiness: Readiness,
+}
+
+/// What the frames of a run last said of its readiness.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Nothing.
+    #[default]
+    Unsaid,
+    /// Ready.
+    Ready,
+    /// Not ready, and since when.
+    NotReadySince(DateTime<Utc>),
 }
 
 impl Life {
     fn see_health(&mut self, frame: &Frame) {
-        match (frame.health, self.not_ready) {
-            (Health::NotReady, None | Some(None)) => self.not_ready = Some(Some(frame.at)),
-            (Health::Ready, _) => self.not_ready = Some(None),
+        match (frame.health, self.readiness) {
+            (Health::NotReady, Readiness::Unsaid | Readiness::Ready) => {
+                self.readiness = Readiness::NotReadySince(frame.at);
+            }
+            (Health::Ready, _) => self.readiness = Readiness::Ready,
             _ => {}
         }
+    }
+
+    /// Since when it was not ready, if it was so to the last; `remembered` is what looks say of it.
+    pub(super) fn not_ready(&self, remembered: Option<Window>) -> Option<Window> {
+        match self.readiness {
+            Readiness::Unsaid => remembered,
+            Readiness::Ready => None,
+            Readiness::NotReadySince(at) => Some((at, at)),
+        }
+    }
+
+    /// When it was told to end, to the millisecond.
+    pub(super) fn stopping(&self) -> Option<Window> {
+        self.terminating.as_ref().map(|frame| (frame.at, frame.at))
     }
 }
 

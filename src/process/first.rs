@@ -5,15 +5,16 @@ use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, INFERRED, Kind};
 use super::phase::Phase;
 use super::plan::Plan;
 use super::table::{Beginning, Row};
-use super::tale::{AfterEnd, Tale, Told};
+use super::tale::Tale;
+use super::told::{AfterEnd, Told};
 
 /// Tells a process that has no row yet.
 pub(super) fn seen(tale: &mut Tale<'_>) {
     let description = matches!(tale.look.beginning, Beginning::Never | Beginning::Lost);
     if description {
-        described(tale)
+        described(tale);
     } else {
-        added(tale)
+        added(tale);
     }
     let blank = blank(tale);
     tale.remember_run(&blank, &all_new(tale), tale.reading.phase.is_alive());

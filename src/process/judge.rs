@@ -1,10 +1,12 @@
 //! The judgement of one end: was it a crash or a stop, why, and how sure is that? Design §7.2, one rule after the other.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, INFERRED, Kind, Word};
 
-use super::reading::Probe;
+use super::reading::Configuration;
 
 /// A time that is known to lie between two others.
 pub(super) type Window = (DateTime<Utc>, DateTime<Utc>);
@@ -12,35 +14,71 @@ pub(super) type Window = (DateTime<Utc>, DateTime<Utc>);
 /// How the end came to be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
+    /// The stream told everything from a look of this run on to its end.
+    Covered,
     /// A look found the process ended, or a frame told the end.
     Witnessed,
     /// Only what came after proves it.
     Missed,
 }
 
+/// The exit code, as the source says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Code {
+    /// The source no longer has it.
+    Gone,
+    /// One of success.
+    Good(i64),
+    /// Any other.
+    Bad(i64),
+}
+
+impl Code {
+    fn number(self) -> Option<i64> {
+        match self {
+            Self::Gone => None,
+            Self::Good(code) | Self::Bad(code) => Some(code),
+        }
+    }
+}
+
+/// Whose exit code it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The process's own.
+    Own,
+    /// That of the launcher of a daemon, which ended long before.
+    Launcher,
+}
+
+/// What begins the process again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// The supervisor's restart policy.
+    ByPolicy,
+    /// Nothing by itself.
+    ByNothing,
+}
+
 /// Everything that is known of one end.
 #[derive(Debug, Clone)]
 pub(super) struct End {
-    /// The exit code; `None` where the source no longer has it.
-    pub(super) code: Option<i64>,
-    /// Whether that code is one of success.
-    pub(super) ok: bool,
+    /// The exit code.
+    pub(super) code: Code,
+    /// Whose that is.
+    pub(super) whose: Whose,
     /// How it came to be known.
     pub(super) seen: Seen,
-    /// Whether the supervisor's policy begins the process again.
-    pub(super) policy: bool,
-    /// Whether the stream told everything from a look of this run on to its end.
-    pub(super) covered: bool,
+    /// What begins the process again.
+    pub(super) followed: Followed,
     /// When it was told to end, if that was seen.
     pub(super) stopping: Option<Window>,
     /// Since when it was not ready, if it was so to the last.
     pub(super) not_ready: Option<Window>,
-    /// The readiness probe: `None` = not known, `Some(None)` = there is none.
-    pub(super) probe: Option<Option<Probe>>,
+    /// What is known of the configuration.
+    pub(super) configuration: Option<Arc<Configuration>>,
     /// Whether one of our own commands asked for it.
     pub(super) intent: bool,
-    /// Whether it is a daemon's, whose exit code is the launcher's.
-    pub(super) daemon: bool,
 }
 
 /// What is told of an end.
@@ -57,25 +95,27 @@ pub(super) struct Verdict {
 /// Judges one end.
 pub(super) fn judge(end: &End) -> Verdict {
     let asked = end.intent || end.stopping.is_some();
-    let mut verdict = if end.policy {
+    let by_policy = end.followed == Followed::ByPolicy;
+    let mut verdict = if by_policy {
         after_policy(end)
     } else {
         match end.code {
-            None if asked => stopped("requested", end, true),
-            None => stopped("replaced", end, false),
-            Some(_) if end.ok => stopped(if asked { "requested" } else { "exited" }, end, asked),
-            Some(_) if end.intent => stopped("requested", end, true),
-            Some(_) => match end.stopping {
+            Code::Gone if asked => stopped("requested", end, true),
+            Code::Gone => stopped("replaced", end, false),
+            Code::Good(_) => stopped(if asked { "requested" } else { "exited" }, end, asked),
+            Code::Bad(_) if end.intent => stopped("requested", end, true),
+            Code::Bad(_) => match end.stopping {
                 Some(stopping) => told_to_end(end, stopping),
-                None if end.covered => crashed(by_code(end), end, CERTAIN),
+                None if end.seen == Seen::Covered => crashed(by_code(end), end, CERTAIN),
                 None => crashed(by_code(end), end, AMBIGUOUS),
             },
         }
     };
-    let doubtful = verdict.kind == Kind::Crashed && !end.policy && !end.covered;
-    if end.code.is_none() || (end.seen == Seen::Missed && !doubtful) {
+    // A missed crash that no policy proves may as well have been a stop: the doubt says more than that nobody saw it.
+    let doubtful = verdict.kind == Kind::Crashed && !by_policy;
+    if end.code == Code::Gone || (end.seen == Seen::Missed && !doubtful) {
         verdict.certainty = INFERRED;
-    } else if end.daemon && verdict.certainty == CERTAIN {
+    } else if end.whose == Whose::Launcher && verdict.certainty == CERTAIN {
         verdict.certainty = AMBIGUOUS;
     }
     verdict
@@ -85,7 +125,7 @@ pub(super) fn judge(end: &End) -> Verdict {
 fn after_policy(end: &End) -> Verdict {
     if end.stopping.is_some() {
         crashed("unhealthy", end, CERTAIN)
-    } else if end.ok {
+    } else if matches!(end.code, Code::Good(_)) {
         stopped("exited", end, false)
     } else {
         crashed(by_code(end), end, CERTAIN)
@@ -97,11 +137,10 @@ fn told_to_end(end: &End, stopping: Window) -> Verdict {
     let Some(since) = end.not_ready else {
         return stopped("requested", end, true);
     };
-    let Some(probe) = end.probe else {
-        return crashed("unhealthy", end, AMBIGUOUS);
-    };
-    let Some(probe) = probe else {
-        return stopped("requested", end, true);
+    let probe = match end.configuration.as_ref().and_then(|known| known.readiness) {
+        None => return crashed("unhealthy", end, AMBIGUOUS),
+        Some(None) => return stopped("requested", end, true),
+        Some(Some(probe)) => probe,
     };
     let patience = chrono::TimeDelta::from_std(probe.patience()).unwrap_or(chrono::TimeDelta::MAX);
     if stopping.0 - since.1 >= patience {
@@ -114,7 +153,7 @@ fn told_to_end(end: &End, stopping: Window) -> Verdict {
 }
 
 fn by_code(end: &End) -> &'static str {
-    match (end.seen, end.code) {
+    match (end.seen, end.code.number()) {
         (Seen::Missed, _) => "missed",
         (_, Some(code)) if is_signal(code) => "signal",
         _ => "exit",
@@ -123,9 +162,9 @@ fn by_code(end: &End) -> &'static str {
 
 fn stopped(reason: &'static str, end: &End, requested: bool) -> Verdict {
     let exit = Exit {
-        code: end.code,
-        signal: end.code.and_then(signal),
-        expected: requested || end.ok,
+        code: end.code.number(),
+        signal: end.code.number().and_then(signal),
+        expected: requested || matches!(end.code, Code::Good(_)),
     };
     Verdict {
         kind: Kind::Stopped,
@@ -138,8 +177,8 @@ fn stopped(reason: &'static str, end: &End, requested: bool) -> Verdict {
 
 fn crashed(reason: &'static str, end: &End, certainty: Word) -> Verdict {
     let exit = Exit {
-        code: end.code,
-        signal: end.code.and_then(signal),
+        code: end.code.number(),
+        signal: end.code.number().and_then(signal),
         expected: false,
     };
     Verdict {

@@ -20,8 +20,10 @@ mod plan;
 pub mod reading;
 mod removed;
 pub mod rows;
+mod runs;
 pub mod table;
 mod tale;
+mod told;
 
 #[cfg(test)]
 mod tests;

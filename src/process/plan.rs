@@ -29,6 +29,11 @@ impl Plan {
         (self.policy.0..self.policy.1).contains(&end)
     }
 
+    /// Whether a run goes on behind all of it; `open` tells whether one went on before.
+    pub(super) fn leaves_open(&self, open: bool) -> bool {
+        u64::from(open) + u64::from(self.begins) > u64::from(self.ends)
+    }
+
     /// True where nothing began or ended.
     pub(super) fn is_empty(&self) -> bool {
         self.ends == 0 && self.begins == 0
@@ -49,14 +54,10 @@ pub(super) struct Step {
 impl Step {
     pub(super) fn between(row: &Row, reading: &Reading<'_>) -> Self {
         let fell = reading.restarts < row.restarts;
-        let counted = if fell {
-            0
-        } else {
-            row.memory.counted.max(row.restarts)
-        };
+        let counted = if fell { 0 } else { row.memory.counted };
         let growth = reading.restarts.saturating_sub(counted).clamp(0, MOST);
         let new_pid = match (row.pid, reading.pid) {
-            (Some(before), Some(now)) => before != now,
+            (Some(before), Some(now)) => before != now || is_reused(row, reading),
             // The pid of a run that is already told is merely learnt.
             (None, Some(_)) => !row.memory.open,
             (_, None) => false,
@@ -71,87 +72,83 @@ impl Step {
 
 /// How many runs began and ended between a row and a reading.
 pub(super) fn plan(row: &Row, reading: &Reading<'_>, step: Step) -> Plan {
-    let Step {
-        new_pid,
-        growth,
-        fell,
-    } = step;
-    let lead = u32::from(fell);
-    let open = row.memory.open;
-    match (open, reading.phase) {
-        (_, Phase::Unknown) => Plan::default(),
-        (true, phase) if phase.is_alive() => {
-            if !new_pid {
-                return Plan::default();
-            }
-            let cycles = (growth + lead).max(1);
-            let policy = if growth == 0 { (0, 0) } else { (lead, cycles) };
-            Plan {
-                end_first: true,
-                ends: cycles,
-                begins: cycles,
-                policy,
-            }
-        }
-        (true, Phase::BackingOff) => {
-            let ends = if new_pid { (growth + lead).max(2) } else { 1 };
-            Plan {
-                end_first: true,
-                ends,
-                begins: ends - 1,
-                policy: (lead.min(ends - 1), ends),
-            }
-        }
-        (true, _) => {
-            let ends = if new_pid {
-                (growth + lead + 1).max(2)
-            } else {
-                1
-            };
-            let policy = if new_pid {
-                (lead, lead + growth)
-            } else {
-                (0, u32::from(growth > 0 && !fell))
-            };
-            Plan {
-                end_first: true,
-                ends,
-                begins: ends - 1,
-                policy,
-            }
-        }
-        (false, phase) if phase.is_alive() => Plan {
-            end_first: false,
-            ends: growth,
-            begins: growth + 1,
-            policy: (0, growth),
-        },
-        (false, _) if !new_pid => Plan::default(),
-        (false, Phase::BackingOff) => {
-            let pairs = growth.max(1);
-            Plan {
-                end_first: false,
-                ends: pairs,
-                begins: pairs,
-                policy: (0, pairs),
-            }
-        }
-        (false, _) => Plan {
-            end_first: false,
-            ends: growth + 1,
-            begins: growth + 1,
-            policy: (0, growth),
-        },
+    // An unknown word says nothing of the run, but a new pid does: it belongs to a run that began.
+    if reading.phase == Phase::Unknown && !step.new_pid {
+        Plan::default()
+    } else if row.memory.open {
+        of_a_run_that_went_on(reading.phase, step)
+    } else {
+        of_a_run_that_had_ended(reading.phase, step)
     }
 }
 
-/// Whether a reading must be seen twice before it is believed: up again under the pid of a run that has ended.
+fn of_a_run_that_went_on(now: Phase, step: Step) -> Plan {
+    let Step {
+        new_pid, growth, ..
+    } = step;
+    let lead = u32::from(step.fell);
+    let (ends, begins, policy) = match (now, new_pid) {
+        (Phase::Up | Phase::Stopping, false) => return Plan::default(),
+        (Phase::Up | Phase::Stopping | Phase::Unknown, true) => {
+            let cycles = (growth + lead).max(1);
+            let policy = if growth == 0 { (0, 0) } else { (lead, cycles) };
+            (cycles, cycles, policy)
+        }
+        (Phase::BackingOff, _) => {
+            let ends = if new_pid { (growth + lead).max(2) } else { 1 };
+            (ends, ends - 1, (lead.min(ends - 1), ends))
+        }
+        (_, false) => (1, 0, (0, u32::from(growth > 0 && !step.fell))),
+        (_, true) => {
+            let ends = (growth + lead + 1).max(2);
+            (ends, ends - 1, (lead, lead + growth))
+        }
+    };
+    Plan {
+        end_first: true,
+        ends,
+        begins,
+        policy,
+    }
+}
+
+fn of_a_run_that_had_ended(now: Phase, step: Step) -> Plan {
+    let Step {
+        new_pid, growth, ..
+    } = step;
+    let (ends, begins, policy) = match now {
+        Phase::Up | Phase::Stopping | Phase::Unknown => (growth, growth + 1, growth),
+        _ if !new_pid => return Plan::default(),
+        Phase::BackingOff => {
+            let pairs = growth.max(1);
+            (pairs, pairs, pairs)
+        }
+        _ => (growth + 1, growth + 1, growth),
+    };
+    Plan {
+        end_first: false,
+        ends,
+        begins,
+        policy: (0, policy),
+    }
+}
+
+/// Whether a reading must insist before it is believed: it contradicts itself, or it shows a run that cannot be told from
+/// the one before.
 ///
-/// A server may say so for the moment of the spawn, in which it still shows the former pid.
+/// A server may say so for the moment of the spawn, in which it shows the former pid still.
 pub(super) fn is_doubtful(row: &Row, reading: &Reading<'_>) -> bool {
-    let ghost = !row.memory.open
+    let same_pid = reading.pid.is_some() && reading.pid == row.pid;
+    let again = !row.memory.open && reading.phase == Phase::Up && same_pid;
+    (reading.torn && !row.says(reading)) || again || is_reused(row, reading)
+}
+
+/// Whether the counter says that the policy began a run, and the pid that it is the same one: pids come again.
+fn is_reused(row: &Row, reading: &Reading<'_>) -> bool {
+    row.memory.open
+        && row.phase == Phase::Up
         && reading.phase == Phase::Up
         && reading.pid.is_some()
-        && reading.pid == row.pid;
-    reading.torn || ghost
+        && reading.pid == row.pid
+        && reading.restarts > row.memory.counted
 }

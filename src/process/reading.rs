@@ -10,6 +10,10 @@ use super::phase::{Health, Phase};
 
 /// One process as one look saw it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts of a look that have nothing to do with each other"
+)]
 pub struct Reading<'a> {
     /// The name of the replica.
     pub name: Cow<'a, str>,
@@ -101,6 +105,8 @@ impl Probe {
     /// How long a process must have been not ready, at the least, before the supervisor ends it for that: one period
     /// less than the threshold, and half a second for the way of the news.
     pub fn patience(&self) -> Duration {
-        (self.period * self.threshold.saturating_sub(1)).saturating_sub(Duration::from_millis(500))
+        self.period
+            .saturating_mul(self.threshold.saturating_sub(1))
+            .saturating_sub(Duration::from_millis(500))
     }
 }

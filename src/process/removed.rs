@@ -10,7 +10,7 @@ use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind, Occurred, Payload};
 use super::diff::Look;
 use super::event::{ProcessEvent, remember_crashes, severity};
 use super::evidence::{Evidence, Life, lives};
-use super::judge::{End, Seen, Verdict, judge};
+use super::judge::{Code, End, Followed, Seen, Verdict, Whose, judge};
 use super::phase::Phase;
 use super::reading::Vitals;
 use super::table::{LastEnd, Row};
@@ -109,31 +109,34 @@ fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdi
     } else {
         row.memory.seen_up_at
     };
-    let not_ready = match life.not_ready {
-        Some(since) => since.map(|at| (at, at)),
-        None => row.memory.not_ready,
-    };
+    let covered = trail
+        .covered_since
+        .zip(seen_up)
+        .is_some_and(|(covered, seen)| covered <= seen);
     let end = End {
-        code: Some(frame.exit_code),
-        ok: frame.exit_code == 0,
-        seen: Seen::Witnessed,
-        policy: frame.phase == Phase::BackingOff,
-        covered: trail
-            .covered_since
-            .zip(seen_up)
-            .is_some_and(|(covered, seen)| covered <= seen),
-        stopping: life
-            .terminating
-            .as_ref()
-            .map(|frame| (frame.at, frame.at))
-            .or(row.memory.stopping),
-        not_ready,
-        probe: row
-            .configuration
-            .as_ref()
-            .and_then(|configuration| configuration.readiness),
+        code: match frame.exit_code {
+            code if code == 0 || row.allowed_codes.contains(&code) => Code::Good(code),
+            code => Code::Bad(code),
+        },
+        whose: if row.daemon {
+            Whose::Launcher
+        } else {
+            Whose::Own
+        },
+        seen: if covered {
+            Seen::Covered
+        } else {
+            Seen::Witnessed
+        },
+        followed: if frame.phase == Phase::BackingOff {
+            Followed::ByPolicy
+        } else {
+            Followed::ByNothing
+        },
+        stopping: life.stopping().or(row.memory.stopping),
+        not_ready: life.not_ready(row.memory.not_ready),
+        configuration: row.configuration.clone(),
         intent: evidence.was_requested(&row.name, look.after),
-        daemon: row.daemon,
     };
     Some((judge(&end), life))
 }
@@ -152,7 +155,10 @@ fn told_end(
         row.exit_code = frame.exit_code;
         row.ended_at = frame.ended_at;
         row.memory.mark = frame.index;
-        row.memory.counted = row.memory.counted.max(frame.restarts);
+        // The frame that announces a restart comes before its count.
+        let announced = i64::from(frame.phase == Phase::BackingOff);
+        let counted = row.memory.counted.saturating_add(announced);
+        row.memory.counted = counted.max(frame.restarts);
         when = (frame.at, frame.ended_at);
     }
     row.memory.open = false;
@@ -194,7 +200,7 @@ fn event(
         reason: verdict.reason.clone(),
         certainty: verdict.certainty.clone(),
         occurred: Occurred {
-            after: look.after,
+            after: look.after.map(|after| after.min(before)),
             before,
             at,
         },

@@ -65,6 +65,7 @@ impl Rows for ProcessRows {
                 Beginning::Followed
             },
             revision: 0,
+            unclear: Vec::new(),
         }))
     }
 }
@@ -87,6 +88,8 @@ struct Line<'a> {
     h: Sign,
     #[serde(default, skip_serializing_if = "Flags::is_none")]
     f: Flags,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    a: Vec<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<Times>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,6 +124,10 @@ impl Flags {
     const PROBE: u8 = 2;
     const UNMET: u8 = 4;
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature serde asks for"
+    )]
     fn is_none(&self) -> bool {
         self.0 == 0
     }
@@ -247,7 +254,6 @@ impl<'a> From<&'a Row> for Line<'a> {
             row.watch_at,
         ]
         .map(nanos);
-        let [s, r, e, n, w] = times;
         Self {
             n: (&*row.name).into(),
             ns: row.namespaces.iter().map(ToString::to_string).collect(),
@@ -259,10 +265,14 @@ impl<'a> From<&'a Row> for Line<'a> {
             pid: row.pid,
             h: row.health.into(),
             f: Flags::of(row),
-            t: times
-                .iter()
-                .any(Option::is_some)
-                .then_some(Times { s, r, e, n, w }),
+            a: row.allowed_codes.clone(),
+            t: times.iter().any(Option::is_some).then_some(Times {
+                s: times[0],
+                r: times[1],
+                e: times[2],
+                n: times[3],
+                w: times[4],
+            }),
             c: row.configuration.as_deref().map(Config::from),
             m: Mem::from(&row.memory),
         }
@@ -382,6 +392,7 @@ impl From<Line<'_>> for Row {
             schedule_at: at(times.n),
             watch_at: at(times.w),
             unmet: line.f.has(Flags::UNMET),
+            allowed_codes: line.a,
             configuration: line.c.map(|config| Arc::new(config.into())),
             epoch: line.e,
             memory: line.m.into(),

@@ -85,6 +85,8 @@ pub struct Row {
     pub watch_at: Option<DateTime<Utc>>,
     /// True where it ended without a run, because something it depends on failed.
     pub unmet: bool,
+    /// Codes beside 0 that count as success.
+    pub allowed_codes: Vec<i64>,
     /// What is known of its configuration.
     pub configuration: Option<Arc<Configuration>>,
     /// Identity of the supervisor's run this row belongs to.
@@ -109,12 +111,13 @@ impl Row {
             restarts: reading.restarts,
             exit_code: reading.exit_code,
             pid: reading.pid,
-            started_at: reading.started_at,
-            ready_at: reading.ready_at,
-            ended_at: reading.ended_at,
-            schedule_at: reading.schedule_at,
-            watch_at: reading.watch_at,
+            started_at: reading.started_at.and_then(kept),
+            ready_at: reading.ready_at.and_then(kept),
+            ended_at: reading.ended_at.and_then(kept),
+            schedule_at: reading.schedule_at.and_then(kept),
+            watch_at: reading.watch_at.and_then(kept),
             unmet: reading.unmet,
+            allowed_codes: reading.allowed_codes.clone(),
             configuration: None,
             epoch,
             memory: Memory::default(),
@@ -138,6 +141,7 @@ impl Row {
             && self.watch_at == reading.watch_at
             && self.unmet == reading.unmet
             && self.daemon == reading.daemon
+            && self.allowed_codes == reading.allowed_codes
             && *self.namespaces[0] == *reading.namespace
             && self.namespaces.len() == 1 + reading.more_namespaces.len()
             && self.namespaces[1..]
@@ -189,6 +193,11 @@ impl Row {
     }
 }
 
+/// A time that the head can carry; none is further away than a few centuries.
+fn kept(at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    at.timestamp_nanos_opt().map(|_| at)
+}
+
 fn namespaces(reading: &Reading<'_>) -> Vec<Arc<str>> {
     std::iter::once(&reading.namespace)
         .chain(&reading.more_namespaces)
@@ -212,6 +221,8 @@ pub(super) struct Inner {
     pub(super) looked_from: Option<DateTime<Utc>>,
     pub(super) beginning: Beginning,
     pub(super) revision: u64,
+    /// Names without a row that the last look showed in the middle of a change. Means nothing to another program run.
+    pub(super) unclear: Vec<Arc<str>>,
 }
 
 /// What the next comparison starts from.

@@ -2,72 +2,20 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, INFERRED, Kind, Occurred, Payload, Word};
+use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, Kind, Occurred, Payload, Word};
 
 use super::diff::Look;
 use super::event::{ProcessEvent, remember_crashes, severity};
-use super::evidence::{Evidence, Life, Trail, lives};
-use super::judge::{End, Seen, judge};
+use super::evidence::{Evidence, Trail, lives};
 use super::phase::{Health, Phase};
 use super::plan::{Plan, Step, plan};
 use super::reading::Reading;
-use super::table::{LastEnd, Row};
+use super::runs::{Between, matched_index};
+use super::table::{Beginning, LastEnd, Row};
+use super::told::{AfterEnd, Told, folded};
 
-/// A frame this much older than a look must show in it: only then frames add runs that the look cannot know of.
-const SETTLED: TimeDelta = TimeDelta::milliseconds(300);
 /// A frame this much older than a look, and still not borne out by it, belongs to something that was told already.
 const STALE: TimeDelta = TimeDelta::milliseconds(1500);
-
-/// One thing to be told, before it has its number.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Told {
-    pub(super) kind: Kind,
-    pub(super) reason: Word,
-    pub(super) certainty: Word,
-    pub(super) exit: Option<Exit>,
-    pub(super) count: u32,
-    pub(super) at: Option<DateTime<Utc>>,
-    pub(super) before: DateTime<Utc>,
-    pub(super) after_end: AfterEnd,
-}
-
-/// What is known of an end for the beginning behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AfterEnd {
-    /// Nothing in particular.
-    Nothing,
-    /// Somebody asked for it.
-    Requested,
-    /// The supervisor's policy begins the process again.
-    Policy,
-}
-
-impl Told {
-    pub(super) fn new(
-        kind: Kind,
-        reason: impl Into<Word>,
-        certainty: Word,
-        before: DateTime<Utc>,
-    ) -> Self {
-        Self {
-            kind,
-            reason: reason.into(),
-            certainty,
-            exit: None,
-            count: 1,
-            at: None,
-            before,
-            after_end: AfterEnd::Nothing,
-        }
-    }
-
-    fn is_like(&self, other: &Self) -> bool {
-        self.kind == other.kind
-            && self.reason == other.reason
-            && self.certainty == other.certainty
-            && self.exit == other.exit
-    }
-}
 
 /// The tale of one process.
 pub(super) struct Tale<'a> {
@@ -124,10 +72,16 @@ impl<'a> Tale<'a> {
             let mut told = Told::new(Kind::StatusChanged, "renamed", CERTAIN, self.look.ended);
             self.push(&mut told, Some(name));
         }
-        let acts = self.acts(before, &plan, step, &trail, &runs);
+        let acts = self.acts(&Between {
+            before,
+            plan: &plan,
+            step,
+            trail: &trail,
+            runs: &runs,
+        });
         let last_begin = acts.iter().rposition(|told| told.kind.is_beginning());
         let began = last_begin.is_some();
-        for mut told in folded(acts) {
+        for mut told in folded(&acts) {
             self.push(&mut told, None);
         }
         self.remember_run(before, &plan, began);
@@ -138,224 +92,8 @@ impl<'a> Tale<'a> {
         self.row.memory.counted = self.counted(before, step, &plan);
     }
 
-    /// Adds the runs that frames saw whole and that no look can know of.
-    fn extended(&self, plan: Plan, trail: &Trail, runs: &[Life], before: &Row) -> Plan {
-        let covered = trail.covered_since.is_some_and(|since| {
-            !before.memory.open || self.seen_up(before).is_some_and(|seen| since <= seen)
-        });
-        if !covered || plan.is_empty() {
-            return plan;
-        }
-        let seen = |frame: &super::evidence::Frame| frame.at + SETTLED <= self.look.started;
-        let begun: Vec<&Life> = runs
-            .iter()
-            .filter(|life| life.begin.as_ref().is_some_and(seen))
-            .collect();
-        let ended = begun
-            .last()
-            .is_some_and(|life| life.end.as_ref().is_some_and(seen));
-        // A run that is up now and whose beginning has not arrived stands behind the last one that ended.
-        let late = u32::from(self.reading.phase.is_alive() && ended);
-        let needed = u32::try_from(begun.len()).unwrap_or_default() + late;
-        let more = needed.saturating_sub(plan.begins);
-        Plan {
-            ends: plan.ends + more,
-            begins: plan.begins + more,
-            ..plan
-        }
-    }
-
-    fn acts(
-        &self,
-        before: &Row,
-        plan: &Plan,
-        step: Step,
-        trail: &Trail,
-        runs: &[Life],
-    ) -> Vec<Told> {
-        let mut acts: Vec<Told> = Vec::new();
-        let (mut ends, mut begins) = (0, 0);
-        let mut end_next = plan.end_first;
-        while ends < plan.ends || begins < plan.begins {
-            if end_next {
-                let run = if before.memory.open { ends } else { begins - 1 };
-                let life = runs.get(usize::try_from(run).unwrap_or(usize::MAX));
-                acts.push(self.end(before, plan, step, ends, (trail, life)));
-                ends += 1;
-            } else {
-                let run = begins + u32::from(before.memory.open);
-                let life = runs.get(usize::try_from(run).unwrap_or(usize::MAX));
-                let last = begins + 1 == plan.begins && self.reading.phase.is_alive();
-                let told = self.beginning(before, acts.last(), life, last);
-                acts.push(told);
-                begins += 1;
-            }
-            end_next = !end_next;
-        }
-        acts
-    }
-
-    /// One end, judged.
-    fn end(
-        &self,
-        before: &Row,
-        plan: &Plan,
-        step: Step,
-        number: u32,
-        seen: (&Trail, Option<&Life>),
-    ) -> Told {
-        let (trail, life) = seen;
-        let last = number + 1 == plan.ends && !self.reading.phase.is_alive();
-        let own = number == 0 && before.memory.open;
-        let frame = life.and_then(|life| life.end.as_ref());
-        let policy = match frame {
-            Some(frame) => frame.phase == Phase::BackingOff,
-            None => plan.followed_by_policy(number),
-        };
-        let code = frame
-            .map(|frame| frame.exit_code)
-            .or_else(|| self.code(step, last, policy));
-        let since = if own {
-            self.seen_up(before)
-        } else {
-            life.and_then(|l| l.begin.as_ref()).map(|b| b.at)
-        };
-        let covered = frame.is_some()
-            && trail
-                .covered_since
-                .zip(since)
-                .is_some_and(|(covered, since)| covered <= since);
-        let framed = life
-            .and_then(|life| life.terminating.as_ref())
-            .map(|frame| (frame.at, frame.at));
-        let remembered = before.memory.stopping.filter(|_| own);
-        let not_ready = match life.and_then(|life| life.not_ready) {
-            Some(since) => since.map(|at| (at, at)),
-            None => before.memory.not_ready.filter(|_| own),
-        };
-        let end = End {
-            code,
-            ok: code.is_some_and(|code| self.reading.is_ok(code)),
-            seen: if last || frame.is_some() {
-                Seen::Witnessed
-            } else {
-                Seen::Missed
-            },
-            policy,
-            covered,
-            stopping: framed.or(remembered),
-            not_ready,
-            probe: self
-                .row
-                .configuration
-                .as_ref()
-                .and_then(|configuration| configuration.readiness),
-            intent: own && self.evidence.was_requested(&before.name, self.look.after),
-            daemon: if own {
-                before.daemon
-            } else {
-                self.reading.daemon
-            },
-        };
-        let verdict = judge(&end);
-        let after_end = match (policy, verdict.requested) {
-            (true, _) => AfterEnd::Policy,
-            (false, true) => AfterEnd::Requested,
-            (false, false) => AfterEnd::Nothing,
-        };
-        let limit = frame.map_or(self.look.ended, |frame| frame.at.min(self.look.ended));
-        let said = frame
-            .and_then(|frame| frame.ended_at)
-            .or(self.reading.ended_at.filter(|_| last));
-        Told {
-            exit: Some(verdict.exit),
-            at: self.plausible(said),
-            after_end,
-            ..Told::new(verdict.kind, verdict.reason, verdict.certainty, limit)
-        }
-    }
-
-    /// The exit code of an end that no frame told, where the source still has it.
-    fn code(&self, step: Step, last: bool, policy: bool) -> Option<i64> {
-        let reading = self.reading;
-        let code = reading.exit_code;
-        if last {
-            let fresh = reading.unmet || reading.phase == Phase::Failed || reading.pid.is_none();
-            return (!fresh || (code != 0 && !reading.unmet)).then_some(code);
-        }
-        // A restart by hand makes some servers forget the code and others keep it; zero may mean either.
-        let kept =
-            policy || (step.growth == 0 && !step.fell && code != 0 && reading.phase.is_alive());
-        kept.then_some(code)
-    }
-
-    fn beginning(&self, before: &Row, end: Option<&Told>, life: Option<&Life>, last: bool) -> Told {
-        let frame = life.and_then(|life| life.begin.as_ref());
-        let certainty = if last || frame.is_some() {
-            CERTAIN
-        } else {
-            INFERRED
-        };
-        let (kind, reason) = self.cause(before, end);
-        let limit = frame.map_or(self.look.ended, |frame| frame.at.min(self.look.ended));
-        let at = self.plausible(self.reading.started_at.filter(|_| last));
-        Told {
-            at,
-            ..Told::new(kind, reason, certainty, limit)
-        }
-    }
-
-    /// Why a run began.
-    fn cause(&self, before: &Row, end: Option<&Told>) -> (Kind, &'static str) {
-        let by_schedule = match (before.schedule_at, self.reading.schedule_at) {
-            (Some(due), Some(next)) => next > due,
-            (Some(due), None) => due <= self.look.ended,
-            _ => false,
-        };
-        let by_watch = self.reading.watch_at.is_some() && self.reading.watch_at != before.watch_at;
-        let policy = match end {
-            None => before.phase == Phase::BackingOff,
-            Some(end) => end.after_end == AfterEnd::Policy,
-        };
-        if policy {
-            return (Kind::Restarted, "policy");
-        }
-        if by_schedule {
-            return (Kind::Started, "schedule");
-        }
-        if by_watch {
-            return (Kind::Restarted, "watch");
-        }
-        match end {
-            Some(end) if end.after_end == AfterEnd::Requested || end.certainty != INFERRED => {
-                (Kind::Restarted, "requested")
-            }
-            Some(_) => (Kind::Restarted, "unknown"),
-            None if self.within_restart_window(before) => (Kind::Restarted, "requested"),
-            None if before.phase == Phase::Waiting => (Kind::Started, "dependency_met"),
-            None => (Kind::Started, "requested"),
-        }
-    }
-
-    /// Whether an end by request lies so short a time back that the beginning is its other half.
-    fn within_restart_window(&self, before: &Row) -> bool {
-        let Some(end) = before.memory.last_end.filter(|end| end.requested) else {
-            return false;
-        };
-        let backoff = self
-            .row
-            .configuration
-            .as_ref()
-            .and_then(|configuration| configuration.backoff);
-        let window = backoff
-            .unwrap_or_default()
-            .max(std::time::Duration::from_secs(1))
-            + 2 * self.look.interval;
-        TimeDelta::from_std(window).is_ok_and(|window| self.look.ended - end.at <= window)
-    }
-
     /// The beginning of the last look that saw the run of the row before up.
-    fn seen_up(&self, before: &Row) -> Option<DateTime<Utc>> {
+    pub(super) fn seen_up(&self, before: &Row) -> Option<DateTime<Utc>> {
         let steady = before.phase == Phase::Up && before.memory.doubts == 0;
         if steady {
             self.look.before_from
@@ -365,7 +103,7 @@ impl<'a> Tale<'a> {
     }
 
     /// A time the source gave, where it lies in the window; some servers leave former times standing.
-    fn plausible(&self, at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    pub(super) fn plausible(&self, at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let slack = TimeDelta::seconds(1);
         at.filter(|&at| {
             at <= self.look.ended + slack && self.look.after.is_none_or(|after| at >= after - slack)
@@ -376,9 +114,11 @@ impl<'a> Tale<'a> {
     pub(super) fn remember_run(&mut self, before: &Row, plan: &Plan, began: bool) {
         let (reading, look) = (self.reading, self.look);
         let seen_up = self.seen_up(before);
+        // A daemon that is told to end is one still, whatever word it ends under.
+        self.row.daemon |= before.daemon && !began && reading.phase == Phase::Stopping;
         let memory = &mut self.row.memory;
         if !plan.is_empty() {
-            memory.open = reading.phase.is_alive();
+            memory.open = plan.leaves_open(memory.open);
         }
         if began || !memory.open {
             if began {
@@ -397,12 +137,18 @@ impl<'a> Tale<'a> {
             memory
                 .stopping
                 .get_or_insert((look.after.unwrap_or(look.started), look.ended));
+        } else if reading.phase == Phase::Up && before.phase == Phase::Stopping {
+            memory.stopping = None;
         }
         match reading.health {
             Health::NotReady => {
-                memory
+                let since = memory
                     .not_ready
                     .get_or_insert((look.after.unwrap_or(look.started), look.ended));
+                if look.beginning == Beginning::Resync {
+                    // It may have been ready in between.
+                    since.1 = look.ended;
+                }
             }
             Health::Ready => memory.not_ready = None,
             Health::Unknown => {}
@@ -435,21 +181,20 @@ impl<'a> Tale<'a> {
             .pop()
             .filter(|life| plan.is_empty() || life.begin.is_some());
         if let Some(life) = own.filter(|life| life.end.is_none()) {
-            if let (Some(since), true) = (
-                life.not_ready.flatten(),
-                self.reading.health == Health::NotReady,
-            ) {
-                memory.not_ready = Some((since, since));
+            if self.reading.health == Health::NotReady
+                && let Some(since) = life.not_ready(None)
+            {
+                memory.not_ready = Some(since);
             }
-            if let Some(frame) = life.terminating {
-                memory.stopping = Some((frame.at, frame.at));
+            if let Some(stopping) = life.stopping() {
+                memory.stopping = Some(stopping);
             }
         }
     }
 
     /// Tells that a run could not even be begun; only this ends what never began.
     fn spawn_failure(&mut self, before: &Row) {
-        let again = self.reading.ended_at.is_some() && self.reading.ended_at != before.ended_at;
+        let again = self.row.ended_at.is_some() && self.row.ended_at != before.ended_at;
         if self.reading.phase == Phase::Failed && (before.phase != Phase::Failed || again) {
             self.spawn_failed(CERTAIN);
         }
@@ -475,13 +220,10 @@ impl<'a> Tale<'a> {
         if self.reading.phase != Phase::Up || self.reading.health == self.row.memory.told_health {
             return;
         }
-        let former = if began {
-            before.health
-        } else {
-            self.row.memory.former_health
-        };
-        let repeated =
-            self.look.sticky_health && self.reading.health == former && !self.row.memory.was_ready;
+        if self.is_former_health(before, began) {
+            return;
+        }
+        let repeated = self.is_repeated_health(before, began);
         let certainty = if repeated { AMBIGUOUS } else { CERTAIN };
         match self.reading.health {
             Health::Unknown => return,
@@ -509,9 +251,38 @@ impl<'a> Tale<'a> {
         self.row.memory.told_health = self.reading.health;
     }
 
-    /// Tells a status that nothing else has told.
-    fn status(&mut self, before: &Row) {
-        if *before.status == *self.row.status || !self.events.is_empty() {
+    /// Whether what the reading says of its health can only be the former run's: no check has been made of this one.
+    fn is_former_health(&self, before: &Row, began: bool) -> bool {
+        let delay = self
+            .row
+            .configuration
+            .as_ref()
+            .and_then(|known| known.readiness?);
+        let delay = delay.and_then(|probe| i64::try_from(probe.initial_delay.as_millis()).ok());
+        let young = self
+            .reading
+            .vitals
+            .age_ms
+            .zip(delay)
+            .is_some_and(|(age, delay)| age < delay);
+        young && self.is_repeated_health(before, began)
+    }
+
+    /// Whether a first word on its health may be the former run's last: some servers repeat it.
+    fn is_repeated_health(&self, before: &Row, began: bool) -> bool {
+        let former = if began {
+            before.health
+        } else {
+            self.row.memory.former_health
+        };
+        self.look.sticky_health && self.reading.health == former && !self.row.memory.was_ready
+    }
+
+    /// Tells a status that nothing else has told; that something it depends on failed, no end of a run tells.
+    pub(super) fn status(&mut self, before: &Row) {
+        let unmet = self.reading.unmet && !before.unmet;
+        let told = *before.status == *self.row.status || !self.events.is_empty();
+        if told && !unmet {
             return;
         }
         let over = self.reading.phase == Phase::Ended;
@@ -539,6 +310,8 @@ impl<'a> Tale<'a> {
             said.saturating_add(1)
         } else if self.reading.phase == Phase::BackingOff && plan.is_empty() {
             said.max(before.memory.counted)
+        } else if self.reading.phase == Phase::Unknown && plan.is_empty() && !step.fell {
+            before.memory.counted
         } else {
             said
         }
@@ -575,7 +348,8 @@ impl<'a> Tale<'a> {
             reason: told.reason.clone(),
             certainty: told.certainty.clone(),
             occurred: Occurred {
-                after: self.look.after,
+                // A frame may be older than the end of the look it overtook, and clocks step back.
+                after: self.look.after.map(|after| after.min(told.before)),
                 before: told.before,
                 at: told.at,
             },
@@ -586,47 +360,4 @@ impl<'a> Tale<'a> {
         };
         self.events.push(ProcessEvent { payload });
     }
-}
-
-/// Index of the frame that belongs to the last of so many ends and beginnings.
-fn matched_index(frames: &[super::evidence::Frame], open: bool, acts: u32) -> Option<u64> {
-    let runs = lives(frames, open);
-    let marks = runs
-        .iter()
-        .flat_map(|life| [life.begin.as_ref(), life.end.as_ref()])
-        .flatten()
-        .map(|f| f.index);
-    marks
-        .take(usize::try_from(acts).unwrap_or(usize::MAX))
-        .last()
-}
-
-/// Folds equal neighbours: a pair that repeats is told once with its count.
-fn folded(acts: Vec<Told>) -> Vec<Told> {
-    let mut out: Vec<Told> = Vec::new();
-    let mut rest = acts.as_slice();
-    while let [first, tail @ ..] = rest {
-        let mut pairs = 1;
-        if let [second, ..] = tail {
-            while rest.len() >= 2 * (pairs + 1)
-                && rest[2 * pairs].is_like(first)
-                && rest[2 * pairs + 1].is_like(second)
-            {
-                pairs += 1;
-            }
-        }
-        if pairs > 1 {
-            let count = u32::try_from(pairs).unwrap_or(u32::MAX);
-            let last = &rest[2 * (pairs - 1)..2 * pairs];
-            out.extend(last.iter().map(|told| Told {
-                count,
-                ..told.clone()
-            }));
-            rest = &rest[2 * pairs..];
-        } else {
-            out.push(first.clone());
-            rest = tail;
-        }
-    }
-    out
 }

@@ -1,6 +1,7 @@
 //! Reads a recording of a real server for tests of the pure floor.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +21,9 @@ pub(super) struct Recording {
     pub(super) zero: DateTime<Utc>,
     pub(super) end_ms: i64,
     looks: Vec<Value>,
-    frames: Vec<Value>,
+    frames: Vec<(String, Frame)>,
+    known: HashMap<String, Arc<Configuration>>,
     project: Vec<Value>,
-    info: Value,
 }
 
 pub(super) fn all() -> Vec<Recording> {
@@ -48,24 +49,30 @@ impl Recording {
         let meta: Value =
             serde_json::from_str(&std::fs::read_to_string(folder.join("meta.json")).unwrap())
                 .unwrap();
-        let info = std::fs::read_to_string(folder.join("info.json")).unwrap();
+        let info: HashMap<String, Value> =
+            serde_json::from_str(&std::fs::read_to_string(folder.join("info.json")).unwrap())
+                .unwrap();
+        let zero = meta["t0"].as_str().unwrap().parse().unwrap();
         let looks = rows(&folder.join("looks.jsonl"));
         let frames = rows(&folder.join("states.jsonl"));
         let last = |rows: &[Value]| rows.last().map_or(0, |row| row["t_ms"].as_i64().unwrap());
         Self {
             has_stream: meta["states_ws"].as_bool().unwrap_or(true),
             sticky: meta["version"] != "v1.122.0",
-            zero: meta["t0"].as_str().unwrap().parse().unwrap(),
+            zero,
             end_ms: meta["end_ms"]
                 .as_i64()
                 .unwrap_or(0)
                 .max(last(&looks))
                 .max(last(&frames)),
             project: rows(&folder.join("project.jsonl")),
-            info: serde_json::from_str(&info).unwrap(),
+            known: info
+                .into_iter()
+                .map(|(name, info)| (name, Arc::new(configuration(&info))))
+                .collect(),
             folder,
             looks,
-            frames,
+            frames: Self::framed(zero, &frames),
         }
     }
 
@@ -108,17 +115,23 @@ impl Recording {
             .to_owned()
     }
 
-    pub(super) fn frames(&self) -> Vec<(String, Frame)> {
-        let live = self
-            .frames
-            .iter()
-            .filter(|row| row["frame"]["snapshot"] != true);
+    /// Every live frame with the name it speaks of, in order.
+    pub(super) fn frames(&self) -> &[(String, Frame)] {
+        &self.frames
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.folder.file_name().unwrap().to_str().unwrap()
+    }
+
+    fn framed(zero: DateTime<Utc>, rows: &[Value]) -> Vec<(String, Frame)> {
+        let live = rows.iter().filter(|row| row["frame"]["snapshot"] != true);
         live.enumerate()
             .map(|(index, row)| {
                 let state = reading(&row["frame"]["state"]);
                 let frame = Frame {
                     index: index as u64 + 1,
-                    at: self.at(row["t_ms"].as_i64().unwrap()),
+                    at: zero + TimeDelta::milliseconds(row["t_ms"].as_i64().unwrap()),
                     status: state.status.as_ref().into(),
                     phase: phase(&row["frame"]["state"]),
                     health: state.health,
@@ -132,40 +145,43 @@ impl Recording {
     }
 
     pub(super) fn configuration(&self, name: &str) -> Option<Arc<Configuration>> {
-        let info = self.info.get(name)?;
-        let get = |keys: [&str; 2]| {
-            keys.iter()
-                .find_map(|key| info.get(*key))
-                .filter(|value| !value.is_null())
-        };
-        let within = |value: &Value, keys: [&str; 2]| {
-            keys.iter()
-                .find_map(|key| value.get(*key))
-                .and_then(Value::as_u64)
-        };
-        let policy = get(["restartPolicy", "RestartPolicy"]);
-        let probe = get(["readinessProbe", "ReadinessProbe"]).map(|probe| Probe {
-            threshold: within(probe, ["failureThreshold", "FailureThreshold"])
+        self.known.get(name).cloned()
+    }
+}
+
+fn configuration(info: &Value) -> Configuration {
+    let get = |keys: [&str; 2]| {
+        keys.iter()
+            .find_map(|key| info.get(*key))
+            .filter(|value| !value.is_null())
+    };
+    let within = |value: &Value, keys: [&str; 2]| {
+        keys.iter()
+            .find_map(|key| value.get(*key))
+            .and_then(Value::as_u64)
+    };
+    let policy = get(["restartPolicy", "RestartPolicy"]);
+    let probe = get(["readinessProbe", "ReadinessProbe"]).map(|probe| Probe {
+        threshold: within(probe, ["failureThreshold", "FailureThreshold"])
+            .filter(|n| *n > 0)
+            .map_or(3, |n| u32::try_from(n).unwrap()),
+        period: Duration::from_secs(
+            within(probe, ["periodSeconds", "PeriodSeconds"])
                 .filter(|n| *n > 0)
-                .unwrap_or(3) as u32,
-            period: Duration::from_secs(
-                within(probe, ["periodSeconds", "PeriodSeconds"])
-                    .filter(|n| *n > 0)
-                    .unwrap_or(10),
-            ),
-            initial_delay: Duration::from_secs(
-                within(probe, ["initialDelay", "InitialDelay"]).unwrap_or(0),
-            ),
-        });
-        Some(Arc::new(Configuration {
-            group: None,
-            replica: None,
-            replicas: None,
-            backoff: policy
-                .and_then(|policy| within(policy, ["backoffSeconds", "BackoffSeconds"]))
-                .map(Duration::from_secs),
-            readiness: Some(probe),
-        }))
+                .unwrap_or(10),
+        ),
+        initial_delay: Duration::from_secs(
+            within(probe, ["initialDelay", "InitialDelay"]).unwrap_or(0),
+        ),
+    });
+    Configuration {
+        group: None,
+        replica: None,
+        replicas: None,
+        backoff: policy
+            .and_then(|policy| within(policy, ["backoffSeconds", "BackoffSeconds"]))
+            .map(Duration::from_secs),
+        readiness: Some(probe),
     }
 }
 
@@ -215,7 +231,13 @@ fn reading(state: &Value) -> Reading<'_> {
             .map(|codes| codes.iter().map(|code| code.as_i64().unwrap()).collect())
             .unwrap_or_default(),
         pid,
-        vitals: Vitals::default(),
+        vitals: Vitals {
+            age_ms: state["age"]
+                .as_i64()
+                .filter(|age| (0..315_360_000_000_000_000).contains(age))
+                .map(|age| age / 1_000_000),
+            ..Vitals::default()
+        },
         started_at: time("process_start_time"),
         ready_at: time("process_ready_time"),
         ended_at: time("process_end_time"),

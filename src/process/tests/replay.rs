@@ -2,35 +2,33 @@
 //! stream and without.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
 use crate::event::envelope::{Envelope, SourceNotice, Stamp};
 use crate::event::payload::{Kind, Occurred, Origin, Severity};
 use crate::event::subject::Prefix;
-use crate::process::diff::{Circumstances, compare, compare_frames};
+use crate::process::diff::{Circumstances, Comparison, compare, compare_frames};
 use crate::process::evidence::{Evidence, Frame, Trail};
-use crate::process::reading::Configuration;
+use crate::process::reading::{Configuration, Reading};
 use crate::process::table::Table;
 
 use super::recording::{Recording, all};
+use super::score::{Facts, Mode};
 
 /// What the stream has told by a moment.
 struct Heard<'a> {
     recording: &'a Recording,
-    frames: HashMap<&'a str, Vec<&'a Frame>>,
-    stream: bool,
+    frames: &'a HashMap<&'a str, Vec<&'a Frame>>,
     now: DateTime<Utc>,
     covered_since: DateTime<Utc>,
 }
 
 impl Evidence for Heard<'_> {
     fn trail(&self, name: &str, mark: u64) -> Trail {
-        if !self.stream {
-            return Trail::default();
-        }
         let known = self.frames.get(name).map(Vec::as_slice).unwrap_or_default();
         let frames = known
             .iter()
@@ -52,7 +50,29 @@ impl Evidence for Heard<'_> {
     }
 
     fn has_news(&self, name: &str, mark: u64) -> bool {
-        !self.trail(name, mark).frames.is_empty()
+        let known = self.frames.get(name).map(Vec::as_slice).unwrap_or_default();
+        known.iter().any(|f| f.index > mark && f.at <= self.now)
+    }
+}
+
+/// Nothing but configurations.
+struct Deaf<'a>(&'a Recording);
+
+impl Evidence for Deaf<'_> {
+    fn trail(&self, _name: &str, _mark: u64) -> Trail {
+        Trail::default()
+    }
+
+    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
+        false
+    }
+
+    fn configuration(&self, name: &str) -> Option<Arc<Configuration>> {
+        self.0.configuration(name)
+    }
+
+    fn has_news(&self, _name: &str, _mark: u64) -> bool {
+        false
     }
 }
 
@@ -60,23 +80,14 @@ const INTERVAL: i64 = 2000;
 const FLOOR: i64 = 250;
 
 /// The moments at which a poller of 2 s looks: on its ticks, and where it hears frames also behind each of them.
-fn moments(
-    phase: i64,
-    end: i64,
-    frames: &[(String, Frame)],
-    recording: &Recording,
-    stream: bool,
-) -> Vec<i64> {
+fn moments(phase: i64, recording: &Recording, mode: Mode) -> Vec<i64> {
+    let ticks = (recording.end_ms + INTERVAL - phase) / INTERVAL;
     let mut wanted: Vec<i64> = std::iter::once(0)
-        .chain((0..).map(|n| phase + n * INTERVAL))
-        .take_while(|t| *t <= end + INTERVAL)
+        .chain((0..=ticks).map(|n| phase + n * INTERVAL))
         .collect();
-    if stream {
-        wanted.extend(
-            frames
-                .iter()
-                .map(|(_, f)| (f.at - recording.zero).num_milliseconds() + 2),
-        );
+    if mode == Mode::Stream {
+        let heard = recording.frames().iter();
+        wanted.extend(heard.map(|(_, f)| (f.at - recording.zero).num_milliseconds() + 2));
     }
     wanted.sort_unstable();
     let mut out: Vec<i64> = Vec::new();
@@ -84,103 +95,150 @@ fn moments(
         let earliest = out.last().map_or(t, |last| last + FLOOR);
         if t >= earliest {
             out.push(t);
-        } else if out.last().is_none_or(|last| *last < earliest) && t > *out.last().unwrap() {
+        } else if out.last().is_some_and(|last| t > *last) {
             out.push(earliest);
         }
     }
-    out.dedup();
     out
 }
 
-fn play(recording: &Recording, phase: i64, stream: bool) -> Vec<Envelope> {
-    let frames = recording.frames();
-    let mut by_name: HashMap<&str, Vec<&Frame>> = HashMap::new();
-    for (name, frame) in &frames {
-        by_name.entry(name).or_default().push(frame);
-    }
-    let mut out = Vec::new();
-    let mut table = Table::default();
-    let (mut failures, mut epoch, mut salvaged) = (0, None::<String>, false);
-    let mut covered_since = recording.at(-1);
-    for t in moments(phase, recording.end_ms, &frames, recording, stream) {
-        let at = recording.at(t);
-        let Some(readings) = recording.look(t) else {
-            failures += 1;
-            let heard = Heard {
-                recording,
-                frames: by_name.clone(),
-                stream,
-                now: at,
-                covered_since,
-            };
-            if failures >= 2
-                && !salvaged
-                && let Some(step) = compare_frames(&table, &heard, at, Duration::from_millis(2000))
-            {
-                salvaged = true;
-                table = step.table;
-                tell(
-                    &mut out,
-                    step.events.into_iter().map(|e| e.payload),
-                    step.origin,
-                    at,
-                );
-            }
-            continue;
-        };
-        if failures > 0 || epoch.is_none() {
-            epoch = Some(recording.epoch(t));
-            covered_since = at;
-            salvaged = false;
+/// What an observer of a recording remembers from look to look.
+struct Player<'a> {
+    recording: &'a Recording,
+    by_name: HashMap<&'a str, Vec<&'a Frame>>,
+    mode: Mode,
+    table: Table,
+    epoch: Option<String>,
+    covered_since: DateTime<Utc>,
+    failures: u32,
+    failing_since: Option<DateTime<Utc>>,
+    /// Whether frames behind the last look were used, since the source left.
+    salvaged: bool,
+    disconnected: bool,
+    out: Vec<Envelope>,
+}
+
+impl<'a> Player<'a> {
+    fn new(recording: &'a Recording, mode: Mode) -> Self {
+        let mut by_name: HashMap<&str, Vec<&Frame>> = HashMap::new();
+        for (name, frame) in recording.frames() {
+            by_name.entry(name).or_default().push(frame);
         }
-        failures = 0;
-        let now = epoch.clone().unwrap();
+        Self {
+            recording,
+            by_name,
+            mode,
+            table: Table::default(),
+            epoch: None,
+            covered_since: recording.at(-1),
+            failures: 0,
+            failing_since: None,
+            salvaged: false,
+            disconnected: false,
+            out: Vec::new(),
+        }
+    }
+
+    fn look(&mut self, t: i64) {
+        let at = self.recording.at(t);
+        match self.recording.look(t) {
+            None => self.failed(at),
+            Some(readings) => self.saw(t, at, readings),
+        }
+    }
+
+    fn failed(&mut self, at: DateTime<Utc>) {
+        self.failures += 1;
+        let since = *self.failing_since.get_or_insert(at);
+        if self.failures >= 2 && !self.salvaged && self.mode == Mode::Stream {
+            let heard = self.heard(at);
+            let step = compare_frames(&self.table, &heard, at, Duration::from_secs(2));
+            if let Some(step) = step {
+                self.salvaged = true;
+                self.take(step, at);
+            }
+        }
+        if self.failures >= 3 && at - since >= TimeDelta::seconds(5) && !self.disconnected {
+            self.disconnected = true;
+            self.notice(Kind::Disconnected, "refused", at);
+        }
+    }
+
+    fn saw(&mut self, t: i64, at: DateTime<Utc>, readings: Vec<Reading<'a>>) {
+        if self.failures > 0 || self.epoch.is_none() {
+            self.epoch = Some(self.recording.epoch(t));
+            self.covered_since = at;
+            self.salvaged = false;
+        }
+        if std::mem::take(&mut self.disconnected) {
+            self.notice(Kind::Connected, "seen", at);
+        }
+        self.failures = 0;
+        self.failing_since = None;
+        let epoch = self.epoch.clone().unwrap();
+        if !self.table.epoch().is_empty() && **self.table.epoch() != *epoch {
+            self.notice(Kind::Restarted, "source_restarted", at);
+        }
         let circumstances = Circumstances {
-            epoch: &now,
+            epoch: &epoch,
             started: at,
             ended: at,
-            interval: Duration::from_millis(2000),
-            sticky_health: recording.sticky,
+            interval: Duration::from_secs(2),
+            sticky_health: self.recording.sticky,
         };
-        let heard = Heard {
-            recording,
-            frames: by_name.clone(),
-            stream,
-            now: at,
-            covered_since,
+        let step = match self.mode {
+            Mode::Poll => compare(&self.table, readings, &Deaf(self.recording), &circumstances),
+            Mode::Stream => {
+                let heard = self.heard(at + TimeDelta::milliseconds(250));
+                compare(&self.table, readings, &heard, &circumstances)
+            }
         };
-        if !table.epoch().is_empty() && **table.epoch() != *now {
-            let notice = SourceNotice {
-                kind: Kind::Restarted,
-                severity: Severity::Warning,
-                reason: "source_restarted".into(),
-                occurred: Occurred {
-                    after: None,
-                    before: at,
-                    at: None,
-                },
-                gap: None,
-            };
-            out.push(Envelope::notice(notice, &stamp(Origin::Resync, at)));
-        }
-        let late = Heard {
-            now: at + Duration::from_millis(250),
-            ..heard
-        };
-        let step = compare(&table, readings, &late, &circumstances);
-        table = step.table;
-        tell(
-            &mut out,
-            step.events.into_iter().map(|e| e.payload),
-            step.origin,
-            at,
-        );
+        self.take(step, at);
     }
-    out
+
+    fn heard(&self, now: DateTime<Utc>) -> Heard<'_> {
+        Heard {
+            recording: self.recording,
+            frames: &self.by_name,
+            now,
+            covered_since: self.covered_since,
+        }
+    }
+
+    fn take(&mut self, step: Comparison, at: DateTime<Utc>) {
+        self.table = step.table;
+        let told = step.events.into_iter();
+        self.out
+            .extend(told.map(|e| Envelope::dress(e.payload, &stamp(step.origin, at))));
+    }
+
+    fn notice(&mut self, kind: Kind, reason: &'static str, at: DateTime<Utc>) {
+        let notice = SourceNotice {
+            kind,
+            severity: Severity::Warning,
+            reason: reason.into(),
+            occurred: Occurred {
+                after: None,
+                before: at,
+                at: None,
+            },
+            gap: None,
+        };
+        self.out
+            .push(Envelope::notice(notice, &stamp(Origin::Resync, at)));
+    }
+}
+
+fn play(recording: &Recording, phase: i64, mode: Mode) -> Vec<Envelope> {
+    let mut player = Player::new(recording, mode);
+    for t in moments(phase, recording, mode) {
+        player.look(t);
+    }
+    player.out
 }
 
 fn stamp(origin: Origin, at: DateTime<Utc>) -> Stamp<'static> {
-    static PREFIX: std::sync::LazyLock<Prefix> = std::sync::LazyLock::new(Prefix::default);
+    static PREFIX: LazyLock<Prefix> = LazyLock::new(Prefix::default);
     Stamp {
         prefix: &PREFIX,
         source: "s",
@@ -192,40 +250,57 @@ fn stamp(origin: Origin, at: DateTime<Utc>) -> Stamp<'static> {
     }
 }
 
-fn tell(
-    out: &mut Vec<Envelope>,
-    events: impl Iterator<Item = crate::event::payload::Payload>,
-    origin: Origin,
-    at: DateTime<Utc>,
-) {
-    out.extend(events.map(|payload| Envelope::dress(payload, &stamp(origin, at))));
+/// Both modes, as far as the recording has them.
+fn modes(recording: &Recording) -> impl Iterator<Item = Mode> {
+    [Mode::Stream, Mode::Poll]
+        .into_iter()
+        .filter(|mode| *mode == Mode::Poll || recording.has_stream)
 }
 
+#[test]
+fn every_recording_is_told_as_it_happened_at_every_phase_with_the_stream_and_without() {
+    let recordings = all();
+    assert!(recordings.len() >= 18, "recordings are missing");
+    let mut wrong = Vec::new();
+    for recording in &recordings {
+        let facts = Facts::open(&recording.folder);
+        for mode in modes(recording) {
+            for phase in (250..2250).step_by(95) {
+                let events: Vec<Value> = play(recording, phase, mode)
+                    .iter()
+                    .map(|event| serde_json::to_value(event).unwrap())
+                    .collect();
+                let score = facts.score(&events, mode);
+                if !score.is_perfect() {
+                    let name = recording.name();
+                    wrong.push(format!("{name} {mode:?} phase {phase}: {score}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Writes what is told of every recording into the folder named by the environment, for tools that score from outside.
 #[test]
 fn write_out() {
     let Ok(folder) = std::env::var("OBSERVE_REPLAY_OUT") else {
         return;
     };
-    for recording in all() {
-        let name = recording
-            .folder
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+    for recording in &all() {
         for phase in (250..2250).step_by(90) {
-            for stream in [true, false] {
-                if stream && !recording.has_stream {
-                    continue;
-                }
-                let mode = if stream { "stream" } else { "poll" };
+            for mode in modes(recording) {
+                let word = match mode {
+                    Mode::Stream => "stream",
+                    Mode::Poll => "poll",
+                };
                 let mut text = Vec::new();
-                for event in play(&recording, phase, stream) {
+                for event in play(recording, phase, mode) {
                     event.write_json(&mut text).unwrap();
                     text.push(b'\n');
                 }
-                std::fs::write(format!("{folder}/{name}.{mode}.{phase}.jsonl"), text).unwrap();
+                let file = format!("{folder}/{}.{word}.{phase}.jsonl", recording.name());
+                std::fs::write(file, text).unwrap();
             }
         }
     }
