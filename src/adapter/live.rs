@@ -139,7 +139,7 @@ impl<T: Tell> Live<T> {
     async fn failing(
         &mut self,
         (count, since): (u32, DateTime<Utc>),
-        error: &(dyn Error + Send + Sync),
+        error: &(dyn Error + Send + Sync + 'static),
     ) -> Result<(), LiveError> {
         self.sight = Sight::Away;
         let now = (self.hooks.now)();

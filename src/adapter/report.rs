@@ -93,7 +93,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     async fn failing(
         &mut self,
         (count, since): (u32, DateTime<Utc>),
-        error: &(dyn Error + Send + Sync),
+        error: &(dyn Error + Send + Sync + 'static),
     ) -> Result<Progress<R::State>, AdapterError> {
         let why = (self.hooks.word)(error);
         if std::mem::replace(&mut self.source, Sight::Away) == Sight::There {

@@ -42,7 +42,6 @@ pub(super) struct Plan {
     pub(super) args: SourceArgs,
     pub(super) broker: BusSettings,
     pub(super) claim: Claim,
-    pub(super) patience: Patience,
     /// Whether each commit is worth a line.
     pub(super) verbose: bool,
     /// Whether the first line is wanted.

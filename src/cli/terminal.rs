@@ -77,7 +77,7 @@ pub(super) struct Output {
 }
 
 /// The reader of our pipe left: there is nothing more to do, and that is no failure.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct ReaderLeft;
 
 /// Tells when the reader of our pipe has left, also while nothing is written.

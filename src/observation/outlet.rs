@@ -31,7 +31,7 @@ pub enum Report<'a, S, E> {
         /// When the first of them ended.
         since: DateTime<Utc>,
         /// Why the last of them failed.
-        error: &'a (dyn std::error::Error + Send + Sync),
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
     /// The source was seen again after failures; the delta or `Unchanged` of that look follows.
     SeenAgain {
