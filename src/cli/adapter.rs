@@ -74,7 +74,6 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         args: args.source,
         broker,
         claim,
-        patience,
         verbose,
         announce: true,
     };

@@ -95,7 +95,6 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         args: args.source,
         broker: settings.clone(),
         claim,
-        patience,
         verbose,
         announce: false,
     };

@@ -270,7 +270,7 @@ fn the_lines_beside_the_data() {
     out += &standing.line(UTF8);
     standing.sight = Sight::Lost(Duration::from_secs(7300));
     (standing.processes, standing.up, standing.unhealthy) = (1, 0, 0);
-    standing.last_event = None;
+    standing.last_event = LastEvent::Never;
     out += &standing.line(UTF8);
     standing.sight = Sight::Never;
     out += &standing.line(UTF8);
