@@ -119,9 +119,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.advance().await
     }
 
-    /// True where nobody has moved the root for so long that nobody looks.
+    /// True where nobody else looks: the last one who moved the root was us, or it has not moved for so long.
     fn stands_still(&self) -> bool {
-        self.moved_at.elapsed() >= self.refresh_every() + 2 * self.settings.interval
+        self.base.owner == self.settings.adapter
+            || self.moved_at.elapsed() >= self.refresh_every() + 2 * self.settings.interval
     }
 
     fn refresh_every(&self) -> Duration {

@@ -1,6 +1,7 @@
 //! Direct mode: look and compare in this process, without a broker; nothing is kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -12,7 +13,7 @@ use crate::event::record::Record;
 use crate::event::subject::Prefix;
 use crate::observation::handle::{Nudge, ObservationHandle};
 use crate::observation::runtime::ObservationRuntime;
-use crate::observation::schedule::Schedule;
+use crate::observation::schedule::{Backoff, Schedule};
 use crate::observation::source::FixedSources;
 use crate::process::event::{ProcessEvent, TellProcess};
 use crate::process::table::Table;
@@ -32,6 +33,11 @@ pub(super) struct Direct {
     pub(super) handle: ObservationHandle<Table, ProcessEvent>,
     tasks: JoinSet<Result<(), Failure>>,
 }
+
+/// How the wait grows while a source is away. It stays below the interval at first, so that `disconnected`, which needs
+/// three failed looks and five seconds, is not late; a refused connection costs nobody anything.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LAST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// The word on the wire for an error of this source.
 ///

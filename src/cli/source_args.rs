@@ -189,7 +189,7 @@ mod tests {
     fn intervals_without_a_unit_or_below_the_floor_are_refused_with_the_fix() {
         for (text, wanted) in [
             ("2", "without a unit"),
-            ("0", "without a unit"),
+            ("0", "at most every 250ms"),
             ("-1s", "no duration"),
             ("0s", "at most every 250ms"),
             ("100ms", "at most every 250ms"),

@@ -67,28 +67,43 @@ async fn a_source_out_of_sight_is_told_once_and_so_is_its_return() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn disconnected_needs_three_failed_looks_and_a_root_that_stands_still() {
+async fn disconnected_needs_three_failed_looks_and_five_seconds() {
     let house = House::new();
     let (mut a, source) = (house.watcher("a").await, source());
     a.tell(&source).await;
-    for _ in 0..6 {
+    for _ in 0..3 {
         seconds(2).await;
         a.fail().await.unwrap();
+    }
+    assert_eq!(house.store.words().len(), 3, "three looks, four seconds");
+    seconds(2).await;
+    a.fail().await.unwrap();
+    assert_eq!(house.store.words()[3..], ["4 disconnected change"]);
+    let mut c = house.watcher("c").await;
+    seconds(60).await;
+    c.fail().await.unwrap();
+    assert_eq!(house.store.words().len(), 4, "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_another_adapter_moved_the_root_it_must_stand_still_before_disconnected() {
+    let house = House::new();
+    let (mut a, source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let mut b = house.watcher("b").await;
+    let reads = house.store.read_calls.load(Ordering::SeqCst);
+    for _ in 0..6 {
+        seconds(2).await;
+        b.fail().await.unwrap();
     }
     assert_eq!(
         house.store.words().len(),
         3,
         "12 s: somebody else may still refresh"
     );
-    let reads = house.store.read_calls.load(Ordering::SeqCst);
-    assert_eq!(reads, 1, "nothing to ask before it can matter");
-    let mut b = house.watcher("b").await;
-    seconds(60).await;
-    for _ in 0..2 {
-        b.fail().await.unwrap();
-        seconds(5).await;
-    }
-    assert_eq!(house.store.words().len(), 3, "two failed looks");
+    let asked = house.store.read_calls.load(Ordering::SeqCst) - reads;
+    assert_eq!(asked, 0, "nothing to ask before it can matter");
+    seconds(2).await;
     b.fail().await.unwrap();
     assert_eq!(house.store.words().len(), 4);
 }
