@@ -128,6 +128,14 @@ pub(super) struct Book {
     pub(super) known: Option<Arc<Configuration>>,
 }
 
+impl Book {
+    /// The stream is connected from before the first look on.
+    pub(super) fn covered(mut self) -> Self {
+        self.covered_since = Some(at(-60_000));
+        self
+    }
+}
+
 impl Evidence for Book {
     fn trail(&self, name: &str, mark: u64) -> Trail {
         let frames = self.frames.get(name).into_iter().flatten();
@@ -204,12 +212,10 @@ impl Stage {
     pub(super) fn source_leaves(mut self) -> Self {
         self.now_ms += 4000;
         let interval = Duration::from_secs(2);
+        self.told.clear();
         match compare_frames(&self.table, &self.book, at(self.now_ms), interval) {
+            None => self,
             Some(step) => self.take(step),
-            None => {
-                self.told.clear();
-                self
-            }
         }
     }
 
@@ -244,7 +250,7 @@ impl Stage {
 
     /// The stream is connected from before the first look on.
     pub(super) fn covered(mut self) -> Self {
-        self.book.covered_since = Some(at(-60_000));
+        self.book = self.book.covered();
         self
     }
 
@@ -344,30 +350,29 @@ pub(super) fn restored(table: &Table, resync: bool) -> Table {
         .unwrap()
 }
 
-/// `[name: ]type reason certainty[ code n][ expected][ xN]`; the certainty is left out where it is certain.
+/// `[name: ]type reason[ certainty][ code n | signal n][ xN][ from name]`; what is certain does not say so.
 fn line(event: &Payload) -> String {
-    let mut line = String::new();
+    let mut words = vec![event.kind.to_string(), event.reason.to_string()];
     if event.state.name != "a" {
-        line += &format!("{}: ", event.state.name);
+        words.insert(0, format!("{}:", event.state.name));
     }
-    line += &format!("{} {}", event.kind, event.reason);
     if event.certainty != "certain" {
-        line += &format!(" {}", event.certainty);
+        words.push(event.certainty.to_string());
     }
     if let Some(exit) = &event.exit {
         assert!(event.kind.is_end());
+        assert!(exit.expected == (event.kind == Kind::Stopped) || event.reason == "replaced");
         match (exit.code, exit.signal) {
-            (_, Some(signal)) => line += &format!(" signal {signal}"),
-            (Some(code), None) => line += &format!(" code {code}"),
+            (_, Some(signal)) => words.push(format!("signal {signal}")),
+            (Some(code), None) => words.push(format!("code {code}")),
             (None, None) => {}
         }
-        assert!(exit.expected == (event.kind == Kind::Stopped) || event.reason == "replaced");
     }
     if event.count > 1 {
-        line += &format!(" x{}", event.count);
+        words.push(format!("x{}", event.count));
     }
     if let Some(former) = event.previous.as_ref().and_then(|p| p.name.as_deref()) {
-        line += &format!(" from {former}");
+        words.push(format!("from {former}"));
     }
-    line
+    words.join(" ")
 }

@@ -507,6 +507,7 @@ fn new_epoch() {
             "both: restarted source_restarted",
             "both: healthy probe",
             "gone: stopped source_restarted inferred",
+            "gone: status_changed removed",
             "lost: stopped source_restarted inferred",
             "new: started source_restarted",
         ])
