@@ -69,6 +69,12 @@ mod tests {
                  freely within a contract number: readers pass over keys, and keep words, that they do not know."
             ),
         );
+        add_words(&mut schema);
+        schema
+    }
+
+    /// Examples for open words, constants and what is always there.
+    fn add_words(schema: &mut Value) {
         let kinds = Kind::PROCESS.iter().chain(&Kind::SOURCE[..2]);
         let kinds: Vec<&str> = kinds.chain(&Kind::SOURCE[3..]).map(Kind::as_str).collect();
         let certainties = ["certain", "inferred", "ambiguous"];
@@ -81,49 +87,33 @@ mod tests {
             "stream_lost",
             "fell_behind",
         ];
-        say(&mut schema, "/properties/type", "examples", json!(kinds));
-        say(&mut schema, "/properties/schema", "const", json!(SCHEMA));
-        say(&mut schema, "/properties/seq", "minimum", json!(1));
-        say(&mut schema, "/properties/count", "minimum", json!(1));
+        say(schema, "/properties/type", "examples", json!(kinds));
+        say(schema, "/properties/schema", "const", json!(SCHEMA));
+        say(schema, "/properties/seq", "minimum", json!(1));
+        say(schema, "/properties/count", "minimum", json!(1));
+        say(schema, "/properties/reason", "examples", json!(REASONS));
         say(
-            &mut schema,
-            "/properties/reason",
-            "examples",
-            json!(REASONS),
-        );
-        say(
-            &mut schema,
+            schema,
             "/properties/certainty",
             "examples",
             json!(certainties),
         );
         for place in ["State", "Previous"] {
             let at = format!("/$defs/{place}/properties");
-            say(
-                &mut schema,
-                &format!("{at}/status"),
-                "examples",
-                json!(STATUSES),
-            );
+            say(schema, &format!("{at}/status"), "examples", json!(STATUSES));
             let ready = json!(["Ready", "Not Ready", "-"]);
-            say(&mut schema, &format!("{at}/is_ready"), "examples", ready);
+            say(schema, &format!("{at}/is_ready"), "examples", ready);
         }
-        say(
-            &mut schema,
-            "/$defs/Gap/properties/why",
-            "examples",
-            json!(whys),
-        );
+        say(schema, "/$defs/Gap/properties/why", "examples", json!(whys));
         // These are written as null where they are not known, never left out.
         let exit = json!(["code", "expected", "signal"]);
-        say(&mut schema, "/$defs/Exit", "required", exit);
+        say(schema, "/$defs/Exit", "required", exit);
         say(
-            &mut schema,
+            schema,
             "/$defs/Gap",
             "required",
             json!(["from", "to", "why"]),
         );
-        schema
     }
 
     fn say(schema: &mut Value, at: &str, key: &str, what: Value) {
