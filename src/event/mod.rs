@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod filter;
 pub mod payload;
 pub mod record;
+pub mod schema;
 pub mod store;
 pub mod subject;
 pub mod tell;

@@ -19,6 +19,7 @@ use super::phase::{Health, Phase};
 use super::plan::is_doubtful;
 use super::reading::{Reading, Vitals};
 use super::removed;
+use super::renamed::{renames, tell_new_name};
 use super::table::{Beginning, Inner, Row, Table, epoch_tag};
 use super::tale::Tale;
 
@@ -184,42 +185,6 @@ pub fn compare_frames(
     })
 }
 
-/// Names of running or ended processes that a look shows under another name: new name → row before.
-fn renames(before: &Table, readings: &[Reading<'_>], tag: u32) -> HashMap<String, Arc<Row>> {
-    let listed = |name: &str| {
-        readings
-            .binary_search_by(|reading| (*reading.name).cmp(name))
-            .is_ok()
-    };
-    let mut gone: HashMap<i64, &Arc<Row>> = HashMap::new();
-    for row in &before.inner().rows {
-        if let (Some(pid), true) = (row.pid, row.epoch == tag)
-            && !listed(&row.name)
-            // Pids come again: of two rows with the same one, it is that of the run that goes on.
-            && (row.memory.open || !gone.contains_key(&pid))
-        {
-            gone.insert(pid, row);
-        }
-    }
-    if gone.is_empty() {
-        return HashMap::new();
-    }
-    let new = readings
-        .iter()
-        .filter(|reading| before.row(&reading.name).is_none());
-    new.filter_map(|reading| {
-        let pid = reading.pid?;
-        // Under the pid of a run that has ended nothing goes on: that is another process.
-        let row = gone
-            .get(&pid)
-            .filter(|row| row.memory.open || !reading.phase.is_alive())?;
-        let row = Arc::clone(row);
-        gone.remove(&pid);
-        Some((reading.name.clone().into_owned(), row))
-    })
-    .collect()
-}
-
 struct Merge<'a> {
     look: &'a Look<'a>,
     evidence: &'a dyn Evidence,
@@ -276,7 +241,10 @@ impl Merge<'_> {
             Belief::PassedOver => return self.next.unclear.push((*reading.name).into()),
             Belief::Doubted(row) => {
                 let vitals = before.map_or(reading.vitals, |(_, vitals)| *vitals);
-                return self.keep(row, vitals);
+                return match &renamed {
+                    None => self.keep(row, vitals),
+                    Some(former) => self.doubted_under_a_new_name(&row, former, reading),
+                };
             }
         }
         let mut tale = Tale::new(self.look, self.evidence, reading, known.map(AsRef::as_ref));
@@ -297,6 +265,16 @@ impl Merge<'_> {
         self.keep(Arc::new(Row { revision, ..row }), reading.vitals);
     }
 
+    /// The new name is told at once; what else the reading says has to wait.
+    fn doubted_under_a_new_name(&mut self, row: &Row, former: &Row, reading: &Reading<'_>) {
+        let mut row = row.clone();
+        row.name = (*reading.name).into();
+        row.revision = self.next.revision;
+        let event = tell_new_name(&mut row, former, reading.vitals, self.look);
+        self.events.push(event);
+        self.keep(Arc::new(row), reading.vitals);
+    }
+
     fn keep(&mut self, row: Arc<Row>, vitals: Vitals) {
         self.next.rows.push(row);
         self.next.vitals.push(vitals);
@@ -308,6 +286,7 @@ impl Merge<'_> {
             && row.health != row.memory.told_health;
         row.says(reading)
             && !silent
+            && self.look.beginning == Beginning::Followed
             && row.epoch == self.look.tag
             && row.memory.doubts == 0
             && (row.configuration.is_some() || self.evidence.configuration(&row.name).is_none())

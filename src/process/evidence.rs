@@ -84,10 +84,14 @@ impl Evidence for NoEvidence {
 pub(super) struct Life {
     /// The frame of its beginning; `None` for the run that was going on.
     pub(super) begin: Option<Frame>,
+    /// Whether a frame before its beginning called off the restart that the policy had decided on.
+    pub(super) called_off: bool,
     /// The first frame that said it was told to end.
     pub(super) terminating: Option<Frame>,
     /// The frame of its end.
     pub(super) end: Option<Frame>,
+    /// Whether a frame behind its end called off the restart that was to follow.
+    pub(super) cancelled: bool,
     /// What the frames last said of its readiness.
     pub(super) readiness: Readiness,
 }
@@ -137,6 +141,7 @@ impl Life {
 pub(super) fn lives(frames: &[Frame], open: bool) -> Vec<Life> {
     let mut lives: Vec<Life> = Vec::new();
     let mut alive = open;
+    let mut called_off = false;
     if open {
         lives.push(Life::default());
     }
@@ -145,6 +150,7 @@ pub(super) fn lives(frames: &[Frame], open: bool) -> Vec<Life> {
             (Phase::Up, false) => {
                 lives.push(Life {
                     begin: Some(frame.clone()),
+                    called_off: std::mem::take(&mut called_off),
                     ..Life::default()
                 });
                 alive = true;
@@ -173,6 +179,12 @@ pub(super) fn lives(frames: &[Frame], open: bool) -> Vec<Life> {
                     life.end = Some(frame.clone());
                 }
                 alive = false;
+            }
+            (Phase::Ended | Phase::Failed, false) => {
+                called_off = true;
+                if let Some(life) = lives.last_mut() {
+                    life.cancelled = true;
+                }
             }
             _ => {}
         }

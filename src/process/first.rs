@@ -46,7 +46,7 @@ fn described(tale: &mut Tale<'_>) {
         };
         tale.push(&mut told, None);
     } else if reading.phase == Phase::Failed {
-        tale.spawn_failed(CERTAIN);
+        tale.spawn_failed(AMBIGUOUS);
     } else if broken {
         let mut told = end(tale);
         told.certainty = AMBIGUOUS;

@@ -19,6 +19,7 @@ pub mod phase;
 mod plan;
 pub mod reading;
 mod removed;
+mod renamed;
 pub mod rows;
 mod runs;
 pub mod table;

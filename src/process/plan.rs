@@ -54,7 +54,8 @@ pub(super) struct Step {
 impl Step {
     pub(super) fn between(row: &Row, reading: &Reading<'_>) -> Self {
         let fell = reading.restarts < row.restarts;
-        let counted = if fell { 0 } else { row.memory.counted };
+        // A number below zero counts nothing.
+        let counted = if fell { 0 } else { row.memory.counted.max(0) };
         let growth = reading.restarts.saturating_sub(counted).clamp(0, MOST);
         let new_pid = match (row.pid, reading.pid) {
             (Some(before), Some(now)) => before != now || is_reused(row, reading),

@@ -63,7 +63,10 @@ pub(super) fn removed(
         };
         row.memory.open = false;
         events.push(event(&mut row, vitals, &verdict, (look.ended, None), look));
-        return events;
+        // That the name is gone too, only this reason says by itself.
+        if !new_epoch {
+            return events;
+        }
     }
     row.memory.open = false;
     let verdict = Verdict {

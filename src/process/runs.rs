@@ -48,10 +48,16 @@ impl Tale<'_> {
         // A run that is up now and whose beginning has not arrived stands behind the last one that ended.
         let late = u32::from(self.reading.phase.is_alive() && ended);
         let needed = u32::try_from(begun.len()).unwrap_or_default() + late;
+        // The counter counts decisions: one that was called off has no run behind it.
+        let cancelled = self.reading.phase == Phase::Ended
+            && begun
+                .last()
+                .is_some_and(|life| life.cancelled && life.end.as_ref().is_some_and(seen));
+        let fewer = u32::from(cancelled && plan.begins > needed);
         let more = needed.saturating_sub(plan.begins);
         Plan {
-            ends: plan.ends + more,
-            begins: plan.begins + more,
+            ends: plan.ends + more - fewer,
+            begins: plan.begins + more - fewer,
             ..plan
         }
     }
@@ -199,7 +205,8 @@ impl Tale<'_> {
         } else {
             INFERRED
         };
-        let (kind, reason) = self.cause(before, end);
+        let called_off = life.is_some_and(|life| life.called_off);
+        let (kind, reason) = self.cause(before, end, called_off);
         let limit = frame.map_or(self.look.ended, |frame| frame.at.min(self.look.ended));
         let at = self.plausible(self.reading.started_at.filter(|_| last));
         Told {
@@ -209,7 +216,7 @@ impl Tale<'_> {
     }
 
     /// Why a run began.
-    fn cause(&self, before: &Row, end: Option<&Told>) -> (Kind, &'static str) {
+    fn cause(&self, before: &Row, end: Option<&Told>, called_off: bool) -> (Kind, &'static str) {
         let by_schedule = match (before.schedule_at, self.reading.schedule_at) {
             (Some(due), Some(next)) => next > due,
             (Some(due), None) => due <= self.look.ended,
@@ -220,7 +227,7 @@ impl Tale<'_> {
             None => before.phase == Phase::BackingOff,
             Some(end) => end.after_end == AfterEnd::Policy,
         };
-        if policy {
+        if policy && !called_off {
             return (Kind::Restarted, "policy");
         }
         if by_schedule {

@@ -1,5 +1,11 @@
 //! Tests of the whole floor: recordings of a real server, the table of the contract row by row, and laws.
 
+mod hostile;
+mod laws;
 mod recording;
 mod replay;
+mod runs_between;
 mod score;
+mod stage;
+mod table_rows;
+mod world;

@@ -1,0 +1,163 @@
+//! Runs between two looks, with `restarts` grown by n; each test bears the words of its case.
+
+use super::stage::{a, before};
+
+#[test]
+fn restarting_to_up_n_plus_one_beginnings_and_n_ends_beginning_first() {
+    let was = || before([a("Restarting").pid(5).restarts(1).code(3)]);
+    was()
+        .after([a("Running").pid(7).restarts(2).code(3)])
+        .tells([
+            "restarted policy inferred",
+            "crashed missed inferred code 3",
+            "restarted policy",
+        ]);
+    was()
+        .after([a("Running").pid(9).restarts(4).code(3)])
+        .tells([
+            "restarted policy inferred x3",
+            "crashed missed inferred code 3 x3",
+            "restarted policy",
+        ]);
+}
+
+#[test]
+fn restarting_to_restarting_n_of_each() {
+    let was = || before([a("Restarting").pid(5).restarts(1).code(3)]);
+    was()
+        .after([a("Restarting").pid(6).restarts(2).code(3)])
+        .tells(["restarted policy inferred", "crashed exit code 3"]);
+    was()
+        .after([a("Restarting").pid(7).restarts(3).code(3)])
+        .tells([
+            "restarted policy inferred",
+            "crashed missed inferred code 3",
+            "restarted policy inferred",
+            "crashed exit code 3",
+        ]);
+}
+
+#[test]
+fn restarting_to_ended_new_pid_n_plus_one_of_each() {
+    before([a("Restarting").pid(5).restarts(1).code(3)])
+        .after([a("Completed").pid(6).restarts(1).code(3)])
+        .tells(["restarted policy inferred", "crashed exit ambiguous code 3"]);
+    before([a("Restarting").pid(5).restarts(1).code(3)])
+        .after([a("Completed").pid(7).restarts(2).code(3)])
+        .tells([
+            "restarted policy inferred",
+            "crashed missed inferred code 3",
+            "restarted policy inferred",
+            "crashed exit ambiguous code 3",
+        ]);
+}
+
+#[test]
+fn other_not_up_to_not_up_new_pid_n_plus_one_of_each() {
+    before([a("Scheduled").pid(5).due(1000)])
+        .after([a("Scheduled").pid(6).due(61_000).code(2)])
+        .tells(["started schedule inferred", "crashed exit ambiguous code 2"]);
+    before([a("Pending")])
+        .after([a("Completed").pid(6).restarts(1)])
+        .tells([
+            "started dependency_met inferred",
+            "stopped exited inferred code 0",
+            "restarted policy inferred",
+            "stopped exited code 0",
+        ]);
+}
+
+#[test]
+fn other_not_up_to_restarting_new_pid_n_at_least_one() {
+    for restarts in [0, 1] {
+        before([a("Pending")])
+            .after([a("Restarting").pid(6).restarts(restarts).code(3)])
+            .tells(["started dependency_met inferred", "crashed exit code 3"])
+            .after([a("Running").pid(7).restarts(1).code(3)])
+            .tells(["restarted policy"]);
+    }
+}
+
+#[test]
+fn up_to_ended_new_pid_n_plus_one_ends_n_beginnings_between() {
+    before([a("Running").pid(5)])
+        .after([a("Completed").pid(6).restarts(1).code(3)])
+        .tells([
+            "crashed missed inferred code 3",
+            "restarted policy inferred",
+            "crashed exit ambiguous code 3",
+        ]);
+}
+
+#[test]
+fn up_to_ended_new_pid_restarts_same_two_ends_one_beginning() {
+    before([a("Running").pid(5)])
+        .after([a("Completed").pid(6).code(3)])
+        .tells([
+            "stopped replaced inferred",
+            "restarted unknown inferred",
+            "crashed exit ambiguous code 3",
+        ]);
+}
+
+#[test]
+fn up_to_restarting_new_pid_n_ends_n_minus_one_beginnings() {
+    before([a("Running").pid(5)])
+        .after([a("Restarting").pid(7).restarts(3).code(3)])
+        .tells([
+            "crashed missed inferred code 3 x2",
+            "restarted policy inferred x2",
+            "crashed exit code 3",
+        ]);
+}
+
+#[test]
+fn equal_neighbours_are_told_once_with_count() {
+    let stage = before([a("Running").pid(5)]).after([a("Running").pid(60).restarts(50).code(3)]);
+    let counts: Vec<u32> = stage.told().iter().map(|event| event.count).collect();
+    assert_eq!(counts, [49, 49, 1, 1]);
+}
+
+#[test]
+fn frames_add_whole_runs_that_no_look_can_know_of() {
+    before([])
+        .covered()
+        .after([a("Completed").pid(5)])
+        .frame(100, &a("Running"))
+        .frame(200, &a("Completed").code(3))
+        .frame(300, &a("Running"))
+        .frame(400, &a("Completed").code(0))
+        .after([a("Completed").pid(7)])
+        .tells([
+            "started requested",
+            "crashed exit code 3",
+            "restarted requested",
+            "stopped exited code 0",
+        ]);
+}
+
+#[test]
+fn a_counter_that_comes_after_its_status_is_not_counted_twice() {
+    before([a("Running").pid(5)])
+        .after([a("Restarting").pid(5).restarts(0).code(3)])
+        .tells(["crashed exit code 3"])
+        .after([a("Restarting").pid(5).restarts(1).code(3)])
+        .tells([])
+        .after([a("Running").pid(6).restarts(1).code(3)])
+        .tells(["restarted policy"]);
+}
+
+#[test]
+fn a_counter_that_fell_means_that_the_process_was_made_anew() {
+    before([a("Running").pid(5).restarts(7)])
+        .after([a("Running").pid(6).restarts(0)])
+        .tells(["stopped replaced inferred", "restarted unknown"]);
+    before([a("Running").pid(5).restarts(7)])
+        .after([a("Running").pid(7).restarts(1).code(3)])
+        .tells([
+            "stopped replaced inferred",
+            "restarted unknown inferred",
+            "crashed missed inferred code 3",
+            "restarted policy",
+        ]);
+}
