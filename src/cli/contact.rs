@@ -61,7 +61,7 @@ pub(super) async fn reach(
         match identify(&client).await {
             Ok(server) => break server,
             Err(error) if error.is_fatal() || patience == Patience::End => {
-                return Err(Failure::new(Exit::Source, error));
+                return Err(Failure::say(Exit::Source, error));
             }
             Err(error) => {
                 if since.is_none() {

@@ -8,9 +8,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapter::live::Live;
-use crate::adapter::settings::Hooks;
+use crate::adapter::settings::{Hooks, Notice};
 use crate::event::record::Record;
 use crate::event::subject::Prefix;
+use crate::observation::ended::Ended;
 use crate::observation::handle::{Nudge, ObservationHandle};
 use crate::observation::runtime::ObservationRuntime;
 use crate::observation::schedule::{Backoff, Schedule};
@@ -20,9 +21,11 @@ use crate::process::table::Table;
 use crate::process_compose::error::ClientError;
 use crate::process_compose::observer::ComposeObserver;
 
-use super::contact::{Contact, clock};
+use super::contact::{Contact, Patience, clock};
 use super::exit::{Exit, Failure, OrExit as _};
+use super::lines::Lines;
 use super::source_args::SourceArgs;
+use super::terminal::say;
 
 /// How many records may wait for a slow viewer before the looks wait for it.
 const WAITING: usize = 1024;
@@ -51,13 +54,37 @@ pub(super) fn error_word(
 
 /// The schedule the flags ask for.
 pub(super) fn schedule(args: &SourceArgs) -> Result<Schedule, Failure> {
-    Schedule::every(args.interval).build().or_exit(Exit::Usage)
+    Schedule::every(args.interval)
+        .backoff(Backoff::new(FIRST_BACKOFF, LAST_BACKOFF))
+        .build()
+        .or_exit(Exit::Usage)
 }
 
-/// Begins to watch.
+/// What the view says about itself: one line when the source leaves, one when it is back. Without patience its leaving
+/// ends the view.
+fn hooks(contact: &Contact, patience: Patience, lost: &CancellationToken) -> Hooks {
+    let source = contact.source.as_str().to_owned();
+    let mut lines = Lines::new([source, contact.client.place(), String::new()], false);
+    let lost = lost.clone();
+    Hooks {
+        word: Box::new(error_word),
+        notice: Box::new(move |notice| {
+            if let Some(line) = lines.line(&notice) {
+                say(&line);
+            }
+            if patience == Patience::End && matches!(notice, Notice::SourceAway { .. }) {
+                lost.cancel();
+            }
+        }),
+        ..Hooks::quiet()
+    }
+}
+
+/// Begins to watch. The token is cancelled when the view is over for good.
 pub(super) fn begin(
     contact: &Contact,
     args: &SourceArgs,
+    patience: Patience,
     token: &CancellationToken,
 ) -> Result<Direct, Failure> {
     let nudge = Nudge::new();
@@ -69,10 +96,8 @@ pub(super) fn begin(
         &nudge,
     );
     let (sender, records) = mpsc::channel(WAITING);
-    let hooks = Hooks {
-        word: Box::new(|error| error_word(error)),
-        ..Hooks::quiet()
-    };
+    let lost = CancellationToken::new();
+    let hooks = hooks(contact, patience, &lost);
     let outlet = Live::new(
         TellProcess,
         contact.source.as_str().to_owned(),
@@ -91,13 +116,17 @@ pub(super) fn begin(
     let mut tasks = JoinSet::new();
     let runs = token.clone();
     tasks.spawn(async move {
-        match runtime.run(runs).await {
-            crate::observation::ended::Ended::Fatal(error) => {
-                Err(Failure::say(Exit::Source, error))
-            }
-            // The viewer left, or we were asked to end.
-            _ => Ok(()),
-        }
+        let ending = runs.clone();
+        let ended = tokio::select! {
+            ended = runtime.run(runs) => match ended {
+                Ended::Fatal(error) => Err(Failure::say(Exit::Source, error)),
+                // The viewer left, or we were asked to end.
+                _ => Ok(()),
+            },
+            () = lost.cancelled() => Err(Failure::say(Exit::Source, "the source is away (--no-retry)")),
+        };
+        ending.cancel();
+        ended
     });
     let beside = token.clone();
     tasks.spawn(async move {

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapter::error::AdapterErrorKind;
-use crate::adapter::settings::{Claim, Hooks, Notice, PENDING_BYTES, Settings};
+use crate::adapter::settings::{Claim, Hooks, PENDING_BYTES, Settings};
 use crate::adapter::start::{Beginning, Begun, Parts};
 use crate::bus::connect::{Bus, connect};
 use crate::bus::error::{BusError, Kind};
@@ -28,6 +28,7 @@ use crate::render::notice::{self, Away, Side};
 use super::contact::{Contact, Patience, clock};
 use super::direct::{error_word, join, schedule};
 use super::exit::{Exit, Failure, OrExit as _};
+use super::lines::Lines;
 use super::memory::Memory;
 use super::source_args::SourceArgs;
 use super::terminal::{say, words};
@@ -293,86 +294,16 @@ fn announce(contact: &Contact, plan: &Plan) {
 fn hooks(contact: &Contact, plan: &Plan, memory: &Memory) -> Hooks {
     let (source, address) = (contact.source.as_str().to_owned(), contact.client.place());
     let (broker, verbose) = (plan.broker.display_url(), plan.verbose);
-    let mut away = Since::default();
+    let mut lines = Lines::new([source, address, broker], verbose);
     let keeper = memory.clone();
     Hooks {
-        word: Box::new(|error| error_word(error)),
+        word: Box::new(error_word),
         acknowledged: Box::new(move |acknowledged| keeper.remember(acknowledged)),
         notice: Box::new(move |notice| {
-            let names = [source.as_str(), address.as_str(), broker.as_str()];
-            if let Some(line) = line(&notice, names, verbose, &mut away) {
+            if let Some(line) = lines.line(&notice) {
                 say(&line);
             }
         }),
         ..Hooks::quiet()
-    }
-}
-
-/// Since when each side is away.
-#[derive(Debug, Default)]
-struct Since {
-    source: Option<tokio::time::Instant>,
-    broker: Option<tokio::time::Instant>,
-}
-
-/// The line for a notice, if it is worth one.
-fn line(notice: &Notice, names: [&str; 3], verbose: bool, since: &mut Since) -> Option<String> {
-    let [source, address, broker] = names;
-    let style = words();
-    let now = tokio::time::Instant::now();
-    let passed =
-        |since: Option<tokio::time::Instant>| since.map_or(Duration::ZERO, |since| now - since);
-    match notice {
-        Notice::Committed {
-            events, seq, took, ..
-        } if verbose && *events > 0 => {
-            let first = seq.saturating_sub(u64::try_from(*events).unwrap_or(1) - 1);
-            let told = notice::Told {
-                source,
-                seq: (first, *seq),
-                kinds: &[],
-                took: *took,
-            };
-            Some(told.line(style))
-        }
-        Notice::SourceAway { why, .. } => {
-            since.source = Some(now);
-            let away = Away {
-                side: Side::Source,
-                name: address,
-            };
-            Some(away.left(style, why))
-        }
-        Notice::SourceBack => {
-            let away = Away {
-                side: Side::Source,
-                name: address,
-            };
-            Some(away.back(style, passed(since.source.take())))
-        }
-        Notice::BrokerAway { why } => {
-            since.broker = Some(now);
-            let away = Away {
-                side: Side::Broker,
-                name: broker,
-            };
-            Some(away.left(style, why))
-        }
-        Notice::BrokerBack { replayed } => {
-            let away = Away {
-                side: Side::Broker,
-                name: broker,
-            };
-            let back = away.back(style, passed(since.broker.take()));
-            Some(format!(
-                "{}; {replayed} events that waited are told now",
-                back.trim_end()
-            ))
-        }
-        Notice::GapTold { why, .. } if verbose => Some(format!("{source}: a gap was told: {why}")),
-        Notice::Rebased(cause) if verbose => {
-            Some(format!("{source}: went on from the head: {cause:?}"))
-        }
-        _ => None,
     }
 }

@@ -11,6 +11,8 @@ mod direct;
 mod durable;
 mod exit;
 mod face_args;
+mod follow;
+mod lines;
 mod memory;
 mod program;
 mod schema;

@@ -106,7 +106,7 @@ fn run(args: Observe) -> Outcome {
         let signals = Signals::listen()?;
         let work = async {
             match args.command {
-                Command::Up(args) => up::run(args, verbose, token.clone()).await,
+                Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
                 Command::Adapter(args) => adapter::run(args, verbose, token.clone()).await,
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,

@@ -6,20 +6,21 @@ use tokio_util::sync::CancellationToken;
 use crate::adapter::settings::Claim;
 use crate::broker::{self, Lease};
 use crate::bus::connect::Bus;
-use crate::bus::read::{Begin, Reader, Told};
+use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::event::filter::Filter;
 
 use super::broker::warden_command;
 use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
 use super::contact::{Patience, reach};
-use super::durable::{Plan, broker_failure, open, run as run_adapter};
+use super::durable::{Plan, open, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
+use super::follow::{Until, follow};
 use super::source_args::SourceArgs;
 use super::terminal::say;
 use super::view::{Blind, View, Viewed};
-use super::watch::{note, opening};
+use super::watch::opening;
 
 /// How many past events come first.
 const LAST: usize = 10;
@@ -99,7 +100,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         announce: false,
     };
     let view = View::open(args.face.face(false), filter.clone(), Blind::Show, None);
-    let outcome = together(
+    let outcome = Box::pin(together(
         Both {
             contact,
             bus,
@@ -109,7 +110,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
             filter,
         },
         &token,
-    )
+    ))
     .await;
     drop(lease);
     outcome
@@ -169,51 +170,23 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         Begin::Last(LAST),
     );
     // The reader stands before the adapter begins, so that its first events are seen as they come.
-    let away = settings.display_url();
-    loop {
-        match reader.next().await.map_err(broker_failure)? {
-            Told::CaughtUp(_) => break,
-            Told::Record(record) => {
-                if view.show(&record).await.is_err() {
-                    view.finish(Viewed::ReaderLeft)?;
-                    return Ok(Exit::Done);
-                }
-            }
-            other => note(other, &away),
-        }
+    let broker = settings.display_url();
+    if let Some(viewed) = follow(&mut reader, &mut view, &broker, Until::CaughtUp, token).await? {
+        view.finish(viewed)?;
+        return Ok(Exit::Done);
     }
     let ending = token.child_token();
-    let adapter = run_adapter(contact, bus, plan, ending.clone());
-    let left = view.reader();
-    let viewing = async {
-        loop {
-            let told = tokio::select! {
-                told = reader.next() => told.map_err(broker_failure)?,
-                () = left.left() => return Ok(Viewed::ReaderLeft),
-                () = ending.cancelled() => return Ok(Viewed::Enough),
-            };
-            match told {
-                Told::Record(record) => {
-                    if let Err(viewed) = view.show(&record).await {
-                        return Ok(viewed);
-                    }
-                }
-                other => note(other, &away),
-            }
-        }
-    };
-    let viewing = async {
-        let viewed = viewing.await;
-        ending.cancel();
-        viewed
-    };
     let adapter = async {
-        let ended = adapter.await;
+        let ended = Box::pin(run_adapter(contact, bus, plan, ending.clone())).await;
         ending.cancel();
         ended
     };
-    let (ended, viewed): (Result<(), Failure>, Result<Viewed, Failure>) =
-        tokio::join!(adapter, viewing);
-    view.finish(viewed?)?;
+    let viewing = async {
+        let viewed = follow(&mut reader, &mut view, &broker, Until::Ever, &ending).await;
+        ending.cancel();
+        viewed
+    };
+    let (ended, viewed) = tokio::join!(adapter, viewing);
+    view.finish(viewed?.unwrap_or(Viewed::Enough))?;
     ended.map(|()| Exit::Done)
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::connect::{Bus, connect};
 use crate::bus::error::BusError;
 use crate::bus::head::{heads, last_event, read_head_at};
-use crate::bus::read::{Begin, Reader, Told};
+use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
@@ -28,6 +28,7 @@ use super::direct;
 use super::durable::broker_failure;
 use super::exit::{Exit, Failure, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
+use super::follow::{Until, follow};
 use super::source_args::SourceArgs;
 use super::standing::{sight, sight_of_root, standing};
 use super::terminal::{say, words};
@@ -51,6 +52,10 @@ Examples:
 Without a broker it looks at the stack itself; nothing is kept then. A stretch that nobody saw is always shown.";
 
 /// Prints events as they happen.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Watch {
@@ -185,7 +190,7 @@ async fn direct_way(args: &Watch, filter: Filter, token: &CancellationToken) -> 
         humantime::format_duration(args.source.interval)
     ));
     let ending = token.child_token();
-    let mut direct = direct::begin(&contact, &args.source, &ending)?;
+    let mut direct = direct::begin(&contact, &args.source, patience, &ending)?;
     let mut view = args.view(filter, false);
     let reader = view.reader();
     let viewed = tokio::select! {
@@ -268,32 +273,21 @@ async fn bus_way(
         wanted,
         args.begin(),
     );
-    let away = settings.display_url();
-    let left = view.reader();
-    let outcome = loop {
-        let told = tokio::select! {
-            told = reader.next() => told,
-            () = left.left() => break Ok(Viewed::ReaderLeft),
-            () = token.cancelled() => break Ok(Viewed::Enough),
-        };
-        match told {
-            Ok(Told::Record(record)) => {
-                if let Err(viewed) = view.show(&record).await {
-                    break Ok(viewed);
-                }
-            }
-            Ok(other) => note(other, &away),
-            Err(error) => break Err(broker_failure(error)),
-        }
-        if args.no_retry && !bus.is_connected() {
-            break Err(Failure::say(
-                Exit::Broker,
-                format!("the broker at {away} is away"),
-            ));
-        }
+    let broker = settings.display_url();
+    let lost = token.child_token();
+    let ended = tokio::select! {
+        ended = follow(&mut reader, &mut view, &broker, Until::Ever, &lost) => ended,
+        () = gone(bus), if args.no_retry => Err(Failure::say(Exit::Broker, format!("the broker at {broker} is away"))),
     };
-    view.finish(outcome?)?;
+    view.finish(ended?.unwrap_or(Viewed::Enough))?;
     Ok(Exit::Done)
+}
+
+/// Waits until the broker is away.
+async fn gone(bus: &Bus) {
+    let mut link = bus.link();
+    // The sender lives as long as the bus.
+    drop(link.wait_for(|link| !link.is_connected()).await);
 }
 
 /// How each source in view stands; says one line for each.
@@ -365,36 +359,4 @@ fn table(head: &Head, root: &Root) -> Option<Table> {
         looked_at: root.looked_at,
     };
     ProcessRows.decode(&mut head.rows(), restored).ok()
-}
-
-/// What a reader tells that is no event.
-pub(super) fn note(told: Told, broker: &str) {
-    let style = words();
-    let away = Away {
-        side: Side::Broker,
-        name: broker,
-    };
-    match told {
-        Told::LinkLost { why } => say(&away.left(style, &why)),
-        Told::LinkBack => say("the stream can be read again, from where reading stopped"),
-        Told::StreamRenewed => say("the stream is another than before: what it held may be gone"),
-        Told::Hole {
-            source,
-            after,
-            before,
-            ..
-        } => say(&format!(
-            "{}: events {} to {} are missing and the stream does not have them",
-            style.clean(&source, 60),
-            after + 1,
-            before - 1
-        )),
-        Told::Unreadable { sequence, why } => {
-            say(&format!(
-                "message {sequence} of the stream is no event: {}",
-                style.clean(&why, 200)
-            ));
-        }
-        Told::Record(_) | Told::CaughtUp(_) => {}
-    }
 }

@@ -93,11 +93,12 @@ impl Server {
 ///
 /// Asks only.
 pub async fn identify(client: &Client) -> Result<Server, ClientError> {
-    Ok(client
-        .project_state()
-        .await?
-        .map(|(state, _)| Server::from_state(state))
-        .unwrap_or_default())
+    if let Some((state, _)) = client.project_state().await? {
+        return Ok(Server::from_state(state));
+    }
+    // Before v0.75 there is no such route; but many a server that is no process-compose has none either.
+    client.live().await?;
+    Ok(Server::default())
 }
 
 /// Looks at one process-compose.
@@ -278,7 +279,8 @@ impl ComposeObserver {
             return Ok(epoch);
         }
         // Before v0.75 nobody says when the run began: it is the first contact, until every pid is another one.
-        let same = !before.epoch().is_empty() && !(replaced && body.connection_is_new);
+        let another = replaced && body.connection_is_new;
+        let same = !before.epoch().is_empty() && !another;
         let first = || (self.clock)().to_rfc3339_opts(SecondsFormat::Millis, true);
         Ok(if same {
             before.epoch().to_string()
