@@ -1,0 +1,27 @@
+# `make demo` and `make test` fetch what they need into .tools/; OFFLINE=1 never downloads.
+
+.PHONY: help demo test lint fmt clean
+
+help:
+	@echo "make demo    a broker, a stack, the adapter and a live view; Ctrl-C ends it all (DEMO_SECONDS=20: by itself)"
+	@echo "make test    every test, against a real nats-server"
+	@echo "make lint    formatting and clippy, nothing tolerated"
+	@echo "make fmt     format the code"
+	@echo "make clean   remove what was built and fetched"
+
+demo:
+	@scripts/demo.sh
+
+test:
+	@scripts/test.sh
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+fmt:
+	cargo fmt
+
+clean:
+	cargo clean
+	rm -rf .tools

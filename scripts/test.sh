@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs every test against a real nats-server.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/tools.sh
+export OBSERVE_TEST_NATS_SERVER=$PWD/.tools/nats-server
+
+# Says which of the two it is, so that a green run does not claim more than it saw.
+real=${OBSERVE_TEST_PROCESS_COMPOSE:-$(command -v process-compose || true)}
+if [ -n "$real" ]; then
+    export OBSERVE_TEST_PROCESS_COMPOSE=$real
+    echo "test: with the real process-compose at $real, with recordings of it and with the simulator"
+else
+    echo "test: no process-compose on PATH: recordings of a real one and the simulator stand in"
+fi
+
+cargo test "$@"
