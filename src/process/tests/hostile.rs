@@ -442,6 +442,34 @@ fn times_that_no_head_can_carry_are_not_compared_with_those_that_it_lost() {
 }
 
 #[test]
+fn frames_that_a_head_has_accounted_for_are_not_told_again() {
+    before([])
+        .covered()
+        .after([a("Running").pid(5)])
+        .frame(500, &a("Restarting").code(3))
+        .frame(1500, &a("Running").restarts(1))
+        .after([a("Running").pid(6).restarts(1).code(3)])
+        .tells(["crashed exit code 3", "restarted policy"])
+        .restored(false)
+        .after([a("Running").pid(6).restarts(1).code(3)])
+        .tells([])
+        .frame(500, &a("Completed").restarts(1).code(0))
+        .after([a("Completed").pid(6).restarts(1)])
+        .tells(["stopped exited code 0"]);
+}
+
+#[test]
+fn a_head_keeps_the_codes_of_success() {
+    before([])
+        .covered()
+        .after([a("Running").pid(5).allows(3)])
+        .restored(false)
+        .frame(500, &a("Completed").code(3))
+        .after([])
+        .tells(["stopped removed code 3"]);
+}
+
+#[test]
 fn the_fifth_crash_in_ten_minutes_is_critical() {
     use crate::event::payload::Severity;
     let stage = before([a("Running").pid(5)]);
