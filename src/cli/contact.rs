@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::store::Identity;
 use crate::observation::source::SourceId;
 use crate::process_compose::client::Client;
-use crate::process_compose::observer::{Server, identify};
+use crate::process_compose::server::{Server, identify};
 use crate::render::notice::{Away, Side};
 
 use super::exit::{Exit, Failure, OrExit as _};

@@ -22,7 +22,8 @@ use crate::observation::source::FixedSources;
 use crate::process::event::TellProcess;
 use crate::process::rows::ProcessRows;
 use crate::process::table::Table;
-use crate::process_compose::observer::{ComposeObserver, identify};
+use crate::process_compose::observer::ComposeObserver;
+use crate::process_compose::server::identify;
 use crate::render::notice::{self, Away, Side};
 
 use super::contact::{Contact, Patience, clock};

@@ -2,11 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::event::schema::EVENT;
+
 use super::exit::{Exit, Outcome};
 use super::terminal::Output;
-
-/// The schema of an event, as the tests generate it from the types.
-const EVENT: &str = include_str!("../../docs/schema/event.v1.json");
 
 /// Prints a JSON Schema.
 #[derive(Debug, Args)]

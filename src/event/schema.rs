@@ -58,10 +58,7 @@ mod tests {
         let mut schema = schemars::schema_for!(Envelope).to_value();
         let root = schema.as_object_mut().unwrap();
         root.insert("title".into(), json!("observe event, contract number 1"));
-        root.insert(
-            "$id".into(),
-            json!("https://observe.invalid/schema/event.v1.json"),
-        );
+        root.insert("$id".into(), json!("urn:observe:schema:event:1"));
         root.insert(
             "description".into(),
             json!(

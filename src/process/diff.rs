@@ -13,7 +13,7 @@ use crate::event::payload::Origin;
 
 use super::epoch;
 use super::event::ProcessEvent;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Unused};
 use super::first;
 use super::phase::{Health, Phase};
 use super::plan::is_doubtful;
@@ -77,6 +77,7 @@ pub fn compare(
 ) -> Comparison {
     readings.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| rank(b).cmp(&rank(a))));
     readings.dedup_by(|a, b| a.name == b.name);
+    let evidence = &unused(before, evidence);
     let look = look(before, circumstances);
     let new_epoch = !before.epoch().is_empty() && **before.epoch() != *look.epoch;
     let origin = match before.beginning() {
@@ -101,6 +102,7 @@ pub fn compare(
             looked_from: Some(look.started),
             beginning: Beginning::Followed,
             revision: before.revision() + 1,
+            told_until: before.inner().told_until,
             unclear: Vec::new(),
         },
         unclear: &before.inner().unclear,
@@ -112,6 +114,11 @@ pub fn compare(
         events: merge.events,
         origin,
     }
+}
+
+fn unused<'a>(before: &Table, all: &'a dyn Evidence) -> Unused<'a> {
+    let told_until = before.inner().told_until;
+    Unused { all, told_until }
 }
 
 /// Which of two readings of one name counts, in whatever order they came: the one that tells of more.
@@ -148,6 +155,7 @@ pub fn compare_frames(
     at: DateTime<Utc>,
     interval: Duration,
 ) -> Option<Comparison> {
+    let evidence = &unused(before, evidence);
     let epoch = before.epoch().clone();
     let circumstances = Circumstances {
         epoch: &epoch,
@@ -166,6 +174,7 @@ pub fn compare_frames(
         looked_from: inner.looked_from,
         beginning: inner.beginning,
         revision: before.revision() + 1,
+        told_until: inner.told_until,
         unclear: inner.unclear.clone(),
     };
     let mut events = Vec::new();

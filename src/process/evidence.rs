@@ -6,11 +6,14 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::judge::Window;
 use super::phase::{Health, Phase};
 use super::reading::Configuration;
+
+/// A frame this much older than a look, and still not borne out by it, belongs to something that was told already.
+pub(super) const STALE: TimeDelta = TimeDelta::milliseconds(1500);
 
 /// One transition as the state stream told it.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +79,43 @@ impl Evidence for NoEvidence {
 
     fn has_news(&self, _name: &str, _mark: u64) -> bool {
         false
+    }
+}
+
+/// Evidence without the frames that a table read from a head has accounted for: rows of a head know no marks, because
+/// those mean nothing to another program run.
+#[derive(Clone, Copy)]
+pub(super) struct Unused<'a> {
+    pub(super) all: &'a dyn Evidence,
+    /// The look that the head is of; what arrived by then was told.
+    pub(super) told_until: Option<DateTime<Utc>>,
+}
+
+impl Evidence for Unused<'_> {
+    fn trail(&self, name: &str, mark: u64) -> Trail {
+        let mut trail = self.all.trail(name, mark);
+        if let Some(until) = self.told_until {
+            let told = trail.frames.partition_point(|frame| frame.at <= until);
+            // What came behind the last beginning, a moment before that look, the look may not have shown yet.
+            let fresh = trail.frames[..told]
+                .iter()
+                .rposition(|frame| frame.phase == Phase::Up || frame.at + STALE <= until);
+            trail.frames.drain(..fresh.map_or(0, |last| last + 1));
+        }
+        trail
+    }
+
+    fn was_requested(&self, name: &str, since: Option<DateTime<Utc>>) -> bool {
+        self.all.was_requested(name, since)
+    }
+
+    fn configuration(&self, name: &str) -> Option<Arc<Configuration>> {
+        self.all.configuration(name)
+    }
+
+    fn has_news(&self, name: &str, mark: u64) -> bool {
+        self.all.has_news(name, mark)
+            && (self.told_until.is_none() || !self.trail(name, mark).frames.is_empty())
     }
 }
 

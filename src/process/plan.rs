@@ -141,7 +141,7 @@ fn of_a_run_that_had_ended(now: Phase, step: Step) -> Plan {
 pub(super) fn is_doubtful(row: &Row, reading: &Reading<'_>) -> bool {
     let same_pid = reading.pid.is_some() && reading.pid == row.pid;
     let again = !row.memory.open && reading.phase == Phase::Up && same_pid;
-    (reading.torn && !row.says(reading)) || again || is_reused(row, reading)
+    reading.torn || again || is_reused(row, reading)
 }
 
 /// Whether the counter says that the policy began a run, and the pid that it is the same one: pids come again.

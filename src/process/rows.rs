@@ -65,6 +65,7 @@ impl Rows for ProcessRows {
                 Beginning::Followed
             },
             revision: 0,
+            told_until: Some(restored.looked_at),
             unclear: Vec::new(),
         }))
     }

@@ -221,6 +221,8 @@ pub(super) struct Inner {
     pub(super) looked_from: Option<DateTime<Utc>>,
     pub(super) beginning: Beginning,
     pub(super) revision: u64,
+    /// Where the table was read from a head: the look it is of. Frames that had arrived by then are told.
+    pub(super) told_until: Option<DateTime<Utc>>,
     /// Names without a row that the last look showed in the middle of a change. Means nothing to another program run.
     pub(super) unclear: Vec<Arc<str>>,
 }

@@ -6,16 +6,13 @@ use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, Kind, Occurred, Payload, W
 
 use super::diff::Look;
 use super::event::{ProcessEvent, remember_crashes, severity};
-use super::evidence::{Evidence, Trail, lives};
+use super::evidence::{Evidence, STALE, Trail, lives};
 use super::phase::{Health, Phase};
 use super::plan::{Plan, Step, plan};
 use super::reading::Reading;
 use super::runs::{Between, matched_index};
 use super::table::{Beginning, LastEnd, Row};
 use super::told::{AfterEnd, Told, folded};
-
-/// A frame this much older than a look, and still not borne out by it, belongs to something that was told already.
-const STALE: TimeDelta = TimeDelta::milliseconds(1500);
 
 /// The tale of one process.
 pub(super) struct Tale<'a> {

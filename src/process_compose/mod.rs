@@ -5,7 +5,8 @@
 //! state and a process's configuration; [`nudge`] listens to the state stream where the server has one and puts what
 //! it hears into [`frames`]; [`discovery`] finds the server nobody named.
 //!
-//! None of this compares two looks, decides what a change means, or tells anybody: it hands out what the server said,
+//! Above them stands [`observer`]: it looks, makes sure whom it looks at ([`server`]), and lets the process floor compare.
+//! Nothing below it decides what a change means, or tells anybody: it hands out what the server said,
 //! marked with when and how completely it was heard. It never keeps a command line or an environment of a watched
 //! process, and it never shows foreign text without [`error::clean`].
 
@@ -20,6 +21,7 @@ pub mod info;
 mod learner;
 pub mod nudge;
 pub mod observer;
+pub mod server;
 pub mod settings;
 mod translate;
 pub mod wire;

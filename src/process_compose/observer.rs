@@ -26,9 +26,9 @@ use super::client::{Body, Client};
 use super::error::{ClientError, Kind};
 use super::evidence::{Heard, Looks};
 use super::frames::Frames;
-use super::info::ProjectState;
 use super::learner::{Lessons, learn};
 use super::nudge::{Clock, Names, StateStream};
+use super::server::Server;
 use super::settings::{Endpoint, Evidence, Settings};
 use super::translate;
 use super::wire;
@@ -37,69 +37,6 @@ use super::wire;
 const FRAME_WAIT: Duration = Duration::from_millis(250);
 /// How many failed looks in a row make the frames behind the last one tell for themselves.
 const SALVAGE_AFTER: u32 = 2;
-/// The first version that shows a new run with a health of its own.
-const FRESH_HEALTH: (u64, u64) = (1, 122);
-
-/// Who answers, as it said last.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Server {
-    /// Name of the project without its host part; empty where it says none.
-    pub project: String,
-    /// Name of its host; empty where it says none.
-    pub host: String,
-    /// Its version as it says it; empty where it says none.
-    pub version: String,
-    /// When its run began; absent before v0.75.
-    pub started: Option<DateTime<Utc>>,
-}
-
-impl Server {
-    fn from_state(state: ProjectState) -> Self {
-        Self {
-            project: state.project.unwrap_or_default(),
-            host: state.host.unwrap_or_default(),
-            version: state.version.unwrap_or_default(),
-            started: state.start_time,
-        }
-    }
-
-    /// The epoch this server's run is, where it says when it began.
-    pub fn epoch(&self) -> Option<String> {
-        self.started
-            .map(|started| started.to_rfc3339_opts(SecondsFormat::Millis, true))
-    }
-
-    /// Whether it shows a new run with the health of the former one. A version it does not tell is an older one.
-    fn has_sticky_health(&self) -> bool {
-        let mut parts = self
-            .version
-            .trim_start_matches('v')
-            .split('.')
-            .map(str::parse::<u64>);
-        match (parts.next(), parts.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < FRESH_HEALTH,
-            _ => true,
-        }
-    }
-}
-
-/// Asks a server who it is, before anything is compared.
-///
-/// # Errors
-///
-/// [`ClientError`] where it cannot be asked.
-///
-/// # Cancel safety
-///
-/// Asks only.
-pub async fn identify(client: &Client) -> Result<Server, ClientError> {
-    if let Some((state, _)) = client.project_state().await? {
-        return Ok(Server::from_state(state));
-    }
-    // Before v0.75 there is no such route; but many a server that is no process-compose has none either.
-    client.live().await?;
-    Ok(Server::default())
-}
 
 /// Looks at one process-compose.
 pub struct ComposeObserver {

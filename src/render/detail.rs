@@ -95,11 +95,11 @@ impl Detail {
     }
 
     fn life(&mut self, event: &Envelope, state: &State) {
-        let lasted = state.age_ms.and_then(|ms| u64::try_from(ms).ok());
         let seen_end = event.kind.is_end() && event.reason != "spawn_failed";
-        if let Some(ms) = lasted.filter(|_| seen_end && event.certainty != "inferred") {
-            self.notes
-                .push(format!("ran {}", lasting(Duration::from_millis(ms))));
+        if let Some(lasted) =
+            lasted(state).filter(|_| seen_end && event.certainty != "inferred" && event.count == 1)
+        {
+            self.notes.push(format!("ran {}", lasting(lasted)));
         }
         let counted = event.kind == Kind::Restarted || event.kind == Kind::Crashed;
         if counted && state.restarts > 0 {
@@ -243,4 +243,21 @@ pub(super) fn memory(state: &State) -> Option<String> {
 /// Percent of one core in words, where it is known.
 pub(super) fn processor(state: &State) -> Option<String> {
     state.cpu_percent.map(|percent| format!("{percent:.1} %"))
+}
+
+/// How long a run lasted, where that can be said truly.
+///
+/// The age is what the last look saw, so it is short by up to an interval: good enough for a long run, false for a
+/// short one. The start time is not moved by restarts of the policy, so with any of them it is another run's.
+fn lasted(state: &State) -> Option<Duration> {
+    const LONG: Duration = Duration::from_secs(20);
+    let exact = match (state.started_at, state.ended_at) {
+        (Some(start), Some(end)) if state.restarts == 0 => (end - start).to_std().ok(),
+        _ => None,
+    };
+    let age = state
+        .age_ms
+        .and_then(|ms| u64::try_from(ms).ok())
+        .map(Duration::from_millis);
+    exact.or(age.filter(|age| *age >= LONG))
 }

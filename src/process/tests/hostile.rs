@@ -277,70 +277,6 @@ fn a_name_of_ten_kilobytes_is_a_name() {
 }
 
 #[test]
-fn what_a_server_repeats_of_the_former_run_is_not_told_as_healthy() {
-    let was = || {
-        nothing()
-            .sticky()
-            .probed_late(3, 2, 10)
-            .after([a("Running").pid(5).ready().aged(60_000)])
-            .tells(["started present", "healthy probe"])
-            .after([a("Running").pid(6).ready().aged(1500)])
-            .tells(["stopped replaced inferred", "restarted unknown"])
-    };
-    // no check can have been made before the initial delay has passed
-    was()
-        .after([a("Running").pid(6).ready().aged(3500)])
-        .tells([])
-        .after_ms(8000, [a("Running").pid(6).ready().aged(11_500)])
-        .tells(["healthy probe ambiguous"])
-        .after([a("Running").pid(6).ready().aged(13_500)])
-        .tells([]);
-    was()
-        .after([a("Running").pid(6).not_ready().aged(11_000)])
-        .tells(["unhealthy starting"]);
-}
-
-#[test]
-fn a_first_ready_equal_to_the_former_last_word_is_ambiguous_on_servers_that_repeat_it() {
-    nothing()
-        .sticky()
-        .after([a("Running").pid(5).ready()])
-        .after([a("Running").pid(6).ready()])
-        .tells([
-            "stopped replaced inferred",
-            "restarted unknown",
-            "healthy probe ambiguous",
-        ]);
-    before([a("Running").pid(5).ready()])
-        .after([a("Running").pid(6).ready()])
-        .tells([
-            "stopped replaced inferred",
-            "restarted unknown",
-            "healthy probe",
-        ]);
-}
-
-#[test]
-fn readiness_of_what_is_not_up_is_never_compared() {
-    before([a("Running").pid(5).ready()])
-        .after([a("Terminating").pid(5).not_ready()])
-        .tells(["status_changed status"])
-        .after([a("Completed").pid(5).not_ready()])
-        .tells(["stopped requested code 0"]);
-}
-
-#[test]
-fn health_counts_as_unknown_at_the_beginning_of_a_run() {
-    before([])
-        .after([a("Running").pid(5).ready()])
-        .tells(["started added", "healthy probe"])
-        .after([a("Running").pid(5)])
-        .tells([])
-        .after([a("Running").pid(5).ready()])
-        .tells([]);
-}
-
-#[test]
 fn an_exit_code_that_changes_later_is_not_news() {
     before([a("Completed").pid(5)])
         .after([a("Completed").pid(5).code(1)])
@@ -439,6 +375,32 @@ fn times_that_no_head_can_carry_are_not_compared_with_those_that_it_lost() {
     let ages_ago = -62_000_000_000_000 - 1_787_000_000_000;
     let stage = before([a("Error").ended_at(ages_ago)]).restored(false);
     stage.after([a("Error").ended_at(ages_ago)]).tells([]);
+}
+
+#[test]
+fn frames_that_a_head_has_accounted_for_are_not_told_again() {
+    before([])
+        .covered()
+        .after([a("Running").pid(5)])
+        .frame(500, &a("Restarting").code(3))
+        .frame(1500, &a("Running").restarts(1))
+        .after([a("Running").pid(6).restarts(1).code(3)])
+        .tells(["crashed exit code 3", "restarted policy"])
+        .restored(false)
+        .frame(100, &a("Completed").restarts(1).code(0))
+        .after_ms(300, [a("Completed").pid(6).restarts(1)])
+        .tells(["stopped exited code 0"]);
+}
+
+#[test]
+fn a_head_keeps_the_codes_of_success() {
+    before([])
+        .covered()
+        .after([a("Running").pid(5).allows(3)])
+        .restored(false)
+        .frame(500, &a("Completed").code(3))
+        .after([])
+        .tells(["stopped removed code 3"]);
 }
 
 #[test]

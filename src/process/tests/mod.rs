@@ -1,5 +1,6 @@
 //! Tests of the whole floor: recordings of a real server, the table of the contract row by row, and laws.
 
+mod health;
 mod hostile;
 mod laws;
 mod recording;
@@ -7,5 +8,6 @@ mod replay;
 mod runs_between;
 mod score;
 mod stage;
+mod table_ends;
 mod table_rows;
 mod world;

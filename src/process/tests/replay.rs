@@ -18,6 +18,7 @@ use crate::process::table::Table;
 
 use super::recording::{Recording, all};
 use super::score::{Facts, Mode};
+use super::stage::restored;
 
 /// What the stream has told by a moment.
 struct Heard<'a> {
@@ -102,11 +103,20 @@ fn moments(phase: i64, recording: &Recording, mode: Mode) -> Vec<i64> {
     out
 }
 
+/// Whether the observer keeps its table, or is handed one that another wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Kept,
+    /// After every look the table goes through the head.
+    Rebased,
+}
+
 /// What an observer of a recording remembers from look to look.
 struct Player<'a> {
     recording: &'a Recording,
     by_name: HashMap<&'a str, Vec<&'a Frame>>,
     mode: Mode,
+    memory: Memory,
     table: Table,
     epoch: Option<String>,
     covered_since: DateTime<Utc>,
@@ -119,7 +129,7 @@ struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    fn new(recording: &'a Recording, mode: Mode) -> Self {
+    fn new(recording: &'a Recording, mode: Mode, memory: Memory) -> Self {
         let mut by_name: HashMap<&str, Vec<&Frame>> = HashMap::new();
         for (name, frame) in recording.frames() {
             by_name.entry(name).or_default().push(frame);
@@ -128,6 +138,7 @@ impl<'a> Player<'a> {
             recording,
             by_name,
             mode,
+            memory,
             table: Table::default(),
             epoch: None,
             covered_since: recording.at(-1),
@@ -206,7 +217,10 @@ impl<'a> Player<'a> {
     }
 
     fn take(&mut self, step: Comparison, at: DateTime<Utc>) {
-        self.table = step.table;
+        self.table = match self.memory {
+            Memory::Kept => step.table,
+            Memory::Rebased => restored(&step.table, false),
+        };
         let told = step.events.into_iter();
         self.out
             .extend(told.map(|e| Envelope::dress(e.payload, &stamp(step.origin, at))));
@@ -229,8 +243,8 @@ impl<'a> Player<'a> {
     }
 }
 
-fn play(recording: &Recording, phase: i64, mode: Mode) -> Vec<Envelope> {
-    let mut player = Player::new(recording, mode);
+fn play(recording: &Recording, phase: i64, mode: Mode, memory: Memory) -> Vec<Envelope> {
+    let mut player = Player::new(recording, mode, memory);
     for t in moments(phase, recording, mode) {
         player.look(t);
     }
@@ -259,14 +273,23 @@ fn modes(recording: &Recording) -> impl Iterator<Item = Mode> {
 
 #[test]
 fn every_recording_is_told_as_it_happened_at_every_phase_with_the_stream_and_without() {
+    score_all(95, Memory::Kept);
+}
+
+#[test]
+fn every_recording_is_told_as_it_happened_by_adapters_that_read_the_head_after_every_look() {
+    score_all(500, Memory::Rebased);
+}
+
+fn score_all(step: usize, memory: Memory) {
     let recordings = all();
     assert!(recordings.len() >= 18, "recordings are missing");
     let mut wrong = Vec::new();
     for recording in &recordings {
         let facts = Facts::open(&recording.folder);
         for mode in modes(recording) {
-            for phase in (250..2250).step_by(95) {
-                let events: Vec<Value> = play(recording, phase, mode)
+            for phase in (250..2250).step_by(step) {
+                let events: Vec<Value> = play(recording, phase, mode, memory)
                     .iter()
                     .map(|event| serde_json::to_value(event).unwrap())
                     .collect();
@@ -295,7 +318,7 @@ fn write_out() {
                     Mode::Poll => "poll",
                 };
                 let mut text = Vec::new();
-                for event in play(recording, phase, mode) {
+                for event in play(recording, phase, mode, Memory::Kept) {
                     event.write_json(&mut text).unwrap();
                     text.push(b'\n');
                 }
