@@ -1,5 +1,6 @@
 //! Tests of the whole floor: recordings of a real server, the table of the contract row by row, and laws.
 
+mod documented;
 mod health;
 mod hostile;
 mod laws;

@@ -105,7 +105,7 @@ fn moments(phase: i64, recording: &Recording, mode: Mode) -> Vec<i64> {
 
 /// Whether the observer keeps its table, or is handed one that another wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Memory {
+pub(super) enum Memory {
     Kept,
     /// After every look the table goes through the head.
     Rebased,
@@ -243,7 +243,7 @@ impl<'a> Player<'a> {
     }
 }
 
-fn play(recording: &Recording, phase: i64, mode: Mode, memory: Memory) -> Vec<Envelope> {
+pub(super) fn play(recording: &Recording, phase: i64, mode: Mode, memory: Memory) -> Vec<Envelope> {
     let mut player = Player::new(recording, mode, memory);
     for t in moments(phase, recording, mode) {
         player.look(t);
