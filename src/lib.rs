@@ -58,3 +58,12 @@ pub use event::envelope::Envelope;
 pub use event::filter::Filter;
 pub use event::payload::{Kind, Severity};
 pub use event::record::Record;
+
+/// The programs in the documents are compiled with the tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../docs/guide.md")]
+    struct Guide;
+    #[doc = include_str!("../docs/simulate.md")]
+    struct Simulate;
+}

@@ -1,6 +1,11 @@
 //! The plan of the house, and the proof that the code keeps it: who may import whom, how long a file may grow, and
 //! that what the documents point at exists.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

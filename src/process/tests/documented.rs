@@ -22,13 +22,49 @@ const WIDTH: usize = 110;
 /// Where an example comes from: its name in the documents, the recording, with or without its stream, and what is looked
 /// for in it.
 const EXAMPLES: [(&str, &str, Mode, Kind, &str); 7] = [
-    ("crashed", "policy-loops", Mode::Stream, Kind::Crashed, "exit"),
-    ("restarted", "policy-loops", Mode::Stream, Kind::Restarted, "policy"),
+    (
+        "crashed",
+        "policy-loops",
+        Mode::Stream,
+        Kind::Crashed,
+        "exit",
+    ),
+    (
+        "restarted",
+        "policy-loops",
+        Mode::Stream,
+        Kind::Restarted,
+        "policy",
+    ),
     ("healthy", "readiness", Mode::Stream, Kind::Healthy, "probe"),
-    ("stopped", "user-stops", Mode::Stream, Kind::Stopped, "requested"),
-    ("initial", "readiness", Mode::Stream, Kind::Started, "present"),
-    ("inferred", "fast-restarts", Mode::Poll, Kind::Crashed, "missed"),
-    ("ambiguous", "outside-kills", Mode::Poll, Kind::Crashed, "signal"),
+    (
+        "stopped",
+        "user-stops",
+        Mode::Stream,
+        Kind::Stopped,
+        "requested",
+    ),
+    (
+        "initial",
+        "readiness",
+        Mode::Stream,
+        Kind::Started,
+        "present",
+    ),
+    (
+        "inferred",
+        "fast-restarts",
+        Mode::Poll,
+        Kind::Crashed,
+        "missed",
+    ),
+    (
+        "ambiguous",
+        "outside-kills",
+        Mode::Poll,
+        Kind::Crashed,
+        "signal",
+    ),
 ];
 
 /// The first such event of a recording, numbered as an adapter would have numbered it.
@@ -119,7 +155,11 @@ fn renewed(document: &str, examples: &[(&str, String)]) -> (String, usize) {
         let (_, after) = after.split_once("```json\n").unwrap();
         let (_, after) = after.split_once("\n```").unwrap();
         let (_, example) = examples.iter().find(|(n, _)| *n == name).unwrap();
-        write!(text, "{before}<!-- example: {name} -->\n```json\n{example}\n```").unwrap();
+        write!(
+            text,
+            "{before}<!-- example: {name} -->\n```json\n{example}\n```"
+        )
+        .unwrap();
         found += 1;
         rest = after;
     }
