@@ -82,7 +82,7 @@ pub(super) struct StreamArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(super) stream_setup: Setup,
     /// How long events are kept
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, allow_hyphen_values = true)]
     pub(super) retention: Duration,
     /// How many bytes the stream may take
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1_048_576..))]

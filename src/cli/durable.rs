@@ -50,6 +50,20 @@ pub(super) struct Plan {
     pub(super) announce: bool,
 }
 
+/// Connects. Whoever may wait for a broker that is away still learns at once that one is there and does not let us in.
+pub(super) async fn connect_or_wait(settings: &BusSettings) -> Result<Bus, BusError> {
+    let now = BusSettings {
+        first_connect: FirstConnect::MustSucceed,
+        ..settings.clone()
+    };
+    match Box::pin(connect(&now)).await {
+        Err(BusError::Unreachable { .. }) if settings.first_connect == FirstConnect::MayWait => {
+            Box::pin(connect(settings)).await
+        }
+        connected => connected,
+    }
+}
+
 /// Connects to the broker and sees to the stream; `None` where the wait was cancelled.
 pub(super) async fn open(
     settings: &BusSettings,
@@ -60,12 +74,14 @@ pub(super) async fn open(
         Patience::Wait => FirstConnect::MayWait,
         Patience::End => FirstConnect::MustSucceed,
     };
-    let bus = connect(&BusSettings {
+    let wanted = BusSettings {
         first_connect,
         ..settings.clone()
-    })
-    .await
-    .map_err(broker_failure)?;
+    };
+    let Some(bus) = token.run_until_cancelled(connect_or_wait(&wanted)).await else {
+        return Ok(None);
+    };
+    let bus = bus.map_err(broker_failure)?;
     let shown = settings.display_url();
     let away = Away {
         side: Side::Broker,

@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::bus::connect::Bus;
 use crate::bus::read::{Reader, Told};
 use crate::render::notice::{Away, Side};
 
@@ -9,6 +10,14 @@ use super::durable::broker_failure;
 use super::exit::Failure;
 use super::terminal::{say, words};
 use super::view::{View, Viewed};
+
+/// The broker that is read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Broker<'a> {
+    pub(super) bus: &'a Bus,
+    /// Its address, without secrets.
+    pub(super) address: &'a str,
+}
 
 /// How long to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +32,7 @@ pub(super) enum Until {
 pub(super) async fn follow(
     reader: &mut Reader,
     view: &mut View,
-    broker: &str,
+    broker: Broker<'_>,
     until: Until,
     token: &CancellationToken,
 ) -> Result<Option<Viewed>, Failure> {
@@ -47,12 +56,16 @@ pub(super) async fn follow(
 }
 
 /// What a reader tells that is no event.
-fn note(told: Told, broker: &str) {
+fn note(told: Told, broker: Broker<'_>) {
     let style = words();
     match told {
+        Told::LinkLost { why } if broker.bus.link().borrow().is_connected() => say(&format!(
+            "the stream cannot be read: {}; waiting for it",
+            style.clean(&why, 200)
+        )),
         Told::LinkLost { why } => say(&Away {
             side: Side::Broker,
-            name: broker,
+            name: broker.address,
         }
         .left(style, &why)),
         Told::LinkBack => say("the stream can be read again, from where reading stopped"),

@@ -41,7 +41,7 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = evidence)]
     pub(super) evidence: Evidence,
     /// Time between two looks, at least 250ms
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval, allow_hyphen_values = true)]
     pub(super) interval: Duration,
 }
 

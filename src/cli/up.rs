@@ -16,7 +16,7 @@ use super::contact::{Patience, reach};
 use super::durable::{Plan, open, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
-use super::follow::{Until, follow};
+use super::follow::{Broker, Until, follow};
 use super::source_args::SourceArgs;
 use super::terminal::say;
 use super::view::{Blind, View, Viewed};
@@ -170,8 +170,12 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         Begin::Last(LAST),
     );
     // The reader stands before the adapter begins, so that its first events are seen as they come.
-    let broker = settings.display_url();
-    if let Some(viewed) = follow(&mut reader, &mut view, &broker, Until::CaughtUp, token).await? {
+    let (broker, reading) = (settings.display_url(), bus.clone());
+    let read = Broker {
+        bus: &reading,
+        address: &broker,
+    };
+    if let Some(viewed) = follow(&mut reader, &mut view, read, Until::CaughtUp, token).await? {
         view.finish(viewed)?;
         return Ok(Exit::Done);
     }
@@ -182,7 +186,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         ended
     };
     let viewing = async {
-        let viewed = follow(&mut reader, &mut view, &broker, Until::Ever, &ending).await;
+        let viewed = follow(&mut reader, &mut view, read, Until::Ever, &ending).await;
         ending.cancel();
         viewed
     };

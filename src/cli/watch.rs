@@ -7,7 +7,7 @@ use chrono::Utc;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::connect::{Bus, connect};
+use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
 use crate::bus::head::{heads, last_event, read_head_at};
 use crate::bus::read::{Begin, Reader};
@@ -25,10 +25,10 @@ use crate::render::time::since;
 use super::broker_args::{BrokerArgs, Choice};
 use super::contact::{Contact, Patience, reach};
 use super::direct;
-use super::durable::broker_failure;
+use super::durable::{broker_failure, connect_or_wait};
 use super::exit::{Exit, Failure, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
-use super::follow::{Until, follow};
+use super::follow::{Broker, Until, follow};
 use super::source_args::SourceArgs;
 use super::standing::{sight, sight_of_root, standing};
 use super::terminal::{say, words};
@@ -93,7 +93,10 @@ pub(super) struct Watch {
 /// Runs until the reader leaves, the count is reached, or it is asked to end.
 pub(super) async fn run(args: Watch, token: CancellationToken) -> Outcome {
     let filter = args.filter.filter()?;
-    match args.way().await? {
+    let Some(way) = token.run_until_cancelled(args.way()).await else {
+        return Ok(Exit::Done);
+    };
+    match way? {
         Way::Direct => direct_way(&args, filter, &token).await,
         Way::Bus(bus, settings) => bus_way(&args, filter, &bus, &settings, &token).await,
     }
@@ -120,7 +123,7 @@ impl Watch {
         if !is_usual && !self.no_retry {
             settings.first_connect = FirstConnect::MayWait;
         }
-        let bus = match connect(&settings).await {
+        let bus = match connect_or_wait(&settings).await {
             Ok(bus) => bus,
             Err(BusError::Unreachable { .. }) if is_usual => {
                 say(
@@ -274,9 +277,13 @@ async fn bus_way(
         args.begin(),
     );
     let broker = settings.display_url();
+    let read = Broker {
+        bus,
+        address: &broker,
+    };
     let lost = token.child_token();
     let ended = tokio::select! {
-        ended = follow(&mut reader, &mut view, &broker, Until::Ever, &lost) => ended,
+        ended = follow(&mut reader, &mut view, read, Until::Ever, &lost) => ended,
         () = gone(bus), if args.no_retry => Err(Failure::say(Exit::Broker, format!("the broker at {broker} is away"))),
     };
     view.finish(ended?.unwrap_or(Viewed::Enough))?;
@@ -313,6 +320,8 @@ pub(super) async fn opening(
     }
     let roots = match heads(bus, &settings.stream, &settings.prefix).await {
         Ok(roots) => roots,
+        // That nobody tells anything yet is said by whoever waits for it.
+        Err(BusError::NoStream(_)) => return Vec::new(),
         Err(error) => {
             say(&format!("nothing is known of the sources yet: {error}"));
             return Vec::new();

@@ -9,6 +9,7 @@
 
 mod broker;
 mod bus;
+mod cli;
 mod process_compose;
 mod process_compose_stream;
 mod simulate;

@@ -1,0 +1,180 @@
+//! A watch in a terminal: what a person sees.
+
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use super::run::{Home, LIMIT, OBSERVE};
+use super::stack::Stack;
+use crate::support::wait::until;
+
+const WIDTH: u16 = 80;
+
+/// The program in a terminal of 80 columns; killed when dropped.
+struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    written: Arc<Mutex<Vec<u8>>>,
+    master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    fn run(home: &Home, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let size = PtySize {
+            rows: 50,
+            cols: WIDTH,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(OBSERVE);
+        command.args(args);
+        command.env_clear();
+        for (name, value) in home.environment() {
+            command.env(name, value);
+        }
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        command.cwd(home.path());
+        let child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&written);
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut piece) {
+                into.lock().unwrap().extend_from_slice(&piece[..count]);
+            }
+        });
+        Self {
+            child,
+            written,
+            master: pair.master,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.written.lock().unwrap().clone()
+    }
+
+    /// The rows of the screen that hold something; a line that is too wide takes two of them.
+    fn rows(&self) -> Vec<String> {
+        let mut parser = vt100::Parser::new(50.try_into().unwrap(), WIDTH.try_into().unwrap(), 0);
+        parser.process(&self.bytes());
+        let rows = parser.screen().rows(0, WIDTH);
+        rows.map(|row| row.trim_end().to_owned())
+            .filter(|row| !row.is_empty())
+            .collect()
+    }
+
+    async fn shows(&self, needle: &str) {
+        until(LIMIT, needle, async || {
+            self.rows().iter().any(|row| row.contains(needle))
+        })
+        .await;
+    }
+
+    async fn ends(&mut self) -> u32 {
+        let mut code = None;
+        until(LIMIT, "its end", async || {
+            code = self
+                .child
+                .try_wait()
+                .unwrap()
+                .map(|status| status.exit_code());
+            code.is_some()
+        })
+        .await;
+        code.unwrap()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // One that ended already cannot be killed, and that is as good.
+        self.child.kill().unwrap_or_default();
+        drop(self.child.wait());
+    }
+}
+
+const LONG: &str = "
+name: shop
+keep: true
+processes:
+  a-process-with-a-name-that-is-much-longer-than-its-column-and-than-the-terminal-is-wide: {restart: always}
+  worker: {restart: always, namespace: a-namespace-that-is-also-rather-long-for-eighty-columns}
+  web: {namespace: front, ready: {after: 100ms}}
+";
+
+async fn crashed(home: &Home, variables: &[(&str, &str)]) -> (Stack, Terminal) {
+    let stack = Stack::play(LONG).await;
+    let args = [
+        "watch",
+        "--direct",
+        "-p",
+        &stack.port,
+        "--interval",
+        "250ms",
+    ];
+    let terminal = Terminal::run(home, &args, variables);
+    terminal.shows("started    worker").await;
+    stack.control.exit("worker", 3).unwrap();
+    terminal.shows("crashed    worker").await;
+    terminal.shows("restarted  worker").await;
+    (stack, terminal)
+}
+
+#[tokio::test]
+async fn eighty_columns_hold_every_line_and_the_columns_stand_still() {
+    let home = Home::new();
+    let (_stack, terminal) = crashed(&home, &[]).await;
+    let rows = terminal.rows();
+    let events: Vec<&String> = rows
+        .iter()
+        .filter(|row| row.get(2..3) == Some(":"))
+        .collect();
+    assert!(events.len() >= 6, "{rows:#?}");
+    // Two lines of words, and nothing that a wrapped line left behind.
+    assert_eq!(rows.len(), events.len() + 2, "{rows:#?}");
+    for row in &events {
+        let cells: Vec<char> = row.chars().collect();
+        assert!(cells.len() <= usize::from(WIDTH), "{row}");
+        assert!(
+            cells[8] == ' ' && cells[10] == ' ' && cells[11] != ' ',
+            "{row}"
+        );
+        assert!(cells[20..22] == [' ', ' '] && cells[22] != ' ', "{row}");
+        // A name takes a quarter of the width; what is behind it begins two columns later.
+        let is_process = !row.contains("connected");
+        assert!(
+            !is_process || cells[42..44] == [' ', ' '] && cells[44] != ' ',
+            "{row}"
+        );
+    }
+    let bytes = terminal.bytes();
+    assert!(bytes.windows(2).any(|pair| pair == b"\x1b["), "colour");
+}
+
+#[tokio::test]
+async fn no_color_is_honoured() {
+    let home = Home::new();
+    let (_stack, terminal) = crashed(&home, &[("NO_COLOR", "1")]).await;
+    assert!(!terminal.bytes().contains(&0x1b), "{:#?}", terminal.rows());
+}
+
+#[tokio::test]
+async fn without_utf8_only_ascii_is_written() {
+    let home = Home::new();
+    let (_stack, terminal) = crashed(&home, &[("LC_ALL", "C")]).await;
+    assert!(terminal.bytes().is_ascii(), "{:#?}", terminal.rows());
+}
+
+#[tokio::test]
+async fn control_c_ends_it_with_130() {
+    let home = Home::new();
+    let (_stack, mut terminal) = crashed(&home, &[]).await;
+    let mut keys = terminal.master.take_writer().unwrap();
+    keys.write_all(&[3]).unwrap();
+    assert_eq!(terminal.ends().await, 130);
+}
