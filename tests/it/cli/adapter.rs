@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::house::{House, brief, count, without_holes};
-use super::run::Home;
+use super::run::{Home, LIMIT};
 use super::stack::Stack;
 use crate::support::nats::NatsServer;
 use crate::support::wait::until;
@@ -135,11 +135,26 @@ async fn a_broker_that_is_away_at_the_start_is_waited_for_with_one_line() {
     adapter.says("is back").await;
     adapter.says("shop: process-compose").await;
     assert_eq!(adapter.err.all().len(), 3, "{:#?}", adapter.err.all());
-    // It began before there was a stream: it misses nothing of it.
-    for name in ["api", "web", "worker"] {
-        watch.tells(name).await;
-    }
+    // Which of the two is back first decides what it finds, and how it says so.
+    until(LIMIT, "the opening line", async || {
+        watch.err.all().len() >= 2
+    })
+    .await;
+    stack.exit("worker", 3).await;
+    watch.tells("crashed    worker").await;
     assert_eq!(watch.err.count("is away"), 1, "{:#?}", watch.err.all());
+}
+
+#[tokio::test]
+async fn a_watch_that_begins_before_the_stream_misses_nothing_of_it() {
+    let house = House::new().await;
+    let watch = house.home.run(&["watch", "-s", &house.nats.url()]);
+    watch.says("waiting for the first").await;
+    let _adapter = house.working(&[]).await;
+    for name in ["api", "web", "worker"] {
+        watch.tells(&format!("started    {name}")).await;
+    }
+    assert_eq!(watch.err.count("is away"), 0, "{:#?}", watch.err.all());
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use rustix::process::Signal;
 
 use super::house::{House, brief, count, without_holes};
+use super::run::LIMIT;
+use crate::support::wait::until;
 
 #[tokio::test]
 async fn an_adapter_that_begins_again_tells_nothing_twice_and_nothing_made_up() {
@@ -90,9 +92,11 @@ async fn a_broker_that_begins_again_on_its_store_costs_neither_hole_nor_repeat()
     watch.tells("\"code\":3").await;
     for (round, code) in [(1, 4), (2, 5)] {
         house.nats.kill();
-        watch.says("is away").await;
         house.stack.exit("worker", code).await;
-        adapter.says("is away").await;
+        until(LIMIT, "a line from both", async || {
+            [&adapter, &watch].map(|run| run.err.count("is away")) == [round; 2]
+        })
+        .await;
         house.nats.again();
         watch.tells(&format!("\"code\":{code}")).await;
         for run in [&adapter, &watch] {
