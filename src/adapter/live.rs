@@ -19,7 +19,7 @@ use super::commit::Sight;
 use super::dress::{Pen, disconnected, is_out_of_sight, own_words, wire_origin};
 use super::gap::{Owed, SOURCE_UNREACHABLE};
 use super::pending::Standing;
-use super::settings::Hooks;
+use super::settings::{Hooks, Notice};
 
 /// Why a live view ends.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +141,10 @@ impl<T: Tell> Live<T> {
         (count, since): (u32, DateTime<Utc>),
         error: &(dyn Error + Send + Sync + 'static),
     ) -> Result<(), LiveError> {
-        self.sight = Sight::Away;
+        if std::mem::replace(&mut self.sight, Sight::Away) == Sight::There {
+            let why = (self.hooks.word)(error);
+            (self.hooks.notice)(Notice::SourceAway { why, since });
+        }
         let now = (self.hooks.now)();
         let Some(standing) = &mut self.standing else {
             return Ok(());
@@ -215,7 +218,10 @@ impl<S: Send + Sync + 'static, T: Tell> Outlet<S, T::Event> for Live<T> {
                 since,
                 error,
             } => self.failing((count, since), error).await?,
-            Report::SeenAgain { .. } => self.sight = Sight::There,
+            Report::SeenAgain { .. } => {
+                self.sight = Sight::There;
+                (self.hooks.notice)(Notice::SourceBack);
+            }
         }
         if self.records.is_closed() {
             return Err(LiveError::ReaderLeft);

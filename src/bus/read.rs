@@ -198,6 +198,13 @@ impl Reader {
                 }
             }
             Err(error) if error.retry_helps() => {
+                if self.floor.is_none()
+                    && self.from == Begin::Now
+                    && matches!(error, BusError::NoStream(_))
+                {
+                    // Nothing is stored now: whatever the stream holds when it is there came later.
+                    self.from = Begin::Sequence(1);
+                }
                 let pause = (PAUSES.0 * 2_u32.pow(self.attempt.min(10))).min(PAUSES.1);
                 self.attempt = self.attempt.saturating_add(1);
                 self.not_before = Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0);
