@@ -9,6 +9,7 @@
 
 mod broker;
 mod bus;
+mod live;
 mod process_compose;
 mod process_compose_stream;
 mod simulate;
