@@ -208,6 +208,10 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
             self.pending.push(frame);
             self.advance().await?;
         }
+        let events = self.pending.waiting();
+        if events > 0 {
+            self.say(Notice::GivenUp { events });
+        }
         Ok(())
     }
 }

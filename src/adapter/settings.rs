@@ -109,6 +109,11 @@ pub enum Notice {
     },
     /// The source is seen again.
     SourceBack,
+    /// The adapter ends, and these events still waited for the broker; the next start tells the difference instead.
+    GivenUp {
+        /// How many.
+        events: u64,
+    },
     /// A gap was told.
     GapTold {
         /// Why nobody looked or told.

@@ -3,12 +3,11 @@
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapter::settings::Claim;
 use crate::bus::settings::FirstConnect;
 
 use super::broker_args::{BrokerArgs, Choice, StreamArgs};
 use super::contact::{Patience, reach};
-use super::durable::{Plan, run as run_adapter};
+use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Outcome};
 use super::open::open;
 use super::source_args::SourceArgs;
@@ -67,11 +66,7 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
     let Some(bus) = open(&broker, patience, &token).await? else {
         return Ok(Exit::Done);
     };
-    let claim = match (args.adopt, args.name.is_some()) {
-        (true, _) => Claim::Adopt,
-        (false, true) => Claim::Given,
-        (false, false) => Claim::Derived,
-    };
+    let claim = claim(args.adopt, args.name.is_some());
     let plan = Plan {
         args: args.source,
         broker,

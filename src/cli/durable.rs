@@ -39,6 +39,15 @@ pub(super) struct Plan {
     pub(super) announce: bool,
 }
 
+/// How firmly a source's name is ours.
+pub(super) fn claim(adopt: bool, named: bool) -> Claim {
+    match (adopt, named) {
+        (true, _) => Claim::Adopt,
+        (false, true) => Claim::Given,
+        (false, false) => Claim::Derived,
+    }
+}
+
 impl Plan {
     fn memory(&self, source: &str) -> Result<Memory, Failure> {
         let shown = self.broker.display_url();

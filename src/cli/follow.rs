@@ -17,6 +17,16 @@ pub(super) struct Broker<'a> {
     pub(super) bus: &'a Bus,
     /// Its address, without secrets.
     pub(super) address: &'a str,
+    pub(super) says: Says,
+}
+
+/// Whether the reader says that the broker left and is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// It does.
+    Links,
+    /// An adapter beside it does.
+    Nothing,
 }
 
 /// How long to follow.
@@ -45,7 +55,11 @@ pub(super) async fn follow(
         };
         match told {
             Told::Record(record) => {
-                if let Err(viewed) = view.show(&record).await {
+                // A reader that stands still must not keep us from ending.
+                let Some(shown) = token.run_until_cancelled(view.show(&record)).await else {
+                    return Ok(Some(Viewed::Enough));
+                };
+                if let Err(viewed) = shown {
                     return Ok(Some(viewed));
                 }
             }
@@ -59,6 +73,7 @@ pub(super) async fn follow(
 fn note(told: Told, broker: Broker<'_>) {
     let style = words();
     match told {
+        Told::LinkLost { .. } | Told::LinkBack if broker.says == Says::Nothing => {}
         Told::LinkLost { why } if broker.bus.link().borrow().is_connected() => say(&format!(
             "the stream cannot be read: {}; waiting for it",
             style.clean(&why, 200)

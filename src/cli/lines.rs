@@ -59,6 +59,10 @@ impl Lines {
                     back.trim_end()
                 ))
             }
+            Notice::GivenUp { events } => Some(format!(
+                "{}: {events} events were not told; the next start tells the difference",
+                self.source
+            )),
             _ if self.verbose => self.verbose_line(notice),
             _ => None,
         }

@@ -1,9 +1,10 @@
 //! `observe up`: everything on this machine in one command.
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapter::settings::Claim;
 use crate::broker::{self, Lease};
 use crate::bus::connect::Bus;
 use crate::bus::read::{Begin, Reader};
@@ -13,10 +14,10 @@ use crate::event::filter::Filter;
 use super::broker::warden_command;
 use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
 use super::contact::{Patience, reach};
-use super::durable::{Plan, run as run_adapter};
+use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
-use super::follow::{Broker, Until, follow};
+use super::follow::{Broker, Says, Until, follow};
 use super::open::open;
 use super::source_args::SourceArgs;
 use super::terminal::say;
@@ -25,6 +26,8 @@ use super::watch::opening;
 
 /// How many past events come first.
 const LAST: usize = 10;
+/// How long a broker of our own may be away before somebody looks whether it still runs.
+const OWN_BROKER: Duration = Duration::from_secs(3);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,11 +91,8 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
     let Some(bus) = open(&settings, patience, &token).await? else {
         return Ok(Exit::Done);
     };
-    let claim = match (args.adopt, args.name.is_some()) {
-        (true, _) => Claim::Adopt,
-        (false, true) => Claim::Given,
-        (false, false) => Claim::Derived,
-    };
+    let claim = claim(args.adopt, args.name.is_some());
+    let managed = lease.is_some().then(|| args.broker.managed());
     let plan = Plan {
         args: args.source,
         broker: settings.clone(),
@@ -105,6 +105,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
     let view = View::open(args.face.face(false), filter.clone(), Blind::Show, None);
     let outcome = Box::pin(together(
         Both {
+            managed,
             contact,
             bus,
             plan,
@@ -138,7 +139,37 @@ async fn broker(args: &Up, source: &str) -> Result<(BusSettings, Option<Lease>),
     ))
 }
 
+/// Waits until a broker of our own has ended; nobody starts it again at the address we have.
+async fn own_broker_ended(
+    bus: &Bus,
+    managed: Option<&broker::Settings>,
+    token: &CancellationToken,
+) -> Option<Failure> {
+    let Some(settings) = managed else {
+        token.cancelled().await;
+        return None;
+    };
+    let mut link = bus.link();
+    loop {
+        // The sender lives as long as the bus.
+        let away = token
+            .run_until_cancelled(link.wait_for(|link| !link.is_connected()))
+            .await?;
+        drop(away);
+        token
+            .run_until_cancelled(tokio::time::sleep(OWN_BROKER))
+            .await?;
+        if !bus.is_connected() && matches!(broker::find(settings).await, Ok(None)) {
+            return Some(Failure::say(
+                Exit::Broker,
+                "our own broker has ended; run observe up again, what was told is kept",
+            ));
+        }
+    }
+}
+
 struct Both {
+    managed: Option<broker::Settings>,
     contact: super::contact::Contact,
     bus: Bus,
     plan: Plan,
@@ -150,6 +181,7 @@ struct Both {
 /// Runs the adapter and the view beside each other; whichever ends first ends the other.
 async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let Both {
+        managed,
         contact,
         bus,
         plan,
@@ -180,6 +212,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let read = Broker {
         bus: &reading,
         address: &broker,
+        says: Says::Nothing,
     };
     if let Some(viewed) = follow(&mut reader, &mut view, read, Until::CaughtUp, token).await? {
         view.finish(viewed)?;
@@ -196,7 +229,13 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         ending.cancel();
         viewed
     };
-    let (ended, viewed) = tokio::join!(adapter, viewing);
+    let own = async {
+        let failure = own_broker_ended(&reading, managed.as_ref(), &ending).await;
+        ending.cancel();
+        failure
+    };
+    let (ended, viewed, gone) = tokio::join!(adapter, viewing, own);
     view.finish(viewed?.unwrap_or(Viewed::Enough))?;
-    ended.map(|()| Exit::Done)
+    ended?;
+    gone.map_or(Ok(Exit::Done), Err)
 }

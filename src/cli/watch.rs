@@ -27,7 +27,7 @@ use super::contact::{Contact, Patience, reach};
 use super::direct;
 use super::exit::{Exit, Failure, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
-use super::follow::{Broker, Until, follow};
+use super::follow::{Broker, Says, Until, follow};
 use super::open::{broker_failure, connect_or_wait};
 use super::source_args::SourceArgs;
 use super::standing::{sight, sight_of_root, standing};
@@ -280,6 +280,7 @@ async fn bus_way(
     let read = Broker {
         bus,
         address: &broker,
+        says: Says::Links,
     };
     let lost = token.child_token();
     let ended = tokio::select! {

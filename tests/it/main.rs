@@ -10,6 +10,7 @@
 mod broker;
 mod bus;
 mod cli;
+mod live;
 mod process_compose;
 mod process_compose_stream;
 mod simulate;
