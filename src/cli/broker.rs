@@ -78,22 +78,35 @@ pub(super) fn warden_command() -> Result<WardenCommand, Failure> {
     })
 }
 
+impl Broker {
+    /// The orders, where this is how observe calls its warden.
+    pub(super) fn warden(&mut self) -> Option<Vec<OsString>> {
+        match &mut self.action {
+            Action::Warden { orders } => Some(std::mem::take(orders)),
+            _ => None,
+        }
+    }
+}
+
+/// Is the warden of a server, until it ends it.
+pub(super) async fn warden(orders: Vec<OsString>) -> Outcome {
+    let orders = Orders::from_args(orders).ok_or_else(|| {
+        Failure::say(
+            Exit::Usage,
+            "this is how observe calls itself; use observe broker start",
+        )
+    })?;
+    warden::run(orders).await.or_exit(Exit::Broker)?;
+    Ok(Exit::Done)
+}
+
 /// Does what was asked.
 pub(super) async fn run(args: Broker, token: CancellationToken) -> Outcome {
     match args.action {
         Action::Start(binary) => start(&binary).await,
         Action::Stop => stop().await,
         Action::Status => status().await,
-        Action::Warden { orders } => {
-            let orders = Orders::from_args(orders).ok_or_else(|| {
-                Failure::say(
-                    Exit::Usage,
-                    "this is how observe calls itself; use observe broker start",
-                )
-            })?;
-            warden::run(orders).await.or_exit(Exit::Broker)?;
-            Ok(Exit::Done)
-        }
+        Action::Warden { orders } => warden(orders).await,
         Action::Keep(binary) => keep(&binary, &token).await,
     }
 }

@@ -95,7 +95,7 @@ fn log(verbose: u8) {
 }
 
 /// One thread does all the work: it waits most of the time, and a second one would cost memory.
-fn run(args: Observe) -> Outcome {
+fn run(mut args: Observe) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -103,6 +103,12 @@ fn run(args: Observe) -> Outcome {
     let verbose = args.verbose > 0;
     let outcome = runtime.block_on(async {
         let token = CancellationToken::new();
+        if let Command::Broker(args) = &mut args.command
+            && let Some(orders) = args.warden()
+        {
+            // It has its own way with signals.
+            return broker::warden(orders).await;
+        }
         let signals = Signals::listen()?;
         let work = async {
             match args.command {
