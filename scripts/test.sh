@@ -15,4 +15,5 @@ else
     echo "test: no process-compose on PATH: recordings of a real one and the simulator stand in"
 fi
 
-cargo test "$@"
+# All of them, whatever fails on the way.
+cargo test --no-fail-fast "$@"

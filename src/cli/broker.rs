@@ -78,24 +78,37 @@ pub(super) fn warden_command() -> Result<WardenCommand, Failure> {
     })
 }
 
+impl Broker {
+    /// The life of a warden, where this is the call for one.
+    pub(super) fn warden(&self) -> Option<impl Future<Output = Outcome> + use<>> {
+        match &self.action {
+            Action::Warden { orders } => Some(serve(orders.clone())),
+            _ => None,
+        }
+    }
+}
+
 /// Does what was asked.
 pub(super) async fn run(args: Broker, token: CancellationToken) -> Outcome {
     match args.action {
         Action::Start(binary) => start(&binary).await,
         Action::Stop => stop().await,
         Action::Status => status().await,
-        Action::Warden { orders } => {
-            let orders = Orders::from_args(orders).ok_or_else(|| {
-                Failure::say(
-                    Exit::Usage,
-                    "this is how observe calls itself; use observe broker start",
-                )
-            })?;
-            warden::run(orders).await.or_exit(Exit::Broker)?;
-            Ok(Exit::Done)
-        }
+        Action::Warden { orders } => serve(orders).await,
         Action::Keep(binary) => keep(&binary, &token).await,
     }
+}
+
+/// The whole life of a warden.
+async fn serve(orders: Vec<OsString>) -> Outcome {
+    let orders = Orders::from_args(orders).ok_or_else(|| {
+        Failure::say(
+            Exit::Usage,
+            "this is how observe calls itself; use observe broker start",
+        )
+    })?;
+    warden::run(orders).await.or_exit(Exit::Broker)?;
+    Ok(Exit::Done)
 }
 
 async fn start(binary: &Binary) -> Outcome {

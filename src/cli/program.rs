@@ -103,6 +103,12 @@ fn run(args: Observe) -> Outcome {
     let verbose = args.verbose > 0;
     let outcome = runtime.block_on(async {
         let token = CancellationToken::new();
+        // A warden minds its signals itself: to it, one to hang up is not the first of two.
+        if let Command::Broker(args) = &args.command
+            && let Some(warden) = args.warden()
+        {
+            return warden.await;
+        }
         let signals = Signals::listen()?;
         let work = async {
             match args.command {
