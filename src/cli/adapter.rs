@@ -6,10 +6,11 @@ use tokio_util::sync::CancellationToken;
 use crate::adapter::settings::Claim;
 use crate::bus::settings::FirstConnect;
 
-use super::broker_args::{BrokerArgs, StreamArgs};
+use super::broker_args::{BrokerArgs, Choice, StreamArgs};
 use super::contact::{Patience, reach};
-use super::durable::{Plan, open, run as run_adapter};
+use super::durable::{Plan, run as run_adapter};
 use super::exit::{Exit, Outcome};
+use super::open::open;
 use super::source_args::SourceArgs;
 
 const EXAMPLES: &str = "\
@@ -61,6 +62,7 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         .choose(&name, prefix, FirstConnect::MayWait)
         .await?;
     tracing::info!(broker = choice.why(), source = %contact.place.why, "chosen");
+    let managed = matches!(choice, Choice::Managed(_));
     let broker = args.stream.apply(choice.into_settings());
     let Some(bus) = open(&broker, patience, &token).await? else {
         return Ok(Exit::Done);
@@ -74,9 +76,11 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         args: args.source,
         broker,
         claim,
+        managed,
+        patience,
         verbose,
         announce: true,
     };
-    run_adapter(contact, bus, plan, token).await?;
+    run_adapter(contact, bus, plan, &token).await?;
     Ok(Exit::Done)
 }

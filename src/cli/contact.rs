@@ -58,7 +58,10 @@ pub(super) async fn reach(
     };
     let mut since = None;
     let server = loop {
-        match identify(&client).await {
+        let Some(answer) = token.run_until_cancelled(identify(&client)).await else {
+            return Ok(None);
+        };
+        match answer {
             Ok(server) => break server,
             Err(error) if error.is_fatal() || patience == Patience::End => {
                 return Err(Failure::say(Exit::Source, error));

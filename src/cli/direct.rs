@@ -90,6 +90,7 @@ pub(super) fn begin(
     let nudge = Nudge::new();
     let (observer, companions) = ComposeObserver::new(
         Arc::clone(&contact.client),
+        contact.server.clone(),
         &contact.place.settings,
         args.interval,
         clock(),
@@ -116,7 +117,7 @@ pub(super) fn begin(
     let mut tasks = JoinSet::new();
     let runs = token.clone();
     tasks.spawn(async move {
-        let ending = runs.clone();
+        let _ends = runs.clone().drop_guard();
         let ended = tokio::select! {
             ended = runtime.run(runs) => match ended {
                 Ended::Fatal(error) => Err(Failure::say(Exit::Source, error)),
@@ -125,7 +126,6 @@ pub(super) fn begin(
             },
             () = lost.cancelled() => Err(Failure::say(Exit::Source, "the source is away (--no-retry)")),
         };
-        ending.cancel();
         ended
     });
     let beside = token.clone();

@@ -6,8 +6,8 @@ use crate::bus::connect::Bus;
 use crate::bus::read::{Reader, Told};
 use crate::render::notice::{Away, Side};
 
-use super::durable::broker_failure;
 use super::exit::Failure;
+use super::open::broker_failure;
 use super::terminal::{say, words};
 use super::view::{View, Viewed};
 

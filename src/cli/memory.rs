@@ -1,7 +1,8 @@
 //! What an adapter remembers outside the broker: its own name, and the highest event it had acknowledged.
 //!
-//! Both lie in the state folder. The name belongs to a slot that is locked for as long as the adapter lives, so that two
-//! adapters on one machine have two names, and one that is started again has its former one.
+//! Both lie in the state folder, under what is told: a source into a stream of a broker. The name belongs to a slot there
+//! that is locked for as long as the adapter lives, so that two adapters of one source have two names, and one that is
+//! started again has its former one, whatever else runs on the machine.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -9,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapter::settings::{Acknowledged, random_name};
-use crate::event::subject::encode_token;
+use crate::event::subject::{encode_token, fnv1a};
 
 use super::exit::{Exit, Failure, OrExit as _};
 
 /// More adapters than this on one machine use no slot of their own.
-const SLOTS: u32 = 256;
+const SLOTS: u32 = 64;
+/// The file in a slot that holds the last acknowledged event.
+const ACKNOWLEDGED: &str = "acknowledged.json";
 
 /// The memory of one adapter.
 #[derive(Debug, Clone)]
@@ -25,21 +28,44 @@ pub(super) struct Memory {
 #[derive(Debug)]
 struct Inner {
     adapter: String,
+    folder: PathBuf,
     file: PathBuf,
     /// Held, and with it the slot's lock, for as long as the adapter lives.
     _slot: File,
 }
 
+/// What is told, and where to: adapters that agree in all of it share a memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Address<'a> {
+    /// The broker: its address, or that it is the managed one, whose port changes.
+    pub(super) broker: &'a str,
+    /// The subject prefix.
+    pub(super) prefix: &'a str,
+    /// The stream.
+    pub(super) stream: &'a str,
+    /// The source.
+    pub(super) source: &'a str,
+}
+
+impl Address<'_> {
+    /// The name of its folder: readable, and unlike any other one's.
+    fn folder(&self) -> String {
+        let all = [self.broker, self.prefix, self.stream, self.source].join("\n");
+        let readable: String = encode_token(self.source).chars().take(60).collect();
+        format!("{readable}-{:016x}", fnv1a(all.as_bytes()))
+    }
+}
+
 impl Memory {
     /// Takes the first free slot of the state folder.
-    pub(super) fn open(stream: &str, source: &str) -> Result<Self, Failure> {
+    pub(super) fn open(address: Address<'_>) -> Result<Self, Failure> {
         let folder = folder().ok_or_else(|| {
             Failure::say(
                 Exit::Refused,
                 "there is no state folder; set XDG_STATE_HOME or HOME",
             )
         })?;
-        Self::open_in(&folder, stream, source)
+        Self::open_in(&folder.join(address.folder()))
             .map_err(|error| {
                 error.context(format!(
                     "the state folder {} cannot be used",
@@ -49,7 +75,7 @@ impl Memory {
             .or_exit(Exit::Refused)
     }
 
-    fn open_in(folder: &Path, stream: &str, source: &str) -> anyhow::Result<Self> {
+    fn open_in(folder: &Path) -> anyhow::Result<Self> {
         for slot in 0..SLOTS {
             let own = folder.join(slot.to_string());
             fs::create_dir_all(&own)?;
@@ -63,17 +89,17 @@ impl Memory {
                 continue;
             }
             let adapter = name(&mut file)?;
-            let file_name = format!("{}.{}.json", encode_token(stream), encode_token(source));
             let inner = Inner {
                 adapter,
-                file: own.join(file_name),
+                folder: folder.to_owned(),
+                file: own.join(ACKNOWLEDGED),
                 _slot: file,
             };
             return Ok(Self {
                 inner: Arc::new(inner),
             });
         }
-        anyhow::bail!("{SLOTS} adapters run already")
+        anyhow::bail!("{SLOTS} adapters of this source run already")
     }
 
     /// The name of this adapter.
@@ -81,16 +107,12 @@ impl Memory {
         &self.inner.adapter
     }
 
-    /// The highest event this adapter had acknowledged; nothing where none is known.
+    /// The highest event that an adapter of this memory had acknowledged; nothing where none is known.
     pub(super) fn remembered(&self) -> Option<Acknowledged> {
-        let text = fs::read(&self.inner.file).ok()?;
-        match serde_json::from_slice(&text) {
-            Ok(acknowledged) => Some(acknowledged),
-            Err(error) => {
-                tracing::warn!(%error, "what was remembered of the last event cannot be read and is passed over");
-                None
-            }
-        }
+        let slots =
+            (0..SLOTS).map(|slot| self.inner.folder.join(slot.to_string()).join(ACKNOWLEDGED));
+        let known = slots.filter_map(|path| read(&path));
+        known.max_by_key(|acknowledged| (acknowledged.looked_at, acknowledged.seq))
     }
 
     /// Writes it down, whole and synced.
@@ -106,6 +128,17 @@ impl Memory {
         file.write_all(&serde_json::to_vec(acknowledged)?)?;
         file.sync_data()?;
         fs::rename(&new, &self.inner.file)
+    }
+}
+
+fn read(path: &Path) -> Option<Acknowledged> {
+    let text = fs::read(path).ok()?;
+    match serde_json::from_slice(&text) {
+        Ok(acknowledged) => Some(acknowledged),
+        Err(error) => {
+            tracing::warn!(%error, "what was remembered of the last event cannot be read and is passed over");
+            None
+        }
     }
 }
 
@@ -153,22 +186,66 @@ mod tests {
     #[test]
     fn an_adapter_that_is_started_again_has_its_former_name_and_two_at_once_have_two() {
         let folder = scratch("names");
-        let first = Memory::open_in(&folder, "S", "shop").unwrap();
-        let second = Memory::open_in(&folder, "S", "shop").unwrap();
+        let first = Memory::open_in(&folder).unwrap();
+        let second = Memory::open_in(&folder).unwrap();
         assert_ne!(first.adapter(), second.adapter());
         let name = first.adapter().to_owned();
         drop(first);
-        assert_eq!(
-            Memory::open_in(&folder, "S", "shop").unwrap().adapter(),
-            name
-        );
+        assert_eq!(Memory::open_in(&folder).unwrap().adapter(), name);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn another_broker_stream_prefix_or_source_is_another_memory() {
+        let shop = Address {
+            broker: "nats://a:4222",
+            prefix: "core",
+            stream: "S",
+            source: "shop",
+        };
+        let others = [
+            Address {
+                broker: "nats://b:4222",
+                ..shop
+            },
+            Address {
+                prefix: "edge",
+                ..shop
+            },
+            Address {
+                stream: "T",
+                ..shop
+            },
+            Address {
+                source: "shop2",
+                ..shop
+            },
+        ];
+        for other in others {
+            assert_ne!(shop.folder(), other.folder());
+        }
+    }
+
+    #[test]
+    fn what_one_slot_had_acknowledged_the_next_one_remembers_too() {
+        let folder = scratch("slots");
+        let first = Memory::open_in(&folder).unwrap();
+        let second = Memory::open_in(&folder).unwrap();
+        let acknowledged = Acknowledged {
+            journal: "3f9a1c22".into(),
+            seq: 7,
+            looked_at: "2026-08-20T07:18:04Z".parse().unwrap(),
+        };
+        second.remember(&acknowledged);
+        drop(second);
+        assert_eq!(first.remembered(), Some(acknowledged));
         fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn what_was_acknowledged_is_remembered_and_a_broken_file_is_passed_over() {
         let folder = scratch("acknowledged");
-        let memory = Memory::open_in(&folder, "S", "shop").unwrap();
+        let memory = Memory::open_in(&folder).unwrap();
         assert_eq!(memory.remembered(), None);
         let acknowledged = Acknowledged {
             journal: "3f9a1c22".into(),

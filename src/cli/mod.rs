@@ -4,6 +4,7 @@
 //! arguments and a `run`; the thinking lives on the floors below.
 
 mod adapter;
+mod begin;
 mod broker;
 mod broker_args;
 mod contact;
@@ -14,6 +15,7 @@ mod face_args;
 mod follow;
 mod lines;
 mod memory;
+mod open;
 mod program;
 mod schema;
 mod signals;

@@ -143,7 +143,10 @@ impl SourceArgs {
     ) -> Result<Option<Place>, Failure> {
         let mut said = false;
         loop {
-            match self.find().await {
+            let Some(found) = token.run_until_cancelled(self.find()).await else {
+                return Ok(None);
+            };
+            match found {
                 Err(failure) if failure.exit == Exit::Source && patience == Patience::Wait => {
                     if !said {
                         say(&format!("{}; waiting for one", failure.line()));

@@ -13,10 +13,11 @@ use crate::event::filter::Filter;
 use super::broker::warden_command;
 use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
 use super::contact::{Patience, reach};
-use super::durable::{Plan, open, run as run_adapter};
+use super::durable::{Plan, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
 use super::follow::{Broker, Until, follow};
+use super::open::open;
 use super::source_args::SourceArgs;
 use super::terminal::say;
 use super::view::{Blind, View, Viewed};
@@ -96,6 +97,8 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         args: args.source,
         broker: settings.clone(),
         claim,
+        managed: lease.is_some(),
+        patience,
         verbose,
         announce: false,
     };
@@ -155,12 +158,15 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         filter,
     } = both;
     let source = contact.source.as_str().to_owned();
-    opening(
-        &bus,
-        &settings,
-        &Filter::all().source(&source).or_exit(Exit::Usage)?,
-    )
-    .await;
+    let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
+    if token
+        .run_until_cancelled(opening(&bus, &settings, &mine))
+        .await
+        .is_none()
+    {
+        view.finish(Viewed::Enough)?;
+        return Ok(Exit::Done);
+    }
     let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
     let mut reader = Reader::live(
         &bus,
@@ -181,7 +187,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     }
     let ending = token.child_token();
     let adapter = async {
-        let ended = Box::pin(run_adapter(contact, bus, plan, ending.clone())).await;
+        let ended = Box::pin(run_adapter(contact, bus, plan, &ending)).await;
         ending.cancel();
         ended
     };

@@ -84,8 +84,11 @@ impl Companions {
 
 impl ComposeObserver {
     /// An observer and what runs beside it; nothing runs yet. `nudge` is the one the runtime is built with.
+    ///
+    /// `server` is who answered at the first contact: another project that answers later is not told under its name.
     pub fn new(
         client: Arc<Client>,
+        server: Server,
         settings: &Settings,
         interval: Duration,
         clock: Clock,
@@ -104,7 +107,10 @@ impl ComposeObserver {
             client: Arc::clone(&client),
             lessons: Arc::clone(&lessons),
         };
-        let known = Mutex::default();
+        let known = Mutex::new(Known {
+            server: Some(server),
+            connection: 0,
+        });
         let looks = Mutex::default();
         let nudge = nudge.clone();
         let observer = Self {
@@ -201,12 +207,11 @@ impl ComposeObserver {
                 .is_some_and(|row| now.restarts < row.restarts)
         });
         let replaced = all_replaced(before, readings);
-        let asked = {
+        // Not the body's own word: that may have gone with a look that was thrown away.
+        let (asked, fresh) = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known
-                .server
-                .clone()
-                .filter(|_| known.connection == body.connection && !body.connection_is_new)
+            let fresh = known.connection != body.connection;
+            (known.server.clone().filter(|_| !fresh), fresh)
         };
         let server = match asked {
             Some(server) if !fallen && !replaced => server,
@@ -216,7 +221,7 @@ impl ComposeObserver {
             return Ok(epoch);
         }
         // Before v0.75 nobody says when the run began: it is the first contact, until every pid is another one.
-        let another = replaced && body.connection_is_new;
+        let another = replaced && fresh;
         let same = !before.epoch().is_empty() && !another;
         let first = || (self.clock)().to_rfc3339_opts(SecondsFormat::Millis, true);
         Ok(if same {
