@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if [ "${OFFLINE:-}" = 1 ]; then
+    export CARGO_NET_OFFLINE=true
+fi
 scripts/tools.sh
 export OBSERVE_TEST_NATS_SERVER=$PWD/.tools/nats-server
 
