@@ -18,6 +18,9 @@ else
     echo "demo: no process-compose on PATH, so \`observe simulate examples/stacks/shop.yaml\` plays the stack"
 fi
 
+if [ "${OFFLINE:-}" = 1 ]; then
+    export CARGO_NET_OFFLINE=true
+fi
 scripts/tools.sh
 # A debug build: it is there in less than half the time of a release build, and shows the same.
 cargo build --quiet --bin observe

@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if [ "${OFFLINE:-}" = 1 ]; then
+    export CARGO_NET_OFFLINE=true
+fi
 scripts/tools.sh
 export OBSERVE_TEST_NATS_SERVER=$PWD/.tools/nats-server
 
@@ -15,4 +18,5 @@ else
     echo "test: no process-compose on PATH: recordings of a real one and the simulator stand in"
 fi
 
-cargo test "$@"
+# All of them, whatever fails on the way.
+cargo test --no-fail-fast "$@"

@@ -59,11 +59,7 @@ pub use event::filter::Filter;
 pub use event::payload::{Kind, Severity};
 pub use event::record::Record;
 
-/// The programs in the documents are compiled with the tests.
+/// The programs in the guide are compiled with the tests.
 #[cfg(doctest)]
-mod documents {
-    #[doc = include_str!("../docs/guide.md")]
-    struct Guide;
-    #[doc = include_str!("../docs/simulate.md")]
-    struct Simulate;
-}
+#[doc = include_str!("../docs/guide.md")]
+mod guide {}
