@@ -13,5 +13,6 @@ mod cli;
 mod live;
 mod process_compose;
 mod process_compose_stream;
+mod recordings;
 mod simulate;
 mod support;
