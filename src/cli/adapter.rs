@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::settings::FirstConnect;
 
-use super::broker_args::{BrokerArgs, Choice, StreamArgs};
+use super::broker_args::{BrokerArgs, StreamArgs};
 use super::contact::{Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Outcome};
@@ -61,8 +61,8 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         .choose(&name, prefix, FirstConnect::MayWait)
         .await?;
     tracing::info!(broker = choice.why(), source = %contact.place.why, "chosen");
-    let managed = matches!(choice, Choice::Managed(_));
-    let broker = args.stream.apply(choice.into_settings());
+    let (broker, lease) = choice.into_parts();
+    let broker = args.stream.apply(broker);
     let Some(bus) = open(&broker, patience, &token).await? else {
         return Ok(Exit::Done);
     };
@@ -71,11 +71,12 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         args: args.source,
         broker,
         claim,
-        managed,
+        managed: lease.is_some(),
         patience,
         verbose,
         announce: true,
     };
     run_adapter(contact, bus, plan, &token).await?;
+    drop(lease);
     Ok(Exit::Done)
 }

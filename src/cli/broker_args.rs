@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::broker::{self, Places};
+use crate::broker::{self, Lease, Places};
 use crate::bus::settings::{
     BusSettings, DEFAULT_STREAM, DEFAULT_URL, FirstConnect, Secret, StreamSetup, Tls,
 };
 use crate::event::subject::Prefix;
 
+use super::broker::warden_command;
 use super::exit::{Exit, Failure, OrExit as _};
 use super::source_args::duration;
 
@@ -105,18 +106,18 @@ pub(super) enum Setup {
 pub(super) enum Choice {
     /// Somebody said so: flag or environment.
     Configured(BusSettings),
-    /// The managed broker, which runs.
-    Managed(BusSettings),
+    /// The managed broker, which runs and stays for as long as the lease is held.
+    Managed(BusSettings, Lease),
     /// Nobody said anything: the usual address, where one may be or not.
     Usual(BusSettings),
 }
 
 impl Choice {
-    pub(super) fn into_settings(self) -> BusSettings {
+    /// The settings, and what keeps a managed broker.
+    pub(super) fn into_parts(self) -> (BusSettings, Option<Lease>) {
         match self {
-            Self::Configured(settings) | Self::Managed(settings) | Self::Usual(settings) => {
-                settings
-            }
+            Self::Configured(settings) | Self::Usual(settings) => (settings, None),
+            Self::Managed(settings, lease) => (settings, Some(lease)),
         }
     }
 
@@ -124,7 +125,7 @@ impl Choice {
     pub(super) fn why(&self) -> &'static str {
         match self {
             Self::Configured(_) => "as configured",
-            Self::Managed(_) => "the managed broker",
+            Self::Managed(..) => "the managed broker",
             Self::Usual(_) => "the usual address",
         }
     }
@@ -147,19 +148,33 @@ impl BrokerArgs {
         if self.is_configured() {
             return Ok(Choice::Configured(settings));
         }
-        let managed = self.managed();
-        match broker::find(&managed).await {
-            Ok(Some(running)) => Ok(Choice::Managed(with_managed(
-                settings,
-                &running.url,
-                running.token.reveal(),
-            ))),
+        match self.lease().await {
+            Ok(Some(lease)) => {
+                let settings = with_managed(settings, &lease.url, lease.token.reveal());
+                Ok(Choice::Managed(settings, lease))
+            }
             Ok(None) => Ok(Choice::Usual(settings)),
             Err(error) => {
-                tracing::debug!(%error, "no managed broker is found");
+                tracing::debug!(error = %error.line(), "no managed broker is found");
                 Ok(Choice::Usual(settings))
             }
         }
+    }
+
+    /// A share in the managed broker, where it runs: without one it would end under us.
+    async fn lease(&self) -> Result<Option<Lease>, Failure> {
+        let managed = self.managed();
+        if broker::find(&managed)
+            .await
+            .or_exit(Exit::Broker)?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        broker::ensure(&managed, &warden_command()?)
+            .await
+            .map(Some)
+            .or_exit(Exit::Broker)
     }
 
     /// The settings of the managed broker.

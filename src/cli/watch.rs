@@ -7,6 +7,7 @@ use chrono::Utc;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use crate::broker::Lease;
 use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
 use crate::bus::head::{heads, last_event, read_head_at};
@@ -98,14 +99,14 @@ pub(super) async fn run(args: Watch, token: CancellationToken) -> Outcome {
     };
     match way? {
         Way::Direct => direct_way(&args, filter, &token).await,
-        Way::Bus(bus, settings) => bus_way(&args, filter, &bus, &settings, &token).await,
+        Way::Bus(bus, settings, _lease) => bus_way(&args, filter, &bus, &settings, &token).await,
     }
 }
 
 /// Where events come from.
 enum Way {
     Direct,
-    Bus(Bus, Box<BusSettings>),
+    Bus(Bus, Box<BusSettings>, Option<Lease>),
 }
 
 impl Watch {
@@ -119,7 +120,7 @@ impl Watch {
             .choose("observe watch", prefix, FirstConnect::MustSucceed)
             .await?;
         let is_usual = matches!(choice, Choice::Usual(_));
-        let mut settings = choice.into_settings();
+        let (mut settings, lease) = choice.into_parts();
         if !is_usual && !self.no_retry {
             settings.first_connect = FirstConnect::MayWait;
         }
@@ -146,7 +147,7 @@ impl Watch {
             ));
             return Ok(Way::Direct);
         }
-        Ok(Way::Bus(bus, Box::new(settings)))
+        Ok(Way::Bus(bus, Box::new(settings), lease))
     }
 
     fn blind(&self) -> Blind {

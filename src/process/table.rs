@@ -175,7 +175,8 @@ impl Row {
             age_ms: vitals.age_ms,
             mem_bytes: vitals.mem_bytes,
             cpu_percent: vitals.cpu_percent.filter(|cpu| cpu.is_finite()),
-            started_at: self.started_at,
+            // A restart of the policy leaves the start of the first run standing.
+            started_at: self.started_at.filter(|_| self.restarts == 0),
             ready_at: self.ready_at,
             ended_at: self.ended_at,
         }

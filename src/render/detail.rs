@@ -212,7 +212,12 @@ pub(super) fn standing(state: &State, style: Style) -> Detail {
             code => format!("exit {code}"),
         });
     }
-    if let Some(ms) = state.age_ms.and_then(|ms| u64::try_from(ms).ok()) {
+    // A process nobody saw running has an age of nothing.
+    if let Some(ms) = state
+        .age_ms
+        .and_then(|ms| u64::try_from(ms).ok())
+        .filter(|ms| *ms > 0)
+    {
         let word = if state.is_running { "for" } else { "ran" };
         let lasted = lasting(Duration::from_millis(ms));
         detail.notes.push(format!("{word} {lasted}"));

@@ -13,11 +13,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use self::score::{Facts, Mode};
 use self::stack::Stack;
+use crate::support::score::{Facts, Mode};
 
-#[path = "../../src/process/tests/score.rs"]
-mod score;
 mod stack;
 
 const SCENARIOS: [&str; 12] = [

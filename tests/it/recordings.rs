@@ -13,13 +13,11 @@ use observe::event::record::Record;
 use serde_json::Value;
 
 use self::replay::Replay;
-use self::score::{Facts, Mode};
 use crate::support::folder;
 use crate::support::nats::NatsServer;
+use crate::support::score::{Facts, Mode};
 
 mod replay;
-#[path = "../../src/process/tests/score.rs"]
-mod score;
 
 /// One recording, looked at in one of the two ways.
 struct Play {

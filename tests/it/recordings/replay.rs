@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// RFC 6455, section 1.3.
 const KEY_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -203,7 +204,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> Option<()> {
             }
             match line.split_once(':') {
                 Some((name, value)) if name.eq_ignore_ascii_case("sec-websocket-key") => {
-                    key = Some(value.trim().to_owned())
+                    key = Some(value.trim().to_owned());
                 }
                 _ if target.is_none() => target = line.split(' ').nth(1).map(str::to_owned),
                 _ => {}

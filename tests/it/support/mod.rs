@@ -3,6 +3,8 @@
 pub(crate) mod fake_server;
 pub(crate) mod house;
 pub(crate) mod nats;
+#[path = "../../../src/process/tests/score.rs"]
+pub(crate) mod score;
 pub(crate) mod scratch;
 pub(crate) mod wait;
 
