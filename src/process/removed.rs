@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind, Occurred, Payload};
 
@@ -14,6 +13,13 @@ use super::judge::{Code, End, Followed, Seen, Verdict, Whose, judge};
 use super::phase::Phase;
 use super::reading::Vitals;
 use super::table::{LastEnd, Row};
+
+/// An end somebody asked for, of which nothing else is known.
+const UNKNOWN_EXIT: Exit = Exit {
+    code: None,
+    signal: None,
+    expected: true,
+};
 
 /// Tells a process that is no longer listed.
 pub(super) fn removed(
@@ -37,30 +43,7 @@ pub(super) fn removed(
         events.push(told_end(&mut row, vitals, verdict, life, look));
     } else if row.memory.open {
         let new_epoch = row.epoch != look.tag;
-        let exit = ended.as_ref().map_or(
-            Exit {
-                code: None,
-                signal: None,
-                expected: true,
-            },
-            |(verdict, _)| Exit {
-                expected: true,
-                ..verdict.exit
-            },
-        );
-        let certainty = if ended.is_some() { CERTAIN } else { INFERRED };
-        let reason = if new_epoch {
-            "source_restarted"
-        } else {
-            "removed"
-        };
-        let verdict = Verdict {
-            kind: Kind::Stopped,
-            reason: reason.into(),
-            certainty,
-            exit,
-            requested: true,
-        };
+        let verdict = end_by_removal(ended.map(|(verdict, _)| verdict), new_epoch);
         row.memory.open = false;
         events.push(event(&mut row, vitals, &verdict, (look.ended, None), look));
         // That the name is gone too, only this reason says by itself.
@@ -69,21 +52,43 @@ pub(super) fn removed(
         }
     }
     row.memory.open = false;
+    events.push(gone(&mut row, vitals, look));
+    events
+}
+
+/// The end of a run that went on until its process was taken from the list; `seen` where frames saw it.
+fn end_by_removal(seen: Option<Verdict>, new_epoch: bool) -> Verdict {
+    let certainty = if seen.is_some() { CERTAIN } else { INFERRED };
+    let exit = seen.map_or(UNKNOWN_EXIT, |verdict| Exit {
+        expected: true,
+        ..verdict.exit
+    });
+    let reason = if new_epoch {
+        "source_restarted"
+    } else {
+        "removed"
+    };
+    Verdict {
+        kind: Kind::Stopped,
+        reason: reason.into(),
+        certainty,
+        exit,
+        requested: true,
+    }
+}
+
+/// Tells that a name is gone, and nothing of a run.
+fn gone(row: &mut Row, vitals: Vitals, look: &Look<'_>) -> ProcessEvent {
     let verdict = Verdict {
         kind: Kind::StatusChanged,
         reason: "removed".into(),
         certainty: CERTAIN,
-        exit: Exit {
-            code: None,
-            signal: None,
-            expected: true,
-        },
+        exit: UNKNOWN_EXIT,
         requested: false,
     };
-    let mut last = event(&mut row, vitals, &verdict, (look.ended, None), look);
-    last.payload.exit = None;
-    events.push(last);
-    events
+    let mut told = event(row, vitals, &verdict, (look.ended, None), look);
+    told.payload.exit = None;
+    told
 }
 
 /// Tells the end of a run that frames saw after the last look, and the row that becomes of it.
