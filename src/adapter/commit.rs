@@ -17,9 +17,11 @@ use crate::event::tell::{Rows, Tell};
 
 use super::error::AdapterError;
 use super::gap::Owed;
+use super::late::Late;
 use super::pending::{Cut, Pending, Standing};
 use super::settings::{Acknowledged, Hooks, Notice, Settings};
-use super::table::{Changes, Plan, Table};
+use super::spool::entry;
+use super::table::{Plan, Table};
 
 /// First pause after the broker was busy; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -53,8 +55,7 @@ pub(super) struct Base {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) commit: String,
-    pieces: usize,
-    changes: Changes,
+    pub(super) pieces: usize,
     plan: Plan,
     standing: Standing,
     seq: u64,
@@ -97,8 +98,14 @@ pub struct Committer<St, T, R> {
     /// Events that had waited and were told since the broker was away.
     pub(super) replayed: u64,
     pub(super) source: Sight,
-    /// Names this run in its commits.
+    /// How the commits of this run begin that belong to the present numbering.
     pub(super) run: String,
+    /// The same of earlier runs whose commits may belong to it too, as the spool says.
+    pub(super) runs: Vec<String>,
+    /// True once it was said that the disk does not take what waits.
+    pub(super) spool_fails: bool,
+    /// What is still to be found out since the broker was away at the start.
+    pub(super) late: Late,
     pub(super) commits: u64,
     pub(super) incomplete: u32,
     /// True after one reading whose epoch lies before that of another adapter's head.
@@ -137,6 +144,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 self.back();
                 return Ok(Progress::Done);
             }
+            if self.pending.refill().is_err() {
+                return self.unreadable();
+            }
             match self.commit_once().await {
                 Ok(()) => self.incomplete = 0,
                 // Not stored, that much is known; the head says the rest, or that there is none.
@@ -169,19 +179,17 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// One commit of as much as fits.
     async fn commit_once(&mut self) -> Result<(), StoreError> {
         let began = Instant::now();
-        let (attempt, root, events) = self.attempt(began);
+        let (mut attempt, root, events) = self.attempt(began);
         let messages = 1 + attempt.plan.shards.len() + events.len();
+        let shards = attempt.plan.send();
         // Should this future be dropped, nobody knows what became of the commit.
         self.doubt = true;
         self.attempts.push(attempt);
-        let Some(attempt) = self.attempts.last() else {
-            return Ok(());
-        };
         let commit = Commit {
             source: &self.settings.source,
             root: &root,
             expected: self.base.root_sequence,
-            shards: &attempt.plan.shards,
+            shards: &shards,
             events: &events,
         };
         let sequence = self.store.commit(commit).await?;
@@ -221,12 +229,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             budget -= over;
         };
         self.commits += 1;
-        let commit = format!("{}.{}.{}", self.settings.adapter, self.run, self.commits);
+        let commit = format!("{}.{}", self.run, self.commits);
         let root = self.root(&commit, &cut, &plan);
         let attempt = Attempt {
             commit,
             pieces: cut.pieces,
-            changes: cut.changes,
             plan,
             standing: Standing {
                 looked_at: root.looked_at,
@@ -263,8 +270,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// The broker has it: what was proposed is the base now.
     pub(super) fn acknowledge(&mut self, attempt: Attempt, root_sequence: u64) {
         let now = Instant::now();
+        let waited = self.pending.waiting();
+        let (changes, gaps) = self.pending.release(attempt.pieces);
         self.table
-            .apply(attempt.changes, &attempt.plan, root_sequence, now);
+            .apply(changes, &attempt.plan, root_sequence, now);
         self.base = Base {
             root_sequence,
             journal: std::mem::take(&mut self.base.journal),
@@ -272,10 +281,13 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             standing: attempt.standing,
             owner: self.settings.adapter.clone(),
         };
+        self.acknowledged_to(waited, gaps, attempt.events > 0);
+    }
+
+    /// Everything up to the base is told now.
+    pub(super) fn acknowledged_to(&mut self, waited: u64, gaps: Vec<Owed>, events: bool) {
         self.attempts.clear();
-        self.moved_at = now;
-        let waited = self.pending.waiting();
-        let gaps = self.pending.release(attempt.pieces);
+        self.moved_at = Instant::now();
         if self.broker == Sight::Away {
             self.replayed += waited - self.pending.waiting();
         }
@@ -285,7 +297,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 events: gap.events,
             });
         }
-        if attempt.events > 0 {
+        if events {
             let acknowledged = Acknowledged {
                 journal: self.base.journal.clone(),
                 seq: self.base.seq,
@@ -293,6 +305,35 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             };
             (self.hooks.acknowledged)(&acknowledged);
             self.acknowledged = Some(acknowledged);
+        }
+        let base = &self.base;
+        let owes = !self.owed.is_empty();
+        self.pending.acknowledged(|| entry::told(base), owes);
+    }
+
+    /// What was not acknowledged has to outlive us.
+    ///
+    /// A disk that does not take it is no reason to stop looking, nor to take less: the queue goes on in memory, within
+    /// its small bound, and beyond that collapses to the net difference with a gap, as it would without a spool. Only
+    /// our own crash before that costs more, and the head still tells the difference then.
+    pub(super) fn keep(&mut self) {
+        let runs: Vec<_> = self.runs.iter().chain([&self.run]).cloned().collect();
+        let (source, base, table, owed) =
+            (&self.settings.source, &self.base, &self.table, &self.owed);
+        let kept = self
+            .pending
+            .keep(|| entry::first((source, base), &runs, table.rows(), owed));
+        if let Err(error) = kept {
+            self.spool_fails(&error);
+        }
+    }
+
+    pub(super) fn spool_fails(&mut self, error: &std::io::Error) {
+        if !std::mem::replace(&mut self.spool_fails, true) {
+            let path = self.settings.spool.as_ref().map(|place| place.path.display());
+            let path = path.map_or_else(String::new, |path| path.to_string());
+            let why = format!("{path}: {error}");
+            self.say(Notice::SpoolFails { why });
         }
     }
 

@@ -48,9 +48,9 @@ pub(super) struct Tail {
 impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     pub(super) fn tail(&self) -> Tail {
         match self.pending.last() {
-            Some(frame) => Tail {
-                seq: frame.last_seq,
-                standing: frame.standing.clone(),
+            Some((seq, standing)) => Tail {
+                seq,
+                standing: standing.clone(),
             },
             None => Tail {
                 seq: self.base.seq,

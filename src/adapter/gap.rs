@@ -14,12 +14,29 @@ pub const ADAPTER_DOWN: &str = "adapter_down";
 pub const SOURCE_UNREACHABLE: &str = "source_unreachable";
 /// What waited for the broker grew too large; the net difference is told instead.
 pub const SPOOL_FULL: &str = "spool_full";
+/// What waited for the broker could not be read back from the disk; the net difference is told instead.
+pub const SPOOL_CORRUPT: &str = "spool_corrupt";
 /// What waited for the broker was dropped, because another adapter told more.
 pub const SUPERSEDED: &str = "superseded";
 /// The head found is older than what had been told: a backup was restored.
 pub const ROLLED_BACK: &str = "rolled_back";
 /// The stream, or a part of the head, was gone.
 pub const STREAM_LOST: &str = "stream_lost";
+
+/// The word of ours that is written like this.
+pub(super) fn known(why: &str) -> Option<&'static str> {
+    [
+        ADAPTER_DOWN,
+        SOURCE_UNREACHABLE,
+        SPOOL_FULL,
+        SPOOL_CORRUPT,
+        SUPERSEDED,
+        ROLLED_BACK,
+        STREAM_LOST,
+    ]
+    .into_iter()
+    .find(|known| *known == why)
+}
 
 /// A gap that has not been told yet: its end is the next successful look, unless it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

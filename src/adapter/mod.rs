@@ -19,6 +19,9 @@
 //! | `dress` | how is an event of the source itself worded? |
 //! | [`gap`] | which stretch was nobody's, and what is said of it? |
 //! | `pending` | what was taken and is not acknowledged? |
+//! | `spool` | how does what waits lie on the disk? |
+//! | `resume` | how does an adapter go on from its spool? |
+//! | `late` | how does one begin while the broker is away? |
 //! | `table` | which shards of the head does a commit write? |
 //! | [`commit`] | what does the broker's answer mean? |
 //! | `settle` | what became of a commit whose answer is missing, and who was faster? |
@@ -30,9 +33,12 @@
 
 mod dress;
 mod frame;
+mod late;
 mod pending;
 mod report;
+mod resume;
 mod settle;
+mod spool;
 mod table;
 
 pub mod commit;

@@ -1,16 +1,29 @@
 //! What was taken and not acknowledged: deltas whose outcome is unknown, or that wait for the broker.
 //!
-//! Everything goes through here, also the delta that is committed at once; so there is one way to the broker. It lives
-//! in memory and is bounded; a spool on disk takes frames in and gives them back at the same places.
+//! Everything goes through here, also the delta that is committed at once; so there is one way to the broker. Its front
+//! lives in memory, as much of it as one commit takes; with a spool the rest lies on the disk only, without one it is
+//! bounded by memory.
+//!
+//! ```text
+//!   window                beyond                 fresh
+//!   [frame frame frame]   frame frame frame …    [frame]
+//!   in memory             on the disk only       in memory, not on the disk yet
+//! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::event::store::Outgoing;
+use crate::event::store::{MAX_MESSAGES, Outgoing};
 
 use super::gap::{Owed, owe};
+use super::settings::SpoolPlace;
+use super::spool::entry;
+use super::spool::keeper::Keeper;
+use super::spool::Opened;
 use super::table::{Changes, Row};
 
 /// Bytes that a row or an event costs besides its text.
@@ -96,76 +109,169 @@ pub(super) struct Cut {
     pub(super) is_all: bool,
 }
 
+/// A frame that was kept cannot be read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+/// The frames that lie on the disk only.
+#[derive(Debug, Default)]
+struct Beyond {
+    frames: usize,
+    /// Events of the domain in them.
+    told: u64,
+    /// Where the first of them stands.
+    at: u64,
+    /// What the last of them leaves behind.
+    last: Option<(u64, Standing)>,
+}
+
 /// The queue of frames.
 #[derive(Debug)]
 pub(super) struct Pending {
-    frames: VecDeque<Frame>,
-    /// The first so many frames were answered with `Taken`: others have seen them.
+    window: VecDeque<Frame>,
+    /// So many frames at the front of the window lie on the disk too.
+    kept: usize,
+    beyond: Beyond,
+    fresh: VecDeque<Frame>,
+    /// The first so many frames of all were answered with `Taken`: others have seen them.
     taken: usize,
+    /// Bytes that lie in memory only.
     bytes: usize,
     limit: usize,
+    spool: Option<Keeper>,
+    #[cfg(test)]
+    most: usize,
 }
 
 impl Pending {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, place: Option<SpoolPlace>) -> Self {
         Self {
-            frames: VecDeque::new(),
+            window: VecDeque::new(),
+            kept: 0,
+            beyond: Beyond::default(),
+            fresh: VecDeque::new(),
             taken: 0,
             bytes: 0,
             limit,
+            spool: place.map(Keeper::new),
+            #[cfg(test)]
+            most: 0,
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+    /// Goes on with what was found.
+    pub(super) fn adopt(&mut self, opened: Opened) {
+        let Some(spool) = &mut self.spool else {
+            return;
+        };
+        self.taken = opened.frames;
+        self.beyond = Beyond {
+            frames: opened.frames,
+            told: opened.events,
+            at: opened.start,
+            last: Some((opened.seq, opened.standing)),
+        };
+        spool.adopt(opened.file, opened.start);
     }
 
-    /// True where another frame must not be kept, because memory is bounded and there is something to give up: more than
+    /// A file lies there that cannot be used; it goes when nothing is owed any more.
+    pub(super) fn mark_stale(&mut self) {
+        if let Some(spool) = &mut self.spool {
+            spool.mark_stale();
+        }
+    }
+
+    /// There is no spool any more.
+    pub(super) fn forgo_spool(&mut self) {
+        self.spool = None;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.window.len() + self.beyond.frames + self.fresh.len()
+    }
+
+    /// True where another frame must not be kept, because room is bounded and there is something to give up: more than
     /// the frames that have to stay.
     pub(super) fn is_full(&self, stay: usize) -> bool {
-        self.taken > stay && self.bytes >= self.limit
+        let on_disk = self.spool.as_ref().is_some_and(Keeper::is_full);
+        self.taken > stay && (self.bytes >= self.limit || on_disk)
     }
 
-    pub(super) fn last(&self) -> Option<&Frame> {
-        self.frames.back()
+    /// The number of the last event of what waits, and what the root says then.
+    pub(super) fn last(&self) -> Option<(u64, &Standing)> {
+        let of = |frame: &'_ Frame| -> u64 { frame.last_seq };
+        if let Some(frame) = self.fresh.back() {
+            return Some((of(frame), &frame.standing));
+        }
+        if let (1.., Some((seq, standing))) = (self.beyond.frames, &self.beyond.last) {
+            return Some((*seq, standing));
+        }
+        let frame = self.window.back()?;
+        Some((of(frame), &frame.standing))
     }
 
     pub(super) fn push(&mut self, frame: Frame) {
         self.bytes += frame.pieces.iter().map(Piece::bytes).sum::<usize>();
-        self.frames.push_back(frame);
+        let alone = self.window.is_empty() && self.beyond.frames == 0;
+        if alone || self.spool.is_none() {
+            self.window.push_back(frame);
+        } else {
+            self.fresh.push_back(frame);
+        }
     }
 
     /// Everything here was answered with `Taken`.
     pub(super) fn take_all(&mut self) {
-        self.taken = self.frames.len();
+        self.taken = self.len();
     }
 
     /// Events of the domain that wait since an earlier report.
     pub(super) fn waiting(&self) -> u64 {
-        self.told(self.taken)
-    }
-
-    fn told(&self, frames: usize) -> u64 {
-        let pieces = self
-            .frames
-            .iter()
-            .take(frames)
-            .flat_map(|frame| &frame.pieces);
-        pieces.map(|piece| piece.told).sum()
+        let (front, frames) = (self.window.len(), self.beyond.frames);
+        let window = told(self.window.iter().take(self.taken));
+        let behind = self.taken.saturating_sub(front + frames);
+        window + self.beyond.told + told(self.fresh.iter().take(behind))
     }
 
     /// Gives up the last frame where it tells nothing; what it would have written is found again at the next look.
-    /// True where there was one.
-    pub(super) fn drop_silent(&mut self) -> bool {
-        let is_silent = self.frames.back().is_some_and(Frame::is_silent);
-        if !is_silent {
-            return false;
+    pub(super) fn drop_silent(&mut self) -> Option<Frame> {
+        let queue = match (self.fresh.is_empty(), self.beyond.frames) {
+            (false, _) => &mut self.fresh,
+            (true, 0) if self.kept < self.window.len() => &mut self.window,
+            _ => return None,
+        };
+        if !queue.back().is_some_and(Frame::is_silent) {
+            return None;
         }
-        if let Some(frame) = self.frames.pop_back() {
-            self.bytes -= frame.pieces.iter().map(Piece::bytes).sum::<usize>();
-            self.taken = self.taken.min(self.frames.len());
+        let frame = queue.pop_back()?;
+        self.bytes -= frame.pieces.iter().map(Piece::bytes).sum::<usize>();
+        self.taken = self.taken.min(self.len());
+        Some(frame)
+    }
+
+    /// Reads frames back until the window holds as much as one commit takes.
+    pub(super) fn refill(&mut self) -> Result<(), Unreadable> {
+        while self.beyond.frames > 0 && messages(&self.window) < MAX_MESSAGES {
+            let spool = self.spool.as_ref().ok_or(Unreadable)?;
+            let (frame, next) = spool.frame(self.beyond.at).ok_or(Unreadable)?;
+            self.beyond.at = next;
+            self.beyond.frames -= 1;
+            self.beyond.told = self.beyond.told.saturating_sub(told([&frame]));
+            self.window.push_back(frame);
+            self.kept += 1;
+            #[cfg(test)]
+            {
+                self.most = self.most.max(messages(&self.window));
+            }
         }
-        true
+        if self.beyond.frames == 0 {
+            self.window.append(&mut self.fresh);
+        }
+        Ok(())
     }
 
     /// The beginning, with at most so many events (but at least one piece), behind a root that has this number.
@@ -183,10 +289,10 @@ impl Pending {
             events: Vec::new(),
             standing: standing.clone(),
             seq,
-            is_all: true,
+            is_all: self.beyond.frames == 0 && self.fresh.is_empty(),
         };
         let mut touched = BTreeSet::new();
-        for frame in &self.frames {
+        for frame in &self.window {
             for (index, piece) in frame.pieces.iter().enumerate() {
                 let shards: Vec<_> = piece.rows.keys().map(|key| shard_of(key)).collect();
                 let fresh = shards
@@ -218,45 +324,132 @@ impl Pending {
         cut
     }
 
-    /// Lets go of so many pieces from the front: they are acknowledged. Gives the gaps that were told with them.
-    pub(super) fn release(&mut self, pieces: usize) -> Vec<Owed> {
-        let mut told = Vec::new();
+    /// How many frames at the front hold these pieces.
+    pub(super) fn frames_of(&self, pieces: usize) -> usize {
+        let mut left = pieces;
+        self.window
+            .iter()
+            .take_while(|frame| {
+                let touched = left > 0;
+                left = left.saturating_sub(frame.pieces.len());
+                touched
+            })
+            .count()
+    }
+
+    /// Lets go of so many pieces from the front: they are acknowledged. Gives what their rows became, and the gaps that
+    /// were told with them.
+    pub(super) fn release(&mut self, pieces: usize) -> (Changes, Vec<Owed>) {
+        let (mut rows, mut gaps) = (Changes::new(), Vec::new());
         for _ in 0..pieces {
-            let Some(frame) = self.frames.front_mut() else {
-                break;
-            };
-            if let Some(piece) = frame.pieces.pop_front() {
-                self.bytes -= piece.bytes();
-                told.extend(piece.owed);
-            }
-            if frame.pieces.is_empty() {
-                self.frames.pop_front();
-                self.taken = self.taken.saturating_sub(1);
-            }
+            let Some(piece) = self.pop() else { break };
+            rows.extend(piece.rows);
+            gaps.extend(piece.owed);
         }
-        told
+        (rows, gaps)
+    }
+
+    fn pop(&mut self) -> Option<Piece> {
+        let frame = self.window.front_mut()?;
+        let piece = frame.pieces.pop_front();
+        let is_done = frame.pieces.is_empty();
+        if self.kept == 0 {
+            self.bytes -= piece.as_ref().map_or(0, Piece::bytes);
+        }
+        if is_done {
+            self.window.pop_front();
+            self.kept = self.kept.saturating_sub(1);
+            self.taken = self.taken.saturating_sub(1);
+        }
+        piece
+    }
+
+    /// Whether a piece ends at this number, where the first event of all has the number behind `base`.
+    pub(super) fn ends_a_piece(&self, base: u64, seq: u64) -> bool {
+        let mut last = base;
+        let mut reached = |frame: &Frame| {
+            frame.pieces.iter().any(|piece| {
+                last += piece.events.len() as u64;
+                last >= seq
+            }) && last >= seq
+        };
+        let found = self.window.iter().any(&mut reached)
+            || self.stored().any(|frame| reached(&frame))
+            || self.fresh.iter().any(&mut reached);
+        found && last == seq
+    }
+
+    /// The frames that lie on the disk only, as far as they can be read.
+    fn stored(&self) -> impl Iterator<Item = Frame> {
+        let (mut at, mut left) = (self.beyond.at, self.beyond.frames);
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let (frame, next) = self.spool.as_ref()?.frame(at)?;
+            at = next;
+            Some(frame)
+        })
+    }
+
+    /// Lets go of all pieces whose events are told up to this number, as [`release`](Self::release) does.
+    pub(super) fn release_to(
+        &mut self,
+        base: u64,
+        seq: u64,
+    ) -> Result<(Changes, Vec<Owed>), Unreadable> {
+        let (mut rows, mut gaps) = (Changes::new(), Vec::new());
+        let mut last = base;
+        while last < seq {
+            self.refill()?;
+            let Some(piece) = self.pop() else {
+                return Err(Unreadable);
+            };
+            last += piece.events.len() as u64;
+            rows.extend(piece.rows);
+            gaps.extend(piece.owed);
+        }
+        Ok((rows, gaps))
     }
 
     /// Gives everything up but so many frames at the front, and says what that was.
     pub(super) fn drop_behind(&mut self, keep: usize) -> Dropped {
-        let rest = self.frames.split_off(keep.min(self.frames.len()));
-        let seen = self.taken.saturating_sub(self.frames.len());
-        self.taken = self.taken.min(self.frames.len());
-        let mut dropped = Dropped::default();
-        for (index, frame) in rest.into_iter().enumerate() {
-            if index < seen {
-                dropped.from.get_or_insert(frame.before);
-                dropped.to = Some(frame.standing.looked_at);
-            }
-            for piece in frame.pieces {
-                self.bytes -= piece.bytes();
-                dropped.events += if index < seen { piece.told } else { 0 };
-                for gap in piece.owed {
-                    owe(&mut dropped.owed, gap);
-                }
-            }
+        let keep = keep.min(self.window.len());
+        let stored: Vec<Dropped> = self.stored().map(|frame| dropped(&frame)).collect();
+        let fresh_seen = self
+            .taken
+            .saturating_sub(self.window.len() + self.beyond.frames);
+        let window_seen = self.taken.saturating_sub(keep);
+        let mut all = Dropped::default();
+        let rest = self.window.split_off(keep);
+        for (index, frame) in rest.iter().enumerate() {
+            all.add(dropped(frame), index < window_seen);
         }
-        dropped
+        let told = all.events + self.beyond.told;
+        for one in stored {
+            all.add(one, true);
+        }
+        if let (1.., Some((_, standing))) = (self.beyond.frames, &self.beyond.last) {
+            // Also where not all of them could be read.
+            all.events = told;
+            all.to = Some(standing.looked_at);
+        }
+        for (index, frame) in self.fresh.iter().enumerate() {
+            all.add(dropped(frame), index < fresh_seen);
+        }
+        self.fresh.clear();
+        self.beyond = Beyond::default();
+        self.kept = 0;
+        self.taken = self.taken.min(keep);
+        let left = self.window.iter().flat_map(|frame| &frame.pieces);
+        self.bytes = left.map(Piece::bytes).sum();
+        if let Some(spool) = &mut self.spool {
+            spool.retire();
+        }
+        all
+    }
+
+    /// Gives up what is not in memory, and all behind it.
+    pub(super) fn drop_unread(&mut self) -> Dropped {
+        self.drop_behind(self.window.len())
     }
 
     /// Gives everything up and says what that was.
@@ -264,19 +457,115 @@ impl Pending {
         self.drop_behind(0)
     }
 
-    /// The rows of these frames, the later ones last.
+    /// The rows of the frames in the window, the later ones last.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&Arc<str>, &Option<Row>)> {
-        let pieces = self.frames.iter().flat_map(|frame| &frame.pieces);
+        let pieces = self.window.iter().flat_map(|frame| &frame.pieces);
         pieces.flat_map(|piece| &piece.rows)
     }
+}
 
-    /// The rows these frames will have told, over those committed.
-    pub(super) fn retell(&self, told: &mut BTreeMap<Arc<str>, u64>) {
-        for (key, row) in self.rows() {
-            match row {
-                Some(row) => told.insert(Arc::clone(key), row.revision),
-                None => told.remove(key),
-            };
+#[cfg(test)]
+impl Pending {
+    /// Messages whose frames are in memory.
+    pub(super) fn in_memory(&self) -> usize {
+        messages(&self.window) + messages(&self.fresh)
+    }
+
+    /// The most that ever were.
+    pub(super) fn most_in_memory(&self) -> usize {
+        self.most
+    }
+}
+
+/// What concerns the file.
+impl Pending {
+    /// Writes down what is not on the disk yet. `first` gives the first entry, should a file have to be made.
+    ///
+    /// # Errors
+    ///
+    /// The disk's. What could not be written stays in memory, and the next call tries again.
+    pub(super) fn keep(&mut self, first: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
+        let Some(spool) = &mut self.spool else {
+            return Ok(());
+        };
+        let window = self.window.iter().skip(self.kept);
+        let mut payloads: Vec<_> = window.map(entry::frame).collect();
+        payloads.extend(self.fresh.iter().map(entry::frame));
+        if payloads.is_empty() {
+            return Ok(());
+        }
+        let at = spool.write(&payloads, self.fresh.len(), first)?;
+        self.kept = self.window.len();
+        self.bytes = 0;
+        if self.beyond.frames == 0 {
+            self.beyond.at = at;
+        }
+        for frame in self.fresh.drain(..) {
+            self.beyond.frames += 1;
+            self.beyond.told += told([&frame]);
+            self.beyond.last = Some((frame.last_seq, frame.standing));
+        }
+        Ok(())
+    }
+
+    /// Where all that waits lies on the disk; nothing where it does not.
+    pub(super) fn kept_at(&self) -> Option<&Path> {
+        let spool = self.spool.as_ref()?;
+        let all = self.kept == self.window.len() && self.fresh.is_empty();
+        (all && spool.is_live()).then(|| spool.path())
+    }
+
+    /// Writes down how far the broker has acknowledged; with nothing of the queue left in it, the file goes as soon as
+    /// nothing is owed.
+    pub(super) fn acknowledged(&mut self, note: impl FnOnce() -> Vec<u8>, owes: bool) {
+        let (is_empty, is_kept) = (self.is_empty(), self.kept + self.beyond.frames > 0);
+        if let Some(spool) = &mut self.spool {
+            if is_kept {
+                spool.note(note);
+            } else {
+                spool.retire();
+            }
+            if is_empty && !owes {
+                spool.remove();
+            }
+        }
+    }
+}
+
+fn told<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> u64 {
+    let pieces = frames.into_iter().flat_map(|frame| &frame.pieces);
+    pieces.fold(0, |sum, piece| sum.saturating_add(piece.told))
+}
+
+/// Messages that these frames will be, about.
+fn messages(frames: &VecDeque<Frame>) -> usize {
+    let pieces = frames.iter().flat_map(|frame| &frame.pieces);
+    pieces.map(|piece| piece.events.len().max(1)).sum()
+}
+
+fn dropped(frame: &Frame) -> Dropped {
+    let mut dropped = Dropped {
+        events: told([frame]),
+        from: Some(frame.before),
+        to: Some(frame.standing.looked_at),
+        owed: Vec::new(),
+    };
+    for gap in frame.pieces.iter().flat_map(|piece| &piece.owed) {
+        owe(&mut dropped.owed, gap.clone());
+    }
+    dropped
+}
+
+impl Dropped {
+    /// Adds what is behind it; what nobody was shown leaves no stretch, only the gaps it would have told.
+    fn add(&mut self, next: Self, was_seen: bool) {
+        for gap in next.owed {
+            owe(&mut self.owed, gap);
+        }
+        if was_seen {
+            self.events = self.events.saturating_add(next.events);
+            self.from = self.from.or(next.from);
+            self.to = next.to;
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Hearing the runtime: which report tells something at once, which may wait, which only tries what waits.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::event::payload::Origin;
+use crate::event::payload::{Origin, Word};
 use crate::event::store::{EventStore, refresh_every};
 use crate::event::tell::{Rows, Tell};
 use crate::observation::outlet::{Answer, Outlet, Report};
@@ -66,19 +67,21 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     /// A refresh that did not get through is no delta: nothing of it waits, the next look makes another.
     fn forget_silent(&mut self) {
-        if !self.pending.drop_silent() {
+        let Some(frame) = self.pending.drop_silent() else {
             return;
-        }
+        };
         // It was alone here; should the broker have it after all, it is a mere refresh to us.
         self.attempts.clear();
-        self.told = self.table.revisions();
+        // Whatever the next look finds there, it is to be told again.
+        let rows = frame.pieces.into_iter().flat_map(|piece| piece.rows);
+        self.told.extend(rows.map(|(key, _)| (key, u64::MAX)));
     }
 
     /// Two servers of one name would take turns; the one with the older epoch ends, once it has said so twice.
     fn check_epoch(&mut self, epoch: &str) -> Result<Option<Progress<R::State>>, AdapterError> {
         let tail = self.tail();
         let foreign = self.base.owner != self.settings.adapter;
-        if !foreign || self.pending.last().is_some() || !is_earlier(epoch, &tail.standing.epoch) {
+        if !foreign || !self.pending.is_empty() || !is_earlier(epoch, &tail.standing.epoch) {
             self.older_epoch = false;
             return Ok(None);
         }
@@ -95,11 +98,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         (count, since): (u32, DateTime<Utc>),
         error: &(dyn Error + Send + Sync + 'static),
     ) -> Result<Progress<R::State>, AdapterError> {
-        let why = (self.hooks.word)(error);
-        if std::mem::replace(&mut self.source, Sight::Away) == Sight::There {
-            let why = why.clone();
-            self.say(Notice::SourceAway { why, since });
-        }
+        let why = self.source_away(since, error);
         let progress = self.catch_up().await?;
         if !matches!(progress, Progress::Done) {
             return Ok(progress);
@@ -119,6 +118,20 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.advance().await
     }
 
+    /// Says once that the source cannot be seen; gives the word for it.
+    pub(super) fn source_away(
+        &mut self,
+        since: DateTime<Utc>,
+        error: &(dyn Error + Send + Sync + 'static),
+    ) -> Word {
+        let why = (self.hooks.word)(error);
+        if std::mem::replace(&mut self.source, Sight::Away) == Sight::There {
+            let why = why.clone();
+            self.say(Notice::SourceAway { why, since });
+        }
+        why
+    }
+
     /// True where nobody else looks: the last one who moved the root was us, or it has not moved for so long.
     fn stands_still(&self) -> bool {
         self.base.owner == self.settings.adapter
@@ -129,7 +142,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         refresh_every(self.settings.interval)
     }
 
-    fn source_seen(&mut self) {
+    pub(super) fn source_seen(&mut self) {
         if std::mem::replace(&mut self.source, Sight::There) == Sight::Away {
             self.say(Notice::SourceBack);
         }
@@ -137,7 +150,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     fn answer(&mut self, progress: Progress<R::State>) -> Answer<R::State> {
         match progress {
-            Progress::Done | Progress::Waiting => {
+            Progress::Done => {
+                self.pending.take_all();
+                Answer::Taken
+            }
+            Progress::Waiting => {
+                self.keep();
                 self.pending.take_all();
                 Answer::Taken
             }
@@ -153,6 +171,12 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
         &mut self,
         report: Report<'_, R::State, T::Event>,
     ) -> Result<Answer<R::State>, AdapterError> {
+        if self.late.is_blind() {
+            return self.look_blindly(report).await;
+        }
+        if let Report::Delta { delta, .. } = &report {
+            self.late.epoch = delta.epoch.as_str().into();
+        }
         let progress = match report {
             Report::Delta { delta, state } => {
                 let look = Look {
@@ -198,6 +222,9 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
 
     /// Tells what waits, if the broker takes it, and refreshes the root, so that a successor sees how lately we looked.
     async fn close(&mut self) -> Result<(), AdapterError> {
+        if self.late.is_blind() {
+            return Ok(());
+        }
         let progress = self.catch_up().await?;
         let is_done = matches!(progress, Progress::Done) && self.base.root_sequence > 0;
         if is_done
@@ -208,9 +235,19 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
             self.pending.push(frame);
             self.advance().await?;
         }
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        // Also what a report was about when it was cut off.
+        self.keep();
+        self.pending.take_all();
         let events = self.pending.waiting();
+        let kept_at = self.pending.kept_at().map(Path::to_owned);
         if events > 0 {
-            self.say(Notice::GivenUp { events });
+            self.say(match kept_at {
+                Some(path) => Notice::Spooled { events, path },
+                None => Notice::GivenUp { events },
+            });
         }
         Ok(())
     }

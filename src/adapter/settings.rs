@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -40,8 +41,22 @@ pub struct Settings {
     pub prefix: Prefix,
     /// How firmly the source's name is ours.
     pub claim: Claim,
-    /// The most that is kept of what the broker has not taken, in bytes ([`PENDING_BYTES`]).
+    /// The most that is kept in memory of what the broker has not taken, in bytes ([`PENDING_BYTES`]).
     pub pending_bytes: usize,
+    /// Where what the broker has not taken waits on the disk; without it, memory alone keeps it.
+    pub spool: Option<SpoolPlace>,
+}
+
+/// How much the spool may hold, in bytes, unless told otherwise.
+pub const SPOOL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Where the spool lies, and how much it may hold. Nobody else may use the same file at the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolPlace {
+    /// The file; its folder is made when it is needed.
+    pub path: PathBuf,
+    /// The most that its frames may take up, in bytes, before they are given up for the net difference.
+    pub limit: u64,
 }
 
 /// The highest event of ours that the broker acknowledged; belongs, synced, into the state folder, one file for each
@@ -68,6 +83,8 @@ pub enum RebaseCause {
     StreamLost,
     /// What waited for the broker grew too large and was given up for the net difference.
     PendingFull,
+    /// What waited for the broker could not be read back from the disk and was given up for the net difference.
+    SpoolCorrupt,
     /// Our reading has an older epoch than the head: looked at again before anything is concluded.
     OlderEpoch,
 }
@@ -109,6 +126,23 @@ pub enum Notice {
     },
     /// The source is seen again.
     SourceBack,
+    /// What the broker has not taken cannot be written to the disk; it is kept in memory. Said once.
+    SpoolFails {
+        /// Where, and what the system said.
+        why: String,
+    },
+    /// The name was taken over from another server, as one line says.
+    TakenOver {
+        /// The line.
+        line: String,
+    },
+    /// The adapter ends, and these events wait on the disk for its next start.
+    Spooled {
+        /// How many.
+        events: u64,
+        /// Where.
+        path: PathBuf,
+    },
     /// The adapter ends, and these events still waited for the broker; the next start tells the difference instead.
     GivenUp {
         /// How many.

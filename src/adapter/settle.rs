@@ -14,13 +14,17 @@ use super::gap::{self, Owed, is_rolled_back, owe};
 use super::identity::{Age, Us, Verdict, age_at_start, judge};
 use super::pending::{Dropped, Standing};
 use super::settings::{Notice, RebaseCause};
-use super::table::Table;
+use super::resume::{is_of, new_run};
+use super::table::{Table, revisions};
 
 impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// Reads the head and draws the conclusion: `Done` where our base still holds, or holds again.
     pub(super) async fn settle(&mut self) -> Result<Progress<R::State>, AdapterError> {
         match self.store.read_head(&self.settings.source).await {
             Ok(head) => {
+                if !self.is_ours_to_tell(head.as_ref())? {
+                    return Ok(Progress::Waiting);
+                }
                 self.doubt = false;
                 let progress = self.compare(head)?;
                 if let Progress::Rebase(_) = progress {
@@ -55,7 +59,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
-    fn compare(&mut self, head: Option<Head>) -> Result<Progress<R::State>, AdapterError> {
+    pub(super) fn compare(&mut self, head: Option<Head>) -> Result<Progress<R::State>, AdapterError> {
         let Some(head) = head else {
             return match self.base.root_sequence {
                 0 => Ok(Progress::Done),
@@ -76,6 +80,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             self.refreshed(&head, root);
             return Ok(Progress::Done);
         }
+        if self.continues(root) {
+            return self.recognise(&head, root);
+        }
         let went_back = root.journal == self.base.journal && root.seq < self.base.seq;
         if head.shards.is_none() {
             return self.begin_anew(Some(root), head.root_sequence);
@@ -86,6 +93,24 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.overtaken(&head, root)
     }
 
+    /// A commit of an earlier run whose answer it did not live to hear, or that we forgot.
+    fn recognise(
+        &mut self,
+        head: &Head,
+        root: &Root,
+    ) -> Result<Progress<R::State>, AdapterError> {
+        let waited = self.pending.waiting();
+        let Ok((rows, gaps)) = self.pending.release_to(self.base.seq, root.seq) else {
+            return self.overtaken(head, root);
+        };
+        self.table.absorb(rows);
+        self.base = Base::of(root, head.root_sequence);
+        self.base.owner.clone_from(&self.settings.adapter);
+        self.trust(head, root);
+        self.acknowledged_to(waited, gaps, true);
+        Ok(Progress::Done)
+    }
+
     /// Somebody wrote the root again without telling anything, or nobody did.
     fn refreshed(&mut self, head: &Head, root: &Root) {
         if head.root_sequence != self.base.root_sequence {
@@ -93,6 +118,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             self.base.root_sequence = head.root_sequence;
             self.base.owner.clone_from(&root.adapter);
             self.base.standing.looked_at = root.looked_at;
+            // What expected another root can never be stored any more.
+            self.attempts.clear();
         }
         self.trust(head, root);
     }
@@ -196,10 +223,25 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.restore(RebaseCause::PendingFull, true)
     }
 
-    /// How many frames stay whatever happens: the description of a source that nothing was told of yet, because there is
-    /// nothing to compare with without it.
+    /// Frames that were kept cannot be read back: they are given up for the net difference against those before.
+    pub(super) fn unreadable(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        let mut dropped = self.pending.drop_unread();
+        self.owe_again(std::mem::take(&mut dropped.owed));
+        let lost = Owed {
+            events: Some(dropped.events),
+            ..Owed::since(Some(self.tail().standing.looked_at), gap::SPOOL_CORRUPT)
+        };
+        owe(&mut self.owed, lost);
+        self.restore(RebaseCause::SpoolCorrupt, true)
+    }
+
+    /// How many frames stay whatever happens. The description of a source that nothing was told of yet, because there is
+    /// nothing to compare with without it. And what the broker may have stored although it did not say so: its numbers
+    /// are given, and what is told instead of the rest must not have them too.
     pub(super) fn staying(&self) -> usize {
-        usize::from(self.base.seq == 0 && self.table.is_empty())
+        let first = usize::from(self.base.seq == 0 && self.table.is_empty());
+        let tried = self.attempts.iter().map(|attempt| attempt.pieces).max();
+        first.max(self.pending.frames_of(tried.unwrap_or(0)))
     }
 
     /// The state of what was last committed, and of what stays, from memory.
@@ -230,11 +272,26 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     fn rebased(&mut self, cause: RebaseCause, state: R::State) -> Progress<R::State> {
-        self.attempts.clear();
-        self.told = self.table.revisions();
-        self.pending.retell(&mut self.told);
+        let stays = matches!(cause, RebaseCause::PendingFull | RebaseCause::SpoolCorrupt);
+        if cause != RebaseCause::OlderEpoch {
+            self.renumber(stays);
+        }
+        self.told = revisions(&self.rows, &state);
         self.say(Notice::Rebased(cause));
         Progress::Rebase(state)
+    }
+
+    /// The numbers of what was given up are given again, so from now on commits have another name: nobody may take one of
+    /// them for one of those before.
+    fn renumber(&mut self, attempts_stay: bool) {
+        let former = std::mem::replace(&mut self.run, new_run(&self.settings, &self.hooks));
+        self.runs.push(former);
+        if !attempts_stay {
+            self.attempts.clear();
+        }
+        let attempts = &self.attempts;
+        self.runs
+            .retain(|run| attempts.iter().any(|attempt| is_of(run, &attempt.commit)));
     }
 
     fn new_journal(&mut self) {
@@ -258,7 +315,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         owe(&mut self.owed, gap);
     }
 
-    fn owe_again(&mut self, gaps: Vec<Owed>) {
+    pub(super) fn owe_again(&mut self, gaps: Vec<Owed>) {
         for gap in gaps {
             // Made anew from the root when the source is seen.
             if gap.why != gap::SOURCE_UNREACHABLE {

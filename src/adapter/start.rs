@@ -1,5 +1,6 @@
 //! The beginning: read the head, decide how to go on from it, and only then look at the source.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -8,14 +9,16 @@ use tokio::time::Instant;
 use crate::event::store::{EventStore, HEAD_FORMAT, Head, Root, StoreError};
 use crate::event::tell::{Restored, Rows, Tell};
 
-use super::commit::{Base, Committer, Sight};
+use super::commit::{Base, Committer, Progress, Sight};
 use super::error::AdapterError;
-use super::gap::{self, Owed, is_rolled_back};
+use super::gap::{self, Owed, is_rolled_back, owe};
 use super::identity::{Age, Us, Verdict, age_at_start, judge};
-use super::pending::{Pending, Standing};
+use super::late::{Late, Stage};
+use super::pending::{Dropped, Pending, Standing};
+use super::resume::{Resumable, new_run};
 use super::settings::{Acknowledged, Hooks, Settings};
 use super::settle::places;
-use super::table::Table;
+use super::table::{Table, revisions};
 
 /// How an adapter begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,13 @@ pub enum Beginning {
         /// The cause for the gap.
         why: &'static str,
     },
+    /// The broker is away: the queue in the spool is gone on with.
+    Spool {
+        /// Whether a stretch passed in which nobody looked.
+        age: Age,
+    },
+    /// The broker is away and there is no spool: nothing is told until the head can be read.
+    Blind,
     /// It must not begin.
     Refuse {
         /// One line: what was found and what to do.
@@ -128,19 +138,142 @@ pub struct Begun<St, T, R: Rows> {
     pub beginning: Beginning,
 }
 
+impl Found {
+    /// How it begins.
+    pub(super) fn beginning(&self) -> &Beginning {
+        &self.beginning
+    }
+}
+
 impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
+    /// An outlet that knows nothing yet: the spool comes first, because it may hold what the head does not.
+    pub fn outlet(self) -> Outset<St, T, R> {
+        let run = new_run(&self.settings, &self.hooks);
+        let base = new_base(&self.hooks, &self.settings, None, (0, false));
+        let spool = self.settings.spool.clone();
+        let mut committer = Committer {
+            told: BTreeMap::new(),
+            pending: Pending::new(self.settings.pending_bytes, spool),
+            attempts: Vec::new(),
+            doubt: false,
+            owed: Vec::new(),
+            acknowledged: self.remembered,
+            moved_at: Instant::now(),
+            looked_at: None,
+            broker: Sight::There,
+            replayed: 0,
+            source: Sight::There,
+            run,
+            runs: Vec::new(),
+            spool_fails: false,
+            late: Late::new(Stage::Done, Arc::clone(&base.standing.epoch)),
+            commits: 0,
+            incomplete: 0,
+            older_epoch: false,
+            base,
+            table: Table::default(),
+            store: self.store,
+            tell: self.tell,
+            rows: self.rows,
+            settings: self.settings,
+            hooks: self.hooks,
+        };
+        let spool = committer.find_spool();
+        Outset { committer, spool }
+    }
+}
+
+/// An adapter that has looked for its spool and not yet for its head.
+#[derive(Debug)]
+pub struct Outset<St, T, R: Rows> {
+    committer: Committer<St, T, R>,
+    spool: Option<Resumable>,
+}
+
+impl<St: EventStore, T: Tell, R: Rows> Outset<St, T, R> {
     /// Reads the head and decides; the source must be looked at only afterwards. `epoch` is what our own server says;
     /// none where it could not be asked yet.
     ///
     /// # Errors
     ///
-    /// [`AdapterError::kind`] `Transient`: call again after a pause. `OtherServer` with `ask_again`: ask the server for
-    /// its epoch and call again once. Anything else is final.
+    /// [`AdapterError::kind`] `Transient`: call again after a pause, or [`begin_late`](Self::begin_late). `OtherServer`
+    /// with `ask_again`: ask the server for its epoch and call again once. Anything else is final.
     ///
     /// # Cancel safety
     ///
     /// Reads only, except that a stream of ours that is gone is made again.
     pub async fn read(&self, epoch: Option<&str>) -> Result<Found, AdapterError> {
+        self.committer.read(epoch).await
+    }
+
+    /// Events of the domain that wait in the spool.
+    pub fn waiting(&self) -> u64 {
+        self.committer.pending.waiting()
+    }
+
+    /// Makes the outlet, and the state from which the runtime resumes.
+    pub fn begin(mut self, found: Found) -> Begun<St, T, R> {
+        let Some(spool) = self.spool.take() else {
+            let (state, beginning) = self.committer.open(found);
+            return self.begun(state, beginning);
+        };
+        let committer = &mut self.committer;
+        let head = found.head.as_ref();
+        if committer.goes_on_from(head)
+            && matches!(committer.compare(found.head.clone()), Ok(Progress::Done))
+            && let Some((state, age)) = committer.resumed(spool)
+        {
+            let takes_over = match &found.beginning {
+                Beginning::Resume { takes_over, .. } => takes_over.clone(),
+                _ => None,
+            };
+            let beginning = Beginning::Resume {
+                age,
+                rolled_back: false,
+                takes_over,
+            };
+            return self.begun(Some(state), beginning);
+        }
+        let all_told = committer.is_all_told(head);
+        let dropped = committer.pending.drop_all();
+        committer.forget_runs();
+        let (state, beginning) = committer.open(found);
+        if !all_told {
+            committer.owe_dropped(dropped, &beginning);
+        }
+        self.begun(state, beginning)
+    }
+
+    /// Begins without the broker: from the spool, if there is one that can be used, else knowing nothing until the head
+    /// can be read.
+    pub fn begin_late(mut self) -> Begun<St, T, R> {
+        let committer = &mut self.committer;
+        (committer.doubt, committer.broker) = (true, Sight::Away);
+        if let Some(spool) = self.spool.take() {
+            if let Some((state, age)) = committer.resumed(spool) {
+                let epoch = Arc::clone(&committer.tail().standing.epoch);
+                committer.late = Late::new(Stage::Unjudged, epoch);
+                return self.begun(Some(state), Beginning::Spool { age });
+            }
+            committer.give_up_spool();
+        }
+        committer.late.stage = Stage::Blind;
+        self.begun(None, Beginning::Blind)
+    }
+
+    fn begun(self, state: Option<R::State>, beginning: Beginning) -> Begun<St, T, R> {
+        let epoch = self.committer.tail().standing.epoch;
+        Begun {
+            committer: self.committer,
+            state,
+            epoch,
+            beginning,
+        }
+    }
+}
+
+impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
+    pub(super) async fn read(&self, epoch: Option<&str>) -> Result<Found, AdapterError> {
         let source = &self.settings.source;
         let head = match self.store.read_head(source).await {
             Err(StoreError::NoStream) => {
@@ -156,7 +289,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             claim: self.settings.claim,
         };
         let now = (self.hooks.now)();
-        match decide(head.as_ref(), us, self.remembered.as_ref(), now) {
+        match decide(head.as_ref(), us, self.acknowledged.as_ref(), now) {
             Beginning::Refuse { line, ask_again } => {
                 Err(AdapterError::OtherServer { line, ask_again })
             }
@@ -164,8 +297,8 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
         }
     }
 
-    /// Makes the outlet, and the state from which the runtime resumes.
-    pub fn begin(self, found: Found) -> Begun<St, T, R> {
+    /// Begins from a head, or from there being none: the state to resume from, and how it begins.
+    pub(super) fn open(&mut self, found: Found) -> (Option<R::State>, Beginning) {
         let Found { head, beginning } = found;
         let root = head.as_ref().and_then(|head| head.root.as_ref().ok());
         let root_sequence = head.as_ref().map_or(0, |head| head.root_sequence);
@@ -175,10 +308,10 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             }
             _ => None,
         };
-        let begin = match resumed {
-            Some(begin) => begin,
+        let opening = match resumed {
+            Some(opening) => opening,
             None if beginning == Beginning::First => Opening {
-                base: self.new_base(None, 0, false),
+                base: new_base(&self.hooks, &self.settings, None, (0, false)),
                 table: Table::default(),
                 owed: None,
                 state: None,
@@ -186,7 +319,41 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             },
             None => self.anew(root, root_sequence, &beginning),
         };
-        self.assemble(begin)
+        self.base = opening.base;
+        self.table = opening.table;
+        let state = opening.state.as_ref();
+        self.told = state.map_or_else(BTreeMap::new, |state| revisions(&self.rows, state));
+        if let Some(gap) = opening.owed {
+            owe(&mut self.owed, gap);
+        }
+        if self.base.is_new() {
+            // A new journal is measured by what we tell in it.
+            self.acknowledged = None;
+        }
+        self.moved_at = Instant::now();
+        (opening.state, opening.beginning)
+    }
+
+    /// What waited in a spool and is dropped at the start, because the head is not the one it builds on.
+    fn owe_dropped(&mut self, dropped: Dropped, beginning: &Beginning) {
+        self.owe_again(dropped.owed);
+        if dropped.events == 0 {
+            return;
+        }
+        let (why, to) = match beginning {
+            Beginning::Invalid { why } => (*why, None),
+            Beginning::Resume {
+                rolled_back: true, ..
+            } => (gap::ROLLED_BACK, None),
+            _ => (gap::SUPERSEDED, dropped.to),
+        };
+        let lost = Owed {
+            from: dropped.from,
+            to,
+            why,
+            events: Some(dropped.events),
+        };
+        owe(&mut self.owed, lost);
     }
 
     fn resume(
@@ -244,8 +411,8 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             Beginning::Invalid { why } => why,
             _ => gap::STREAM_LOST,
         };
-        let base = self.new_base(root, root_sequence, true);
-        let from = match (root, &self.remembered) {
+        let base = new_base(&self.hooks, &self.settings, root, (root_sequence, true));
+        let from = match (root, &self.acknowledged) {
             (Some(root), _) => Some(root.looked_at),
             (None, Some(known)) => Some(known.looked_at),
             (None, None) => None,
@@ -265,54 +432,24 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
         }
     }
 
-    fn new_base(&self, root: Option<&Root>, root_sequence: u64, connected: bool) -> Base {
-        Base {
-            root_sequence,
-            journal: (self.hooks.names)(),
-            seq: 0,
-            standing: Standing {
-                epoch: root.map_or("", |root| &root.epoch).into(),
-                connected,
-                looked_at: root.map_or_else(|| (self.hooks.now)(), |root| root.looked_at),
-            },
-            owner: self.settings.adapter.clone(),
-        }
-    }
+}
 
-    fn assemble(self, opening: Opening<R::State>) -> Begun<St, T, R> {
-        let is_new = opening.base.seq == 0;
-        let epoch = Arc::clone(&opening.base.standing.epoch);
-        let committer = Committer {
-            told: opening.table.revisions(),
-            pending: Pending::new(self.settings.pending_bytes),
-            attempts: Vec::new(),
-            doubt: false,
-            owed: opening.owed.into_iter().collect(),
-            // A new journal is measured by what we tell in it.
-            acknowledged: self.remembered.filter(|_| !is_new),
-            moved_at: Instant::now(),
-            looked_at: None,
-            broker: Sight::There,
-            replayed: 0,
-            source: Sight::There,
-            run: (self.hooks.names)(),
-            commits: 0,
-            incomplete: 0,
-            older_epoch: false,
-            base: opening.base,
-            table: opening.table,
-            store: self.store,
-            tell: self.tell,
-            rows: self.rows,
-            settings: self.settings,
-            hooks: self.hooks,
-        };
-        Begun {
-            committer,
-            state: opening.state,
-            epoch,
-            beginning: opening.beginning,
-        }
+fn new_base(
+    hooks: &Hooks,
+    settings: &Settings,
+    root: Option<&Root>,
+    (root_sequence, connected): (u64, bool),
+) -> Base {
+    Base {
+        root_sequence,
+        journal: (hooks.names)(),
+        seq: 0,
+        standing: Standing {
+            epoch: root.map_or("", |root| &root.epoch).into(),
+            connected,
+            looked_at: root.map_or_else(|| (hooks.now)(), |root| root.looked_at),
+        },
+        owner: settings.adapter.clone(),
     }
 }
 

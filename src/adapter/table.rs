@@ -66,6 +66,16 @@ impl Default for Table {
     }
 }
 
+impl Plan {
+    /// Hands out the texts. What is left is enough to take the commit over, whenever it turns out to be stored.
+    pub(super) fn send(&mut self) -> BTreeMap<u32, Vec<u8>> {
+        let shards = self.shards.iter_mut();
+        shards
+            .map(|(number, text)| (*number, std::mem::take(text)))
+            .collect()
+    }
+}
+
 impl Table {
     /// The table of a state as it was just read from a head whose shards stand at these sequences.
     pub(super) fn of<R: Rows>(rows: &R, state: &R::State, places: &[u64]) -> Self {
@@ -87,6 +97,31 @@ impl Table {
         table
     }
 
+    /// A table of these rows, of which nobody knows where they stand in the stream.
+    pub(super) fn of_rows(rows: BTreeMap<Arc<str>, Row>) -> Self {
+        let shard = Shard {
+            rows,
+            ..Shard::default()
+        };
+        Self {
+            shards: vec![shard],
+        }
+    }
+
+    /// Takes over rows that were committed by somebody whose plan is not known: their shards are written again with the
+    /// next commit.
+    pub(super) fn absorb(&mut self, changes: Changes) {
+        for (key, row) in changes {
+            let number = self.shard_of(&key);
+            let shard = &mut self.shards[number];
+            shard.place = 0;
+            match row {
+                Some(row) => shard.rows.insert(key, row),
+                None => shard.rows.remove(&key),
+            };
+        }
+    }
+
     /// True where there is no row.
     pub(super) fn is_empty(&self) -> bool {
         self.shards.iter().all(|shard| shard.rows.is_empty())
@@ -95,13 +130,6 @@ impl Table {
     /// The shard a key belongs to.
     pub(super) fn shard_of(&self, key: &str) -> usize {
         shard_of(key, self.shards.len())
-    }
-
-    /// All rows with their revisions.
-    pub(super) fn revisions(&self) -> BTreeMap<Arc<str>, u64> {
-        self.rows()
-            .map(|(key, row)| (Arc::clone(key), row.revision))
-            .collect()
     }
 
     /// All rows, in no order that means anything.
@@ -214,6 +242,15 @@ impl Table {
             shard.place = place.resolve(root);
         }
     }
+}
+
+/// The revision of each row of a state.
+pub(super) fn revisions<R: Rows>(rows: &R, state: &R::State) -> BTreeMap<Arc<str>, u64> {
+    let mut all = BTreeMap::new();
+    rows.visit(state, &mut |key, revision| {
+        all.insert(Arc::from(key), revision);
+    });
+    all
 }
 
 /// The rows of a state that differ from those with these revisions.

@@ -3,8 +3,11 @@
 mod answers;
 mod heads;
 mod house;
+mod late;
 mod race;
 mod sights;
+mod spool;
+mod spool_file;
 mod starts;
 mod store;
 pub(super) mod toy;

@@ -50,21 +50,23 @@ pub(super) async fn begin(
             prefix: plan.broker.prefix.clone(),
             claim: plan.claim,
             pending_bytes: PENDING_BYTES,
+            spool: None,
         },
         hooks: hooks(contact, plan, memory, lost),
         remembered: memory.remembered(),
     };
+    let outset = parts.outlet();
     let mut epoch = contact.server.epoch();
     let (mut asked, mut said) = (false, false);
     loop {
         let Some(read) = token
-            .run_until_cancelled(parts.read(epoch.as_deref()))
+            .run_until_cancelled(outset.read(epoch.as_deref()))
             .await
         else {
             return Ok(None);
         };
         match read {
-            Ok(found) => return Ok(Some(parts.begin(found))),
+            Ok(found) => return Ok(Some(outset.begin(found))),
             Err(AdapterError::OtherServer {
                 ask_again: true, ..
             }) if !asked => {

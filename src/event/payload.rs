@@ -227,7 +227,7 @@ pub struct Gap {
     #[serde(with = "millis")]
     #[cfg_attr(test, schemars(with = "DateTime<Utc>"))]
     pub to: DateTime<Utc>,
-    /// One of `adapter_down`, `source_unreachable`, `spool_full`, `superseded`, `rolled_back`, `stream_lost`, `fell_behind`.
+    /// One of `adapter_down`, `source_unreachable`, `spool_full`, `spool_corrupt`, `superseded`, `rolled_back`, `stream_lost`, `fell_behind`.
     pub why: Word,
     /// How many events were dropped with the stretch, where somebody counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

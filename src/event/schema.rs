@@ -79,6 +79,7 @@ mod tests {
             "adapter_down",
             "source_unreachable",
             "spool_full",
+            "spool_corrupt",
             "superseded",
             "rolled_back",
             "stream_lost",

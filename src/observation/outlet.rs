@@ -48,6 +48,9 @@ pub enum Answer<S> {
     /// Somebody else told more than we knew: the step is dropped, this state replaces ours, and the
     /// source is looked at again.
     Rebase(S),
+    /// Nobody has told anything of this source yet: the step is dropped, and with it what was known; the next look is
+    /// the first one.
+    Anew,
 }
 
 /// The one durable listener of a runtime.

@@ -381,6 +381,10 @@ where
                 self.told.state = Some(state);
                 Fate::Rebased
             }
+            Answer::Anew => {
+                (self.told.state, self.told.epoch) = (None, None);
+                Fate::Rebased
+            }
         }
     }
 

@@ -337,7 +337,7 @@ impl Frame {
             "adapter_down" => "nobody looked",
             "source_unreachable" => "unseen",
             "rolled_back" | "stream_lost" => "not kept",
-            "spool_full" | "superseded" | "fell_behind" => "not told",
+            "spool_full" | "spool_corrupt" | "superseded" | "fell_behind" => "not told",
             _ => "not known",
         };
         let why = match &*gap.why {

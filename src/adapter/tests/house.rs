@@ -1,5 +1,6 @@
 //! Adapters that share a broker and a clock, each under a runtime reduced to one look.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::adapter::commit::Committer;
 use crate::adapter::error::AdapterError;
-use crate::adapter::settings::{Acknowledged, Claim, Hooks, Notice, Settings};
-use crate::adapter::start::{Beginning, Parts};
+use crate::adapter::settings::{Acknowledged, Claim, Hooks, Notice, Settings, SpoolPlace};
+use crate::adapter::start::{Beginning, Begun, Parts};
 use crate::event::store::Identity;
 use crate::event::subject::Prefix;
 use crate::observation::delta::{Delta, Epoch, Origin, Seq};
@@ -33,6 +34,33 @@ pub(crate) struct Seen {
 
 pub(crate) type Outside = Arc<Mutex<Seen>>;
 
+/// A folder of one's own that is gone afterwards.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Default for Folder {
+    fn default() -> Self {
+        let name = format!(
+            "observe-spool-{}-{:016x}",
+            std::process::id(),
+            fastrand::u64(..)
+        );
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
 /// Makes adapters that share a broker, a clock and a source of names.
 #[derive(Debug, Clone)]
 pub(crate) struct House {
@@ -40,6 +68,8 @@ pub(crate) struct House {
     pub(crate) began: Instant,
     names: Arc<AtomicU32>,
     pub(crate) pending_bytes: usize,
+    pub(crate) spool: Option<Arc<Folder>>,
+    pub(crate) spool_max: u64,
     pub(crate) claim: Claim,
     pub(crate) project: &'static str,
 }
@@ -51,9 +81,24 @@ impl House {
             began: Instant::now(),
             names: Arc::default(),
             pending_bytes: 1 << 20,
+            spool: None,
+            spool_max: 1 << 20,
             claim: Claim::Derived,
             project: "shop",
         }
+    }
+
+    /// With a spool on the disk.
+    pub(crate) fn with_spool() -> Self {
+        Self {
+            spool: Some(Arc::default()),
+            ..Self::new()
+        }
+    }
+
+    pub(crate) fn spool_file(&self, adapter: &str) -> PathBuf {
+        let folder = self.spool.as_ref().unwrap();
+        folder.path().join(adapter).join("spool")
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -93,6 +138,10 @@ impl House {
                 prefix: Prefix::default(),
                 claim: self.claim,
                 pending_bytes: self.pending_bytes,
+                spool: self.spool.as_ref().map(|folder| SpoolPlace {
+                    path: folder.path().join(adapter).join("spool"),
+                    limit: self.spool_max,
+                }),
             },
             hooks,
             remembered,
@@ -107,9 +156,19 @@ impl House {
         epoch: &str,
     ) -> Result<Watcher, AdapterError> {
         let (parts, seen) = self.parts(adapter, remembered);
-        let found = parts.read(Some(epoch)).await?;
-        let begun = parts.begin(found);
-        Ok(Watcher {
+        let outset = parts.outlet();
+        let found = outset.read(Some(epoch)).await?;
+        Ok(self.begun(outset.begin(found), seen))
+    }
+
+    /// Begins while the broker is away.
+    pub(crate) fn start_late(&self, adapter: &str, remembered: Option<Acknowledged>) -> Watcher {
+        let (parts, seen) = self.parts(adapter, remembered);
+        self.begun(parts.outlet().begin_late(), seen)
+    }
+
+    fn begun(&self, begun: Begun<Store, Toy, Toy>, seen: Outside) -> Watcher {
+        Watcher {
             committer: begun.committer,
             state: begun.state,
             beginning: begun.beginning,
@@ -118,7 +177,7 @@ impl House {
             failed: 0,
             failed_since: None,
             looked: Seq::FIRST,
-        })
+        }
     }
 
     pub(crate) async fn watcher(&self, adapter: &str) -> Watcher {
@@ -263,6 +322,10 @@ impl Watcher {
             Answer::Taken => Ok(Told::Taken),
             Answer::Rebase(state) => {
                 self.state = Some(state);
+                Ok(Told::Rebased)
+            }
+            Answer::Anew => {
+                self.state = None;
                 Ok(Told::Rebased)
             }
         }

@@ -1,0 +1,447 @@
+//! What waits on the disk: it outlives the adapter, is replayed once, and is given up where it must be.
+
+use std::fs;
+
+use crate::adapter::settings::{Notice, RebaseCause};
+use crate::adapter::start::Beginning;
+use crate::event::store::{EventStore as _, ShardPlace};
+use crate::observation::outlet::Outlet as _;
+
+use super::house::{House, Told, seconds};
+use super::race::{at_most, paused, replace};
+use super::store::Fault;
+use super::toy::{EPOCH, Source};
+
+fn source() -> Source {
+    Source::new(&[("api", 1), ("web", 1)])
+}
+
+/// An adapter that had something wait on the disk when it died.
+async fn died_with_a_spool(house: &House, source: &mut Source) {
+    let mut a = house.watcher("a").await;
+    a.tell(source).await;
+    house.store.set_online(false);
+    for key in ["api", "web", "api"] {
+        seconds(2).await;
+        source.grow(key);
+        a.tell(source).await;
+    }
+    assert!(house.spool_file("a").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_long_as_the_broker_answers_no_disk_is_touched() {
+    let house = House::with_spool();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    for _ in 0..9 {
+        a.tell(&source).await;
+        source.grow("api");
+        seconds(11).await;
+    }
+    assert!(!house.spool.as_ref().unwrap().path().exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_when_the_adapter_died_is_told_by_its_next_start() {
+    for late in [false, true] {
+        let (house, mut source) = (House::with_spool(), source());
+        died_with_a_spool(&house, &mut source).await;
+        let mut a = if late {
+            let mut a = house.start_late("a", None);
+            seconds(2).await;
+            source.grow("new");
+            a.tell(&source).await;
+            house.store.set_online(true);
+            a
+        } else {
+            house.store.set_online(true);
+            let a = house.watcher("a").await;
+            source.grow("new");
+            a
+        };
+        a.tell(&source).await;
+        let words = house.store.words();
+        let wanted = [
+            "4 restarted api change",
+            "5 restarted web change",
+            "6 restarted api change",
+            "7 restarted new change",
+        ];
+        assert_eq!(words[3..], wanted, "{late}");
+        let stream = house.store.stream.lock().unwrap();
+        stream.check();
+        assert!(!house.spool_file("a").exists(), "nothing waits any more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stretch_between_the_spools_last_look_and_the_next_is_a_gap() {
+    let (house, mut source) = (House::with_spool(), source());
+    died_with_a_spool(&house, &mut source).await;
+    let last_look = house.now();
+    seconds(60).await;
+    source.grow("api");
+    let mut a = house.start_late("a", None);
+    assert!(matches!(a.beginning, Beginning::Spool { .. }));
+    assert!(a.state.as_ref().unwrap().resync);
+    a.tell(&source).await;
+    house.store.set_online(true);
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert_eq!(
+        words[6..],
+        ["7 gap adapter_down resync", "8 restarted api resync"]
+    );
+    let stream = house.store.stream.lock().unwrap();
+    let gap = stream.events[6].gap.clone().unwrap();
+    assert_eq!((gap.from, gap.to), (Some(last_look), house.now()));
+}
+
+#[test]
+fn an_adapter_that_dies_at_any_wait_of_a_replay_loses_nothing_and_repeats_nothing() {
+    for polls in 1..60 {
+        for fault in [
+            Fault::Ok,
+            Fault::UnknownStored,
+            Fault::UnknownLost,
+            Fault::UnknownLate(1),
+            Fault::UnknownLate(3),
+            Fault::Busy("503"),
+        ] {
+            paused().block_on(async {
+                let (house, mut source) = (House::with_spool(), Source::new(&[]));
+                for number in 0..700 {
+                    source.grow(&format!("k{number:03}"));
+                }
+                let mut a = house.watcher("a").await;
+                a.tell(&source).await;
+                house.store.set_online(false);
+                for round in 0..4 {
+                    for number in 0..400 {
+                        source.grow(&format!("k{:03}", (number * 7 + round) % 700));
+                    }
+                    a.tell(&source).await;
+                    if round == 1 {
+                        replace(&house, &mut a, "a").await;
+                    }
+                }
+                house.store.set_online(true);
+                house.store.faults([Fault::Ok, fault.clone()]);
+                if at_most(polls, a.look(&source)).await.is_none() {
+                    replace(&house, &mut a, "a").await;
+                }
+                source.grow("k000");
+                a.tell(&source).await;
+                a.tell(&source).await;
+                let stream = house.store.stream.lock().unwrap();
+                stream.check();
+                let changes = stream.words().iter().filter(|w| w.contains("change")).count();
+                assert_eq!(changes, 1601, "{polls} {fault:?}: every single change");
+                assert!(!house.spool_file("a").exists());
+            });
+        }
+    }
+}
+
+#[test]
+fn an_adapter_that_dies_at_any_wait_while_the_broker_comes_and_goes_tells_all_or_the_difference() {
+    for polls in 1..25 {
+        for fault in [Fault::UnknownStored, Fault::UnknownLost, Fault::UnknownLate(2)] {
+            paused().block_on(async {
+                let house = House::with_spool();
+                let mut source = Source::new(&[("k0", 1), ("k1", 1)]);
+                let mut a = house.watcher("a").await;
+                a.tell(&source).await;
+                for key in ["k0", "k1", "k0", "k2", "k1"] {
+                    house.store.faults([fault.clone(), fault.clone()]);
+                    source.grow(key);
+                    if at_most(polls, a.look(&source)).await.is_none() {
+                        replace(&house, &mut a, "a").await;
+                    }
+                    house.store.set_online(!house.store.is_connected());
+                }
+                house.store.set_online(true);
+                house.store.commits.lock().unwrap().clear();
+                a.tell(&source).await;
+                a.tell(&source).await;
+                let stream = house.store.stream.lock().unwrap();
+                stream.check();
+                for (key, value) in &source.values {
+                    let mut events = stream.events.iter().rev();
+                    let last = events.find(|e| e.process.as_ref() == Some(key)).unwrap();
+                    assert_eq!(last.state.as_ref().unwrap().restarts, *value);
+                }
+                assert!(!stream.words().iter().any(|word| word.contains("gap")));
+            });
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spool_whose_head_somebody_else_moved_is_dropped_with_a_gap() {
+    let (house, mut source) = (House::with_spool(), source());
+    let from = house.now();
+    died_with_a_spool(&house, &mut source).await;
+    let to = house.now();
+    house.store.set_online(true);
+    let mut b = house.watcher("b").await;
+    b.tell(&source).await;
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert_eq!(words.last().unwrap(), "6 gap superseded change");
+    let stream = house.store.stream.lock().unwrap();
+    let gap = stream.events.last().unwrap().gap.clone().unwrap();
+    assert_eq!((gap.from, gap.to, gap.events), (Some(from), to, Some(3)));
+    stream.check();
+    assert!(!house.spool_file("a").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spool_stays_until_its_gap_is_told() {
+    let (house, mut source) = (House::with_spool(), source());
+    died_with_a_spool(&house, &mut source).await;
+    house.store.set_online(true);
+    let mut b = house.watcher("b").await;
+    b.tell(&source).await;
+    for _ in 0..3 {
+        drop(house.watcher("a").await);
+    }
+    house.watcher("a").await.tell(&source).await;
+    house.watcher("a").await.tell(&source).await;
+    let words = house.store.words();
+    let gaps = words.iter().filter(|word| word.contains("superseded"));
+    assert_eq!(gaps.count(), 1, "{words:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mere_refresh_by_somebody_else_leaves_the_spool_as_it_is() {
+    let (house, mut source) = (House::with_spool(), source());
+    died_with_a_spool(&house, &mut source).await;
+    house.store.set_online(true);
+    house.store.refresh(|_| ());
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    assert_eq!(house.store.words().len(), 6);
+    assert!(house.store.stream.lock().unwrap().head().unwrap().shards.is_some());
+    house.store.stream.lock().unwrap().check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_backup_and_a_lost_stream_take_the_spool_with_them_and_say_how_much() {
+    for lost in [false, true] {
+        let (house, mut source) = (House::with_spool(), source());
+        let mut a = house.watcher("a").await;
+        a.tell(&source).await;
+        let backup = house.store.stream.lock().unwrap().root.clone();
+        let shards = house.store.stream.lock().unwrap().shards.clone();
+        source.grow("web");
+        a.tell(&source).await;
+        house.store.set_online(false);
+        source.grow("api");
+        a.tell(&source).await;
+        let remembered = a.seen.lock().unwrap().acknowledged.clone();
+        drop(a);
+        house.store.set_online(true);
+        {
+            let mut stream = house.store.stream.lock().unwrap();
+            (stream.root, stream.shards) = if lost {
+                (None, std::collections::BTreeMap::new())
+            } else {
+                (backup, shards)
+            };
+            stream.events.clear();
+        }
+        let mut a = house.start("a", remembered, EPOCH).await.unwrap();
+        a.tell(&source).await;
+        let words = house.store.words();
+        let why = if lost { "stream_lost" } else { "rolled_back" };
+        assert_eq!(words[0], format!("1 gap {why} resync"));
+        let stream = house.store.stream.lock().unwrap();
+        let gap = stream.events[0].gap.clone().unwrap();
+        assert_eq!(gap.events, Some(1), "what was dropped is counted");
+        assert!(!house.spool_file("a").exists());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_spool_collapses_to_the_net_difference_and_is_small_again() {
+    let (mut house, mut source) = (House::with_spool(), source());
+    house.spool_max = 6_000;
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    let from = house.now();
+    house.store.set_online(false);
+    let (mut rebased, mut longest) = (0, 0);
+    for round in 0..100 {
+        seconds(2).await;
+        source.grow("api");
+        while a.look(&source).await.unwrap() == Told::Rebased {
+            rebased += 1;
+        }
+        longest = longest.max(fs::metadata(house.spool_file("a")).unwrap().len());
+        if round == 70 {
+            a = house.start_late("a", None);
+        }
+    }
+    assert!(rebased > 3, "{rebased}");
+    assert!(longest < 9_000, "{longest}");
+    house.store.set_online(true);
+    a.tell(&source).await;
+    let stream = house.store.stream.lock().unwrap();
+    stream.check();
+    let gaps: Vec<_> = stream.events.iter().filter_map(|e| e.gap.as_ref()).collect();
+    assert_eq!(gaps.len(), 1, "{:?}", stream.words());
+    assert_eq!((&*gaps[0].why, gaps[0].from), ("spool_full", Some(from)));
+    assert!(gaps[0].events > Some(50), "{gaps:?}");
+    assert_eq!(stream.events.last().unwrap().state.as_ref().unwrap().restarts, 101);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_unknown_outcome_survives_a_collapse() {
+    for on_disk in [false, true] {
+        for stored in [Fault::UnknownStored, Fault::UnknownLost, Fault::UnknownLate(1)] {
+            for dies in [false, true] {
+                let mut house = if on_disk { House::with_spool() } else { House::new() };
+                (house.pending_bytes, house.spool_max) = (6_000, 6_000);
+                let (mut a, mut source) = (house.watcher("a").await, source());
+                a.tell(&source).await;
+                house.store.faults([stored.clone()]);
+                source.grow("web");
+                a.tell(&source).await;
+                house.store.set_online(false);
+                for _ in 0..60 {
+                    source.grow("api");
+                    a.tell(&source).await;
+                }
+                if dies && on_disk {
+                    a = house.start_late("a", None);
+                }
+                house.store.set_online(true);
+                a.tell(&source).await;
+                a.tell(&source).await;
+                let stream = house.store.stream.lock().unwrap();
+                stream.check();
+                let words = stream.words();
+                assert_eq!(words[3], "4 restarted web change", "{words:?}");
+                assert_eq!(words[4], "5 gap spool_full resync", "{words:?}");
+                assert!(!words.iter().any(|word| word.contains("superseded")));
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_older_of_two_attempts_that_is_stored_after_the_head_was_read_is_recognised() {
+    for dies in [false, true] {
+        let (house, mut source) = (House::with_spool(), source());
+        let mut a = house.watcher("a").await;
+        a.tell(&source).await;
+        // Stored at the second call from here: after the head was read, just before the second attempt arrives.
+        house.store.faults([Fault::UnknownLate(2)]);
+        source.grow("api");
+        a.tell(&source).await;
+        let first = house.store.root().commit;
+        if dies {
+            // The next start reads the head, and its first commit is the second attempt.
+            drop(a);
+            a = house.watcher("a").await;
+        }
+        source.grow("web");
+        a.tell(&source).await;
+        assert_ne!(house.store.root().commit, first);
+        let words = house.store.words();
+        assert_eq!(
+            words[3..],
+            ["4 restarted api change", "5 restarted web change"]
+        );
+        house.store.stream.lock().unwrap().check();
+        assert!(!house.spool_file("a").exists());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_takes_nothing_is_said_once_and_memory_keeps_what_it_can() {
+    let (mut house, mut source) = (House::with_spool(), source());
+    house.pending_bytes = 6_000;
+    let folder = house.spool.as_ref().unwrap().path().to_owned();
+    fs::write(&folder, "a file where a folder should be").unwrap();
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    house.store.set_online(false);
+    for _ in 0..40 {
+        source.grow("api");
+        a.tell(&source).await;
+    }
+    let notices = a.notices();
+    let said = |wanted: fn(&Notice) -> bool| notices.iter().filter(|n| wanted(n)).count();
+    assert_eq!(said(|n| matches!(n, Notice::SpoolFails { .. })), 1);
+    assert!(said(|n| *n == Notice::Rebased(RebaseCause::PendingFull)) > 0);
+    // It mends, and what waits in memory is on the disk at once.
+    fs::remove_file(&folder).unwrap();
+    source.grow("web");
+    a.tell(&source).await;
+    let mut a = house.start_late("a", None);
+    a.tell(&source).await;
+    house.store.set_online(true);
+    a.tell(&source).await;
+    let stream = house.store.stream.lock().unwrap();
+    stream.check();
+    assert_eq!(stream.events.last().unwrap().process.as_deref(), Some("web"));
+    drop(fs::remove_dir_all(folder));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_end_says_where_what_waits_lies() {
+    let (house, mut source) = (House::with_spool(), source());
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    house.store.set_online(false);
+    source.grow("api");
+    a.tell(&source).await;
+    a.committer.close().await.unwrap();
+    let (events, path) = (1, house.spool_file("a"));
+    assert!(a.notices().contains(&Notice::Spooled { events, path }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_ten_events_a_second_goes_in_few_batches_and_little_memory() {
+    let mut house = House::with_spool();
+    house.spool_max = 64 << 20;
+    let names: Vec<_> = (0..20).map(|number| format!("k{number:02}")).collect();
+    let mut source = Source::new(&[]);
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    house.store.set_online(false);
+    for _ in 0..1800 {
+        seconds(2).await;
+        for name in &names {
+            source.grow(name);
+        }
+        a.tell(&source).await;
+        assert!(a.committer.pending.in_memory() <= 21, "one frame at most");
+    }
+    assert_eq!(a.committer.pending.waiting(), 36_000);
+    let before = house.store.commits();
+    house.store.set_online(true);
+    a.tell(&source).await;
+    let batches = house.store.commits() - before;
+    assert!(batches <= 40, "{batches}");
+    assert!(a.committer.pending.most_in_memory() < 2 * 990);
+    let stream = house.store.stream.lock().unwrap();
+    stream.check();
+    assert_eq!(stream.events.len(), 36_001);
+    assert!(!house.spool_file("a").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_that_others_wrote_while_we_were_away_are_not_trusted() {
+    let (house, mut source) = (House::with_spool(), source());
+    died_with_a_spool(&house, &mut source).await;
+    house.store.set_online(true);
+    house.store.refresh(|root| root.shards = vec![ShardPlace::At(1)]);
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    let head = house.store.stream.lock().unwrap().head().unwrap();
+    assert!(head.shards.is_some());
+}
