@@ -272,8 +272,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let now = Instant::now();
         let waited = self.pending.waiting();
         let (changes, gaps) = self.pending.release(attempt.pieces);
-        self.table
-            .apply(changes, &attempt.plan, root_sequence, now);
+        self.table.apply(changes, &attempt.plan, root_sequence, now);
         self.base = Base {
             root_sequence,
             journal: std::mem::take(&mut self.base.journal),
@@ -330,7 +329,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     pub(super) fn spool_fails(&mut self, error: &std::io::Error) {
         if !std::mem::replace(&mut self.spool_fails, true) {
-            let path = self.settings.spool.as_ref().map(|place| place.path.display());
+            let path = self
+                .settings
+                .spool
+                .as_ref()
+                .map(|place| place.path.display());
             let path = path.map_or_else(String::new, |path| path.to_string());
             let why = format!("{path}: {error}");
             self.say(Notice::SpoolFails { why });

@@ -21,9 +21,9 @@ use crate::event::store::{MAX_MESSAGES, Outgoing};
 
 use super::gap::{Owed, owe};
 use super::settings::SpoolPlace;
+use super::spool::Opened;
 use super::spool::entry;
 use super::spool::keeper::Keeper;
-use super::spool::Opened;
 use super::table::{Changes, Row};
 
 /// Bytes that a row or an event costs besides its text.

@@ -13,8 +13,8 @@ use super::error::AdapterError;
 use super::gap::{self, Owed, is_rolled_back, owe};
 use super::identity::{Age, Us, Verdict, age_at_start, judge};
 use super::pending::{Dropped, Standing};
-use super::settings::{Notice, RebaseCause};
 use super::resume::{is_of, new_run};
+use super::settings::{Notice, RebaseCause};
 use super::table::{Table, revisions};
 
 impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
@@ -59,7 +59,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
-    pub(super) fn compare(&mut self, head: Option<Head>) -> Result<Progress<R::State>, AdapterError> {
+    pub(super) fn compare(
+        &mut self,
+        head: Option<Head>,
+    ) -> Result<Progress<R::State>, AdapterError> {
         let Some(head) = head else {
             return match self.base.root_sequence {
                 0 => Ok(Progress::Done),
@@ -94,11 +97,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     /// A commit of an earlier run whose answer it did not live to hear, or that we forgot.
-    fn recognise(
-        &mut self,
-        head: &Head,
-        root: &Root,
-    ) -> Result<Progress<R::State>, AdapterError> {
+    fn recognise(&mut self, head: &Head, root: &Root) -> Result<Progress<R::State>, AdapterError> {
         let waited = self.pending.waiting();
         let Ok((rows, gaps)) = self.pending.release_to(self.base.seq, root.seq) else {
             return self.overtaken(head, root);

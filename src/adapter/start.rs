@@ -431,7 +431,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             beginning: Beginning::Invalid { why },
         }
     }
-
 }
 
 fn new_base(

@@ -1,7 +1,7 @@
 //! Committing: a root, the shards that changed and the events behind it, in one atomic batch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
@@ -35,6 +35,8 @@ pub struct JetStreamStore {
     /// How the stream is made again; nobody may where these are not known.
     setup: Option<Arc<BusSettings>>,
     incomplete: Arc<AtomicU32>,
+    /// Whether the stream was looked after.
+    seen: Arc<AtomicBool>,
 }
 
 impl JetStreamStore {
@@ -46,6 +48,7 @@ impl JetStreamStore {
             prefix,
             setup: None,
             incomplete: Arc::default(),
+            seen: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -53,6 +56,13 @@ impl JetStreamStore {
     #[must_use]
     pub fn remade_by(mut self, settings: BusSettings) -> Self {
         self.setup = Some(Arc::new(settings));
+        self
+    }
+
+    /// Lets the stream be looked after before the first head is read, because nobody could do so yet.
+    #[must_use]
+    pub fn unseen(mut self) -> Self {
+        self.seen = Arc::default();
         self
     }
 
@@ -182,6 +192,10 @@ impl JetStreamStore {
 
 impl EventStore for JetStreamStore {
     async fn read_head(&self, source: &str) -> Result<Option<Head>, StoreError> {
+        if !self.seen.load(Ordering::Relaxed) {
+            self.recreate().await?;
+            self.seen.store(true, Ordering::Relaxed);
+        }
         Ok(head::read_head(&self.bus, &self.stream, &self.prefix, source).await?)
     }
 

@@ -9,8 +9,9 @@ use super::broker_args::{BrokerArgs, StreamArgs};
 use super::contact::{Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Outcome};
-use super::open::open;
+use super::open::open_or_away;
 use super::source_args::SourceArgs;
+use super::spool_args::SpoolArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +20,8 @@ Examples:
   observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
   observe -v adapter                             one line for each commit
 
-It waits for a stack or a broker that is away, and says so once. Two adapters on one stack are as good as one.";
+It waits for a stack that is away, and says so once. While the broker is away it goes on looking; what it would have
+told waits on the disk and is told when the broker is back, also by the next start. Two adapters on one stack are as good as one.";
 
 /// Looks at a process-compose and tells what changed, durably.
 ///
@@ -39,6 +41,8 @@ pub(super) struct Adapter {
     broker: BrokerArgs,
     #[command(flatten)]
     stream: StreamArgs,
+    #[command(flatten)]
+    spool: SpoolArgs,
     /// End when the stack or the broker is away, instead of waiting
     #[arg(long)]
     no_retry: bool,
@@ -63,7 +67,7 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
     tracing::info!(broker = choice.why(), source = %contact.place.why, "chosen");
     let (broker, lease) = choice.into_parts();
     let broker = args.stream.apply(broker);
-    let Some(bus) = open(&broker, patience, &token).await? else {
+    let Some(way) = open_or_away(&broker, patience, &token).await? else {
         return Ok(Exit::Done);
     };
     let claim = claim(args.adopt, args.name.is_some());
@@ -75,8 +79,9 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         patience,
         verbose,
         announce: true,
+        spool: args.spool,
     };
-    run_adapter(contact, bus, plan, &token).await?;
+    run_adapter(contact, way, plan, &token).await?;
     drop(lease);
     Ok(Exit::Done)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapter::error::{AdapterError, AdapterErrorKind};
-use crate::adapter::settings::{Hooks, PENDING_BYTES, Settings};
-use crate::adapter::start::{Begun, Parts};
+use crate::adapter::settings::{Hooks, PENDING_BYTES, Settings, SpoolPlace};
+use crate::adapter::start::{Begun, Outset, Parts};
 use crate::bus::connect::Bus;
 use crate::bus::publish::JetStreamStore;
 use crate::process::event::TellProcess;
@@ -22,6 +22,7 @@ use super::durable::{Lost, Plan};
 use super::exit::{Exit, Failure};
 use super::lines::Lines;
 use super::memory::Memory;
+use super::open::Way;
 use super::terminal::{say, words};
 
 /// Pause between two attempts.
@@ -29,17 +30,55 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) type Durable = Begun<JetStreamStore, TellProcess, ProcessRows>;
 
-/// Reads the head and decides how to go on; `None` where the wait was cancelled.
+/// What an adapter keeps, and where.
+pub(super) struct Keeping<'a> {
+    pub(super) memory: &'a Memory,
+    pub(super) lost: &'a Lost,
+    pub(super) spool: Option<SpoolPlace>,
+}
+
+/// Reads the head and decides how to go on. Where the broker is away and may be, that is done later. `None` where it was
+/// cancelled.
 pub(super) async fn begin(
     contact: &Contact,
-    bus: &Bus,
+    way: Way,
     plan: &Plan,
-    (memory, lost): (&Memory, &Lost),
+    keeping: Keeping<'_>,
     token: &CancellationToken,
 ) -> Result<Option<Durable>, Failure> {
-    let store = JetStreamStore::new(bus.clone(), &plan.broker.stream, plan.broker.prefix.clone());
-    let parts = Parts {
-        store: Arc::new(store.remade_by(plan.broker.clone())),
+    let (bus, is_away) = match way {
+        Way::Open(bus) => (bus, false),
+        Way::Away(bus) => (bus, true),
+    };
+    let outset = parts(contact, (bus, is_away), plan, keeping).outlet();
+    let waiting = outset.waiting();
+    if waiting > 0 {
+        say(&format!(
+            "{}: {waiting} events wait from an earlier run",
+            contact.source.as_str()
+        ));
+    }
+    if is_away {
+        return Ok(Some(outset.begin_late()));
+    }
+    read(contact, outset, plan, token).await
+}
+
+fn parts(
+    contact: &Contact,
+    (bus, is_away): (Bus, bool),
+    plan: &Plan,
+    keeping: Keeping<'_>,
+) -> Parts<JetStreamStore, TellProcess, ProcessRows> {
+    let store = JetStreamStore::new(bus, &plan.broker.stream, plan.broker.prefix.clone());
+    let store = store.remade_by(plan.broker.clone());
+    let Keeping {
+        memory,
+        lost,
+        spool,
+    } = keeping;
+    Parts {
+        store: Arc::new(if is_away { store.unseen() } else { store }),
         tell: TellProcess,
         rows: ProcessRows,
         settings: Settings {
@@ -50,14 +89,21 @@ pub(super) async fn begin(
             prefix: plan.broker.prefix.clone(),
             claim: plan.claim,
             pending_bytes: PENDING_BYTES,
-            spool: None,
+            spool,
         },
-        hooks: hooks(contact, plan, memory, lost),
+        hooks: hooks(contact, plan, (memory, lost), is_away),
         remembered: memory.remembered(),
-    };
-    let outset = parts.outlet();
+    }
+}
+
+async fn read(
+    contact: &Contact,
+    outset: Outset<JetStreamStore, TellProcess, ProcessRows>,
+    plan: &Plan,
+    token: &CancellationToken,
+) -> Result<Option<Durable>, Failure> {
     let mut epoch = contact.server.epoch();
-    let (mut asked, mut said) = (false, false);
+    let mut asked = false;
     loop {
         let Some(read) = token
             .run_until_cancelled(outset.read(epoch.as_deref()))
@@ -80,7 +126,10 @@ pub(super) async fn begin(
                     continue;
                 }
             }
-            Err(error) => wait_or_end(error, plan.patience, &mut said)?,
+            Err(error) => {
+                wait_or_end(error, plan.patience)?;
+                return Ok(Some(outset.begin_late()));
+            }
         }
         if token
             .run_until_cancelled(tokio::time::sleep(PAUSE))
@@ -109,14 +158,15 @@ fn patiently(
     }
 }
 
-/// What passes is waited out, and said once; everything else ends.
-fn wait_or_end(error: AdapterError, patience: Patience, said: &mut bool) -> Result<(), Failure> {
+/// What passes is waited out, and said; everything else ends.
+fn wait_or_end(error: AdapterError, patience: Patience) -> Result<(), Failure> {
     match (error.kind(), patience) {
         (AdapterErrorKind::Transient, Patience::Wait) => {
-            if !std::mem::replace(said, true) {
-                let why = format!("{:#}", anyhow::Error::from(error));
-                say(&format!("{}; waiting", words().clean(&why, 400)));
-            }
+            let why = format!("{:#}", anyhow::Error::from(error));
+            say(&format!(
+                "{}; looking on, and waiting for it",
+                words().clean(&why, 400)
+            ));
             Ok(())
         }
         (AdapterErrorKind::Transient, Patience::End) => Err(Failure::new(Exit::Broker, error)),
@@ -144,10 +194,13 @@ pub(super) fn announce(contact: &Contact, plan: &Plan) {
 }
 
 /// What the adapter calls back: one line for everything a person should know.
-fn hooks(contact: &Contact, plan: &Plan, memory: &Memory, lost: &Lost) -> Hooks {
+fn hooks(contact: &Contact, plan: &Plan, (memory, lost): (&Memory, &Lost), is_away: bool) -> Hooks {
     let (source, address) = (contact.source.as_str().to_owned(), contact.client.place());
     let (broker, verbose) = (plan.broker.display_url(), plan.verbose);
     let mut lines = Lines::new([source, address, broker], verbose);
+    if is_away {
+        lines.broker_is_away();
+    }
     let keeper = memory.clone();
     let (patience, lost) = (plan.patience, lost.clone());
     Hooks {

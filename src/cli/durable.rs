@@ -5,9 +5,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapter::settings::{Claim, Notice};
+use crate::adapter::settings::{Claim, Notice, SpoolPlace};
 use crate::adapter::start::Beginning;
-use crate::bus::connect::Bus;
 use crate::bus::settings::BusSettings;
 use crate::observation::delta::Epoch;
 use crate::observation::ended::Ended;
@@ -17,13 +16,15 @@ use crate::observation::source::FixedSources;
 use crate::process::table::Table;
 use crate::process_compose::observer::{Companions, ComposeObserver};
 
-use super::begin::{announce, begin};
+use super::begin::{Keeping, announce, begin};
 use super::contact::{Contact, Patience, clock};
 use super::direct::{join, schedule};
 use super::exit::{Exit, Failure};
 use super::memory::{Address, Memory};
+use super::open::Way;
 use super::source_args::SourceArgs;
-use super::terminal::say;
+use super::spool_args::SpoolArgs;
+use super::terminal::{say, words};
 
 /// What an adapter needs beside its source.
 pub(super) struct Plan {
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     pub(super) verbose: bool,
     /// Whether the first line is wanted.
     pub(super) announce: bool,
+    /// What is kept while the broker is away.
+    pub(super) spool: SpoolArgs,
 }
 
 /// How firmly a source's name is ours.
@@ -58,20 +61,43 @@ impl Plan {
             source,
         })
     }
+
+    /// Where what the broker has not taken waits. A folder that cannot be used is said, and memory has to do.
+    fn place(&self, memory: &Memory) -> Option<SpoolPlace> {
+        let limit = self.spool.spool_max;
+        if limit == 0 {
+            return None;
+        }
+        match memory.spool(self.spool.spool_dir.as_deref()) {
+            Ok(path) => Some(SpoolPlace { path, limit }),
+            Err(error) => {
+                let why = words().clean(&format!("{error:#}"), 400).into_owned();
+                say(&format!(
+                    "nothing can wait on the disk: {why}; memory keeps a little"
+                ));
+                None
+            }
+        }
+    }
 }
 
 /// Runs one adapter until the token is cancelled, or something that waiting does not mend.
 pub(super) async fn run(
     contact: Contact,
-    bus: Bus,
+    way: Way,
     plan: Plan,
     token: &CancellationToken,
 ) -> Result<(), Failure> {
     let token = token.child_token();
     let memory = plan.memory(contact.source.as_str())?;
     let lost = Lost::default();
-    let Some(begun) = Box::pin(begin(&contact, &bus, &plan, (&memory, &lost), &token)).await?
-    else {
+    let spool = plan.place(&memory);
+    let keeping = Keeping {
+        memory: &memory,
+        lost: &lost,
+        spool,
+    };
+    let Some(begun) = Box::pin(begin(&contact, way, &plan, keeping, &token)).await? else {
         return Ok(());
     };
     if plan.announce {

@@ -33,6 +33,11 @@ impl Lines {
         }
     }
 
+    /// It was away from the start, which was said already.
+    pub(super) fn broker_is_away(&mut self) {
+        self.broker_since = Some(Instant::now());
+    }
+
     /// The line for a notice, if it is worth one.
     pub(super) fn line(&mut self, notice: &Notice) -> Option<String> {
         let style = words();
@@ -63,6 +68,17 @@ impl Lines {
                 "{}: {events} events were not told; the next start tells the difference",
                 self.source
             )),
+            Notice::Spooled { events, path } => Some(format!(
+                "{}: {events} events wait in the spool at {}",
+                self.source,
+                style.clean(&path.display().to_string(), 400)
+            )),
+            Notice::SpoolFails { why } => Some(format!(
+                "{}: what waits cannot be written to {}; memory keeps a little of it",
+                self.source,
+                style.clean(why, 400)
+            )),
+            Notice::TakenOver { line } => Some(line.clone()),
             _ if self.verbose => self.verbose_line(notice),
             _ => None,
         }

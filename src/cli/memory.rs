@@ -7,7 +7,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
 
 use crate::adapter::settings::{Acknowledged, random_name};
 use crate::event::subject::{encode_token, fnv1a};
@@ -18,6 +20,8 @@ use super::exit::{Exit, Failure, OrExit as _};
 const SLOTS: u32 = 64;
 /// The file in a slot that holds the last acknowledged event.
 const ACKNOWLEDGED: &str = "acknowledged.json";
+/// The file beside it that holds what the broker has not taken.
+const SPOOL: &str = "spool";
 
 /// The memory of one adapter.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ struct Inner {
     adapter: String,
     folder: PathBuf,
     file: PathBuf,
+    /// The lock of a spool in a folder of its own.
+    spool: OnceLock<File>,
     /// Held, and with it the slot's lock, for as long as the adapter lives.
     _slot: File,
 }
@@ -93,6 +99,7 @@ impl Memory {
                 adapter,
                 folder: folder.to_owned(),
                 file: own.join(ACKNOWLEDGED),
+                spool: OnceLock::new(),
                 _slot: file,
             };
             return Ok(Self {
@@ -100,6 +107,34 @@ impl Memory {
             });
         }
         anyhow::bail!("{SLOTS} adapters of this source run already")
+    }
+
+    /// The file of the spool: in our slot, or, where another folder is wanted, in the first place there that nobody
+    /// holds. That has a lock of its own, because the folder may be shared by those who do not share our state folder.
+    pub(super) fn spool(&self, wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
+        let Some(wanted) = wanted else {
+            return Ok(self.inner.file.with_file_name(SPOOL));
+        };
+        let name = self.inner.folder.file_name().unwrap_or_default();
+        for slot in 0..SLOTS {
+            let own = wanted.join(name).join(slot.to_string());
+            let usable = || format!("the spool folder {} cannot be used", own.display());
+            fs::create_dir_all(&own).with_context(usable)?;
+            let lock = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(own.join("lock"))
+                .with_context(usable)?;
+            if lock.try_lock().is_ok() {
+                self.inner.spool.get_or_init(|| lock);
+                return Ok(own.join(SPOOL));
+            }
+        }
+        anyhow::bail!(
+            "{SLOTS} adapters of this source use {} already",
+            wanted.display()
+        )
     }
 
     /// The name of this adapter.
@@ -240,6 +275,27 @@ mod tests {
         drop(second);
         assert_eq!(first.remembered(), Some(acknowledged));
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn two_adapters_never_share_a_spool_wherever_it_lies() {
+        let (folder, wanted) = (scratch("spools"), scratch("wanted"));
+        let first = Memory::open_in(&folder).unwrap();
+        let second = Memory::open_in(&folder).unwrap();
+        for wanted in [None, Some(wanted.as_path())] {
+            let (a, b) = (first.spool(wanted).unwrap(), second.spool(wanted).unwrap());
+            assert_ne!(a, b);
+            assert!(wanted.is_none_or(|wanted| a.starts_with(wanted)));
+        }
+        drop((first, second));
+        let again = Memory::open_in(&folder).unwrap();
+        let path = again.spool(Some(&wanted)).unwrap();
+        assert!(path.ends_with("0/spool"), "{path:?}");
+        fs::write(folder.join("file"), "").unwrap();
+        let error = again.spool(Some(&folder.join("file"))).unwrap_err();
+        assert!(error.to_string().contains("cannot be used"), "{error}");
+        fs::remove_dir_all(folder).unwrap();
+        fs::remove_dir_all(wanted).unwrap();
     }
 
     #[test]

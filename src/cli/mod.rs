@@ -21,6 +21,7 @@ mod schema;
 mod signals;
 mod simulate;
 mod source_args;
+mod spool_args;
 mod standing;
 mod terminal;
 mod up;

@@ -86,6 +86,50 @@ pub(super) async fn open(
     Ok(Some(bus))
 }
 
+/// A way to a broker.
+pub(super) enum Way {
+    /// It is there, and the stream is looked after.
+    Open(Bus),
+    /// It is away; the stream was not seen yet.
+    Away(Bus),
+}
+
+/// Connects to the broker and sees to the stream; whoever may wait does not wait for one that is away. `None` where it
+/// was cancelled.
+pub(super) async fn open_or_away(
+    settings: &BusSettings,
+    patience: Patience,
+    token: &CancellationToken,
+) -> Result<Option<Way>, Failure> {
+    if patience == Patience::End {
+        let bus = open(settings, patience, token).await?;
+        return Ok(bus.map(Way::Open));
+    }
+    let Some(bus) = token.run_until_cancelled(connect_or_wait(settings)).await else {
+        return Ok(None);
+    };
+    let bus = bus.map_err(broker_failure)?;
+    let Some(ready) = token
+        .run_until_cancelled(look_after(&bus, settings, patience))
+        .await
+    else {
+        return Ok(None);
+    };
+    let Some(why) = ready? else {
+        return Ok(Some(Way::Open(bus)));
+    };
+    let shown = settings.display_url();
+    let away = Away {
+        side: Side::Broker,
+        name: &shown,
+    };
+    say(&format!(
+        "{}; looking on, and waiting for it",
+        away.left(words(), &why).trim_end()
+    ));
+    Ok(Some(Way::Away(bus)))
+}
+
 /// Sees to the stream; the reason where that has to wait.
 async fn look_after(
     bus: &Bus,

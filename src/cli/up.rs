@@ -18,8 +18,9 @@ use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
 use super::follow::{Broker, Says, Until, follow};
-use super::open::open;
+use super::open::{Way, open};
 use super::source_args::SourceArgs;
+use super::spool_args::SpoolArgs;
 use super::terminal::say;
 use super::view::{Blind, View, Viewed};
 use super::watch::opening;
@@ -57,6 +58,8 @@ pub(super) struct Up {
     broker: BrokerArgs,
     #[command(flatten)]
     stream: StreamArgs,
+    #[command(flatten)]
+    spool: SpoolArgs,
     #[command(flatten)]
     face: FaceArgs,
 }
@@ -101,6 +104,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         patience,
         verbose,
         announce: false,
+        spool: args.spool,
     };
     let view = View::open(args.face.face(false), filter.clone(), Blind::Show, None);
     let outcome = Box::pin(together(
@@ -220,7 +224,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     }
     let ending = token.child_token();
     let adapter = async {
-        let ended = Box::pin(run_adapter(contact, bus, plan, &ending)).await;
+        let ended = Box::pin(run_adapter(contact, Way::Open(bus), plan, &ending)).await;
         ending.cancel();
         ended
     };

@@ -74,10 +74,7 @@ impl SpoolFile {
         Ok(())
     }
 
-    fn replace(
-        path: &Path,
-        write: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> io::Result<Self> {
+    fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let new = path.with_extension("new");

@@ -101,7 +101,10 @@ impl Keeper {
 
     /// Writes down how far the broker has acknowledged. Losing it costs nothing but work: the head says the same.
     pub(in crate::adapter) fn note(&mut self, note: impl FnOnce() -> Vec<u8>) {
-        let noted = self.live.as_mut().map(|file| file.append(&[note()], Sync::Later));
+        let noted = self
+            .live
+            .as_mut()
+            .map(|file| file.append(&[note()], Sync::Later));
         if let Some(Err(error)) = noted {
             tracing::debug!(%error, "how far the broker has acknowledged cannot be written down");
         }

@@ -68,7 +68,11 @@ pub(in crate::adapter) fn open(place: &SpoolPlace, source: &str, run: &str) -> i
         return Ok(Found::Nothing);
     };
     let (first, start) = match file.read(0)? {
-        Read::End => return Ok(Found::Nothing),
+        // Its removal was cut off, and what was in it is told.
+        Read::End => {
+            file.remove()?;
+            return Ok(Found::Nothing);
+        }
         Read::Entry(Entry::First(first), start) if first.source == source => (first, start),
         Read::Newer(format) => {
             return Ok(Found::Newer(file.set_aside(&format!("format{format}"))?));
@@ -145,7 +149,10 @@ impl Opened {
                 seq,
                 standing,
             } => {
-                let before = self.told.as_ref().map_or(self.first.base.seq, |told| told.seq);
+                let before = self
+                    .told
+                    .as_ref()
+                    .map_or(self.first.base.seq, |told| told.seq);
                 if seq < before || seq > self.seq {
                     return false;
                 }

@@ -66,7 +66,11 @@ async fn another_server_of_the_name_is_refused_once_a_second_look_says_the_same(
     a.tell(&other).await;
     house.store.set_online(true);
     other.grow("api");
-    assert_eq!(a.look(&other).await.unwrap(), Told::Taken, "looked again first");
+    assert_eq!(
+        a.look(&other).await.unwrap(),
+        Told::Taken,
+        "looked again first"
+    );
     let error = a.look(&other).await.unwrap_err();
     assert!(matches!(error, AdapterError::OtherServer { .. }), "{error}");
     // One that had only begun a new run, and then is the same as the head says, is none.

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Waker};
 use proptest::prelude::*;
 
 use super::house::{House, Watcher, seconds};
-use crate::event::store::EventStore as _;
 use super::store::Fault;
 use super::toy::{EPOCH, Source};
+use crate::event::store::EventStore as _;
 
 /// One move of the world.
 #[derive(Debug, Clone)]
