@@ -19,6 +19,7 @@
 //! | `dress` | how is an event of the source itself worded? |
 //! | [`gap`] | which stretch was nobody's, and what is said of it? |
 //! | `pending` | what was taken and is not acknowledged? |
+//! | `opening` | what does an adapter go on with from a head? |
 //! | `spool` | how does what waits lie on the disk? |
 //! | `resume` | how does an adapter go on from its spool? |
 //! | `late` | how does one begin while the broker is away? |
@@ -34,6 +35,7 @@
 mod dress;
 mod frame;
 mod late;
+mod opening;
 mod pending;
 mod report;
 mod resume;

@@ -113,7 +113,9 @@ fn run(mut args: Observe) -> Outcome {
         let work = async {
             match args.command {
                 Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
-                Command::Adapter(args) => adapter::run(args, verbose, token.clone()).await,
+                Command::Adapter(args) => {
+                    Box::pin(adapter::run(args, verbose, token.clone())).await
+                }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,

@@ -66,15 +66,12 @@ impl Keeper {
         last: usize,
         first: impl FnOnce() -> Vec<u8>,
     ) -> io::Result<u64> {
-        let file = match &mut self.live {
-            Some(file) => {
-                file.append(frames, Sync::Now)?;
-                file
-            }
-            None => {
-                let file = self.create(&first(), frames)?;
-                self.live.insert(file)
-            }
+        let file = if let Some(file) = &mut self.live {
+            file.append(frames, Sync::Now)?;
+            file
+        } else {
+            let file = self.create(&first(), frames)?;
+            self.live.insert(file)
         };
         let behind = frames.iter().rev().take(last);
         let length: u64 = behind.map(|frame| HEADING_LONG + frame.len() as u64).sum();

@@ -69,7 +69,7 @@ fn is_worth(bytes: &[u8], at: usize) -> bool {
         .enumerate()
         .filter(|(_, w)| w[1..] == *b"obs");
     let mut edges = edges.map(|(edge, _)| edge).chain([bytes.len()]);
-    at % 29 == 0 || edges.any(|edge| at + 3 >= edge && at < edge + 24)
+    at.is_multiple_of(29) || edges.any(|edge| at + 3 >= edge && at < edge + 24)
 }
 
 fn read_through(bytes: &[u8]) -> Found {

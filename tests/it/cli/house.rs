@@ -1,6 +1,7 @@
 //! A broker, a stack and the commands between them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use futures_util::StreamExt as _;
 use observe::event::envelope::Envelope;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use super::run::{Home, Run};
 use super::stack::Stack;
 use crate::support::nats::NatsServer;
+use crate::support::wait::until;
 
 /// Everything a durable test needs.
 pub(super) struct House {
@@ -38,7 +40,7 @@ impl House {
             "--interval",
             "250ms",
         ];
-        self.home.run(&[more, &usual].concat())
+        self.home.run(&[&usual[..], more].concat())
     }
 
     /// An adapter that has begun.
@@ -85,6 +87,34 @@ impl House {
             );
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
+    }
+
+    /// The files in which something waits for a broker.
+    pub(super) fn spools(&self) -> Vec<PathBuf> {
+        let (mut found, mut folders) = (Vec::new(), vec![self.home.path().to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.file_name().is_some_and(|name| name == "spool") {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// Waits until something that holds this waits for a broker.
+    pub(super) async fn spooled(&self, needle: &str) {
+        until(super::run::LIMIT, needle, async || {
+            self.spools().iter().any(|path| {
+                // It may have been told and removed just now.
+                let held = std::fs::read(path).unwrap_or_default();
+                String::from_utf8_lossy(&held).contains(needle)
+            })
+        })
+        .await;
     }
 
     /// When the root says that it was looked last.

@@ -120,3 +120,99 @@ async fn a_broker_that_begins_again_on_its_store_costs_neither_hole_nor_repeat()
         .collect();
     assert_eq!(shown[..], expected[..shown.len()], "no hole, no repeat");
 }
+
+#[tokio::test]
+async fn what_was_seen_without_a_broker_survives_the_death_of_the_adapter_too() {
+    let mut house = House::new().await;
+    let first = house.working(&[]).await;
+    house.nats.kill();
+    house.stack.exit("worker", 3).await;
+    first.says("is away").await;
+    house.spooled("\"code\":3").await;
+    // Dropped is killed, by SIGKILL.
+    drop(first);
+
+    let mut again = house.adapter(&[]);
+    again.says("looking on, and waiting for it").await;
+    again.says("events wait from an earlier run").await;
+    house.stack.exit("worker", 4).await;
+    house.spooled("\"code\":4").await;
+    house.stack.control.kill("api", 9).unwrap();
+    house.nats.again();
+    again.says("that waited are told now").await;
+    let told = house.tells("crashed", "api", 1).await;
+    without_holes(&told);
+    assert_eq!(count(&told, "crashed", "worker"), 2, "{:#?}", brief(&told));
+    assert_eq!(
+        count(&told, "restarted", "worker"),
+        2,
+        "{:#?}",
+        brief(&told)
+    );
+    assert_eq!(count(&told, "crashed", "api"), 1, "{:#?}", brief(&told));
+    let lost: Vec<_> = told.iter().filter_map(|event| event.gap.as_ref()).collect();
+    assert!(lost.iter().all(|gap| gap.why == "adapter_down"), "{lost:?}");
+    until(LIMIT, "an empty state folder", async || {
+        house.spools().is_empty()
+    })
+    .await;
+    assert!(again.is_running());
+}
+
+#[tokio::test]
+async fn a_broker_that_comes_after_the_adapter_is_told_the_first_look_ever() {
+    let mut house = House::new().await;
+    house.nats.kill();
+    let adapter = house.adapter(&[]);
+    adapter.says("looking on, and waiting for it").await;
+    adapter.says("shop: process-compose").await;
+    house.nats.again();
+    adapter.says("is back").await;
+    let told = house.told(4).await;
+    without_holes(&told);
+    let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["connected", "started", "started", "started"]);
+    assert!(told.iter().all(|event| event.origin.as_str() == "initial"));
+    assert_eq!(adapter.err.all().len(), 3, "{:#?}", adapter.err.all());
+}
+
+#[tokio::test]
+async fn an_end_without_a_broker_says_where_what_waits_lies_or_that_it_is_given_up() {
+    let mut house = House::new().await;
+    for (flags, line) in [
+        (&["--spool-max", "0"][..], "were not told"),
+        (&[], "wait in the spool at"),
+    ] {
+        let mut adapter = house.working(flags).await;
+        house.nats.kill();
+        house.stack.exit("worker", 3).await;
+        adapter.says("is away").await;
+        if flags.is_empty() {
+            house.spooled("\"code\":3").await;
+        } else {
+            // Two more looks at the least, and they see it.
+            let then = house.stack.control.elapsed();
+            until(LIMIT, "a later look", async || {
+                house.stack.control.elapsed() > then + std::time::Duration::from_secs(1)
+            })
+            .await;
+            assert!(house.spools().is_empty());
+        }
+        assert_eq!(adapter.end_by(Signal::TERM).await, 143);
+        assert_eq!(adapter.err.count(line), 1, "{:#?}", adapter.err.all());
+        house.nats.again();
+    }
+}
+
+#[tokio::test]
+async fn a_spool_lies_where_it_is_wanted() {
+    let mut house = House::new().await;
+    let wanted = house.home.path().join("elsewhere");
+    let flags = ["--spool-dir", wanted.to_str().unwrap(), "--spool-max", "1M"];
+    let adapter = house.working(&flags).await;
+    house.nats.kill();
+    house.stack.exit("worker", 3).await;
+    house.spooled("\"code\":3").await;
+    assert!(house.spools()[0].starts_with(&wanted));
+    drop(adapter);
+}
