@@ -129,13 +129,16 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return self.base.root_sequence == 0;
         };
         let Ok(root) = &head.root else { return false };
-        let tail = self.tail().seq;
-        let is_behind = self
-            .acknowledged
-            .as_ref()
-            .is_some_and(|known| known.journal == root.journal && known.seq > tail);
         let is_base = root.journal == self.base.journal && root.seq == self.base.seq;
-        !is_behind && (is_base || self.continues(root))
+        !self.is_outlived() && (is_base || self.continues(root))
+    }
+
+    /// Whether more is known to be told than the queue that was taken up holds: it should have been gone.
+    pub(super) fn is_outlived(&self) -> bool {
+        let known = self.acknowledged.as_ref();
+        known.is_some_and(|known| {
+            known.journal == self.base.journal && known.seq > self.tail().seq
+        })
     }
 
     /// Whether all of the queue was told, and then more by somebody else or by ourselves: nothing of it is lost.

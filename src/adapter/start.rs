@@ -250,7 +250,9 @@ impl<St: EventStore, T: Tell, R: Rows> Outset<St, T, R> {
         let committer = &mut self.committer;
         (committer.doubt, committer.broker) = (true, Sight::Away);
         if let Some(spool) = self.spool.take() {
-            if let Some((state, age)) = committer.resumed(spool) {
+            if !committer.is_outlived()
+                && let Some((state, age)) = committer.resumed(spool)
+            {
                 let epoch = Arc::clone(&committer.tail().standing.epoch);
                 committer.late = Late::new(Stage::Unjudged, epoch);
                 return self.begun(Some(state), Beginning::Spool { age });

@@ -151,6 +151,31 @@ fn a_file_of_a_later_build_is_kept_aside() {
     });
 }
 
+/// A measurement, not a test: `cargo test --lib cost_of_what_is_kept -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "it measures the disk under the folder for temporary files"]
+async fn cost_of_what_is_kept() {
+    use crate::adapter::spool::file::{SpoolFile, Sync};
+    let folder = std::env::temp_dir().join(format!("observe-cost-{}", std::process::id()));
+    for (events, bytes) in [(1, 1_200), (20, 24_000)] {
+        let payload = vec![7; bytes];
+        let path = folder.join("spool");
+        let mut file = SpoolFile::create(&path, std::iter::once(&payload)).unwrap();
+        let mut took = Vec::new();
+        for _ in 0..1000 {
+            let began = tokio::time::Instant::now();
+            file.append(std::slice::from_ref(&payload), Sync::Now).unwrap();
+            took.push(began.elapsed());
+        }
+        took.sort();
+        println!(
+            "{events} events, {bytes} bytes: median {:?}, 99th of 100 {:?}",
+            took[500], took[990]
+        );
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
 proptest! {
     #[test]
     fn whatever_bytes_are_read_nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400), tag in 0u8..6) {
