@@ -136,9 +136,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// Whether more is known to be told than the queue that was taken up holds: it should have been gone.
     pub(super) fn is_outlived(&self) -> bool {
         let known = self.acknowledged.as_ref();
-        known.is_some_and(|known| {
-            known.journal == self.base.journal && known.seq > self.tail().seq
-        })
+        known.is_some_and(|known| known.journal == self.base.journal && known.seq > self.tail().seq)
     }
 
     /// Whether all of the queue was told, and then more by somebody else or by ourselves: nothing of it is lost.

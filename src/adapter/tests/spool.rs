@@ -376,6 +376,42 @@ async fn a_commit_of_unknown_outcome_survives_a_collapse() {
     }
 }
 
+#[test]
+fn after_a_collapse_the_old_file_takes_no_commit_for_its_own() {
+    for polls in 1..8 {
+        paused().block_on(async {
+            let (mut house, mut source) = (House::with_spool(), source());
+            house.spool_max = 6_000;
+            let mut a = house.watcher("a").await;
+            a.tell(&source).await;
+            house.store.set_online(false);
+            for key in ["web", "api"].iter().cycle() {
+                source.grow(key);
+                if a.look(&source).await.unwrap() == Told::Rebased {
+                    break;
+                }
+            }
+            house.store.set_online(true);
+            if at_most(polls, a.look(&source)).await.is_none() {
+                replace(&house, &mut a, "a").await;
+            }
+            source.grow("new");
+            a.tell(&source).await;
+            let stream = house.store.stream.lock().unwrap();
+            stream.check();
+            for (key, value) in &source.values {
+                let mut events = stream.events.iter().rev();
+                let last = events.find(|e| e.process.as_ref() == Some(key)).unwrap();
+                assert_eq!(
+                    last.state.as_ref().unwrap().restarts,
+                    *value,
+                    "{polls} {key}"
+                );
+            }
+        });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_older_of_two_attempts_that_is_stored_after_the_head_was_read_is_recognised() {
     for dies in [false, true] {

@@ -164,7 +164,8 @@ async fn cost_of_what_is_kept() {
         let mut took = Vec::new();
         for _ in 0..1000 {
             let began = tokio::time::Instant::now();
-            file.append(std::slice::from_ref(&payload), Sync::Now).unwrap();
+            file.append(std::slice::from_ref(&payload), Sync::Now)
+                .unwrap();
             took.push(began.elapsed());
         }
         took.sort();
