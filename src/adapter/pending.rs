@@ -126,6 +126,16 @@ impl Pending {
         self.taken > stay && self.bytes >= self.limit
     }
 
+    /// True where nothing of what waits tells anything.
+    pub(super) fn is_silent(&self) -> bool {
+        self.frames.iter().all(Frame::is_silent)
+    }
+
+    /// The frames that others have seen.
+    pub(super) fn taken(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter().take(self.taken)
+    }
+
     pub(super) fn last(&self) -> Option<&Frame> {
         self.frames.back()
     }

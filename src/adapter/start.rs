@@ -15,6 +15,7 @@ use super::identity::{Age, Us, Verdict, age_at_start, judge};
 use super::pending::{Pending, Standing};
 use super::settings::{Acknowledged, Hooks, Settings};
 use super::settle::places;
+use super::standby::Rivalry;
 use super::table::Table;
 
 /// How an adapter begins.
@@ -299,6 +300,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             commits: 0,
             incomplete: 0,
             older_epoch: false,
+            rivalry: Rivalry::default(),
             base: opening.base,
             table: opening.table,
             store: self.store,

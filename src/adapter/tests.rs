@@ -5,6 +5,7 @@ mod heads;
 mod house;
 mod race;
 mod sights;
+mod standbys;
 mod starts;
 mod store;
 pub(super) mod toy;

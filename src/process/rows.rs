@@ -69,6 +69,15 @@ impl Rows for ProcessRows {
             unclear: Vec::new(),
         }))
     }
+
+    fn covers(&self, theirs: &[u8], ours: &[u8]) -> bool {
+        let read = serde_json::from_slice::<Line<'_>>;
+        let (Ok(theirs), Ok(ours)) = (read(theirs), read(ours)) else {
+            return false;
+        };
+        let same_run = theirs.e == ours.e && theirs.pid == ours.pid && theirs.r == ours.r;
+        same_run && theirs.m.q >= ours.m.q
+    }
 }
 
 /// One row on the wire; keys of one or two letters, because a head holds thousands.
