@@ -283,6 +283,14 @@ impl Watcher {
         }
     }
 
+    /// What the runtime does next: it looks, or it asks whether it may.
+    pub(crate) async fn turn(&mut self, source: &Source) -> Result<Told, AdapterError> {
+        match self.held {
+            Some(_) => self.ask().await,
+            None => self.look(source).await,
+        }
+    }
+
     /// The runtime asks after an interval without a look.
     pub(crate) async fn ask(&mut self) -> Result<Told, AdapterError> {
         let at = self.house.now();

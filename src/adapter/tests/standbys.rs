@@ -209,6 +209,18 @@ async fn an_epoch_we_have_not_seen_makes_us_look_for_ourselves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_root_that_bears_our_own_name_makes_us_look_again_from_the_head() {
+    let (house, mut source) = (House::new(), source());
+    let [_a, mut b] = settled(&house, &mut source).await;
+    house.store.refresh(|root| root.adapter = "b".into());
+    assert_eq!(b.ask().await.unwrap(), Told::Rebased);
+    assert_eq!(b.state.as_ref().unwrap().rows["api"].value, 4);
+    b.tell(&source).await;
+    assert_eq!(house.store.words().len(), 6);
+    house.store.stream.lock().unwrap().check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_only_we_can_tell_is_told_before_we_stand_by() {
     let (house, mut source) = (House::new(), source());
     let mut both = [house.watcher("a").await, house.watcher("b").await];
