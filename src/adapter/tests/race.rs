@@ -227,8 +227,9 @@ struct World {
     /// When each looks or asks next, in quarters of a second.
     due: Vec<u64>,
     now: u64,
-    /// For how long all that live have stood by, with a broker that could be asked.
+    /// For how long all that live have stood by, with a broker that could be asked and a root that did not move.
     idle: u64,
+    root: u64,
 }
 
 /// Quarters of a second between two looks.
@@ -246,6 +247,7 @@ impl World {
             due: phases.to_vec(),
             now: 0,
             idle: 0,
+            root: 0,
         };
         for name in world.names.clone() {
             let watcher = world.house.watcher(name).await;
@@ -272,8 +274,15 @@ impl World {
                 self.due[who] = self.now + 1;
             }
         }
-        self.house.store.stream.lock().unwrap().check();
-        let is_idle = self.alive.iter().any(Option::is_some)
+        let root = {
+            let stream = self.house.store.stream.lock().unwrap();
+            stream.check();
+            stream.root.as_ref().map_or(0, |(sequence, _)| *sequence)
+        };
+        // The last commit of one that died may come late.
+        let moved = std::mem::replace(&mut self.root, root) != root;
+        let is_idle = !moved
+            && self.alive.iter().any(Option::is_some)
             && self.looking().is_empty()
             && self.house.store.is_connected();
         self.idle = if is_idle { self.idle + 1 } else { 0 };
