@@ -26,6 +26,7 @@ where
         self.failing = None;
         self.backoff.reset();
         self.publisher.held(self.held);
+        self.observer.rest();
     }
 
     /// One interval without a look; then the outlet is asked whether the looks go on.

@@ -105,6 +105,29 @@ async fn what_another_adapter_told_as_fully_is_no_gap_when_ours_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_that_another_adapter_never_saw_is_covered_by_nothing() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let mut b = house.watcher("b").await;
+    b.tell(&source).await;
+    house.store.set_online(false);
+    for key in ["web", "new"] {
+        source.grow(key);
+        a.tell(&source).await;
+    }
+    source.values.remove("new");
+    b.tell(&source).await;
+    house.store.set_online(true);
+    b.tell(&source).await;
+    a.tell(&source).await;
+    let stream = house.store.stream.lock().unwrap();
+    let gap = stream.events.last().unwrap().gap.clone().unwrap();
+    assert_eq!((&*gap.why, gap.events), ("superseded", Some(1)));
+    stream.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_memory_collapses_to_the_net_difference_and_a_gap() {
     let mut house = House::new();
     house.pending_bytes = 6_000;
