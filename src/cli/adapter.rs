@@ -19,7 +19,8 @@ Examples:
   observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
   observe -v adapter                             one line for each commit
 
-It waits for a stack or a broker that is away, and says so once. Two adapters on one stack are as good as one.";
+It waits for a stack or a broker that is away, and says so once. Several adapters on one stack are as good as one:
+one looks and tells, the others stand by and take over when it stands still.";
 
 /// Looks at a process-compose and tells what changed, durably.
 ///
@@ -76,7 +77,7 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         verbose,
         announce: true,
     };
-    run_adapter(contact, bus, plan, &token).await?;
+    Box::pin(run_adapter(contact, bus, plan, &token)).await?;
     drop(lease);
     Ok(Exit::Done)
 }

@@ -301,13 +301,13 @@ impl World {
     }
 
     async fn kill(&mut self, who: usize) {
-        let Some(watcher) = self.alive[who].take() else {
+        let Some(mut watcher) = self.alive[who].take() else {
             return;
         };
-        // At its next wait, wherever that is.
-        let mut watcher = watcher;
+        // At one of its next waits.
+        let polls = 1 + u32::try_from(self.now % 5).unwrap();
         if watcher.held.is_none() {
-            drop(at_most(1 + self.now as u32 % 5, watcher.look(&self.source)).await);
+            drop(at_most(polls, watcher.look(&self.source)).await);
         }
         self.house.store.reads.lock().unwrap().clear();
     }

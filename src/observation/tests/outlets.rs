@@ -1,11 +1,20 @@
 //! The outlet comes first, and everybody waits for it.
 
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::support::{Deed, Entry, MS, Mood, Moved, Stage, change, every_second, first, pass};
-use crate::observation::{EndKind, Freshness};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{
+    Deed, Dial, DialLedger, Entry, MS, Mood, Moved, Stage, change, clock, every_second, first, id,
+    pass,
+};
+use crate::observation::{
+    EndKind, FixedSources, Freshness, ObservationRuntime, ObservedSource, Observer, Origin, Step,
+};
 
 #[tokio::test(start_paused = true)]
 async fn nobody_sees_what_the_outlet_has_not_taken() {
@@ -242,4 +251,54 @@ async fn a_salvaged_step_is_not_told_when_the_looks_are_held() {
     }
     assert_eq!(stage.ledger.events(), [Moved(0, 7)]);
     assert_eq!(stage.latest(), Some(7));
+}
+
+/// An observer that counts how often it is told to rest.
+struct Sleeper(Arc<AtomicUsize>);
+
+impl Observer for Sleeper {
+    type Source = ();
+    type State = (u64, Option<Dial>);
+    type Snapshot = ();
+    type Event = Moved;
+    type Error = Infallible;
+
+    async fn init(&self, _: &[ObservedSource<()>]) -> Result<Step<Self::State, Moved>, Infallible> {
+        Ok(Step {
+            state: (0, None),
+            events: Vec::new(),
+            origin: Origin::Initial,
+            epoch: "one".into(),
+        })
+    }
+
+    async fn poll(
+        &self,
+        sources: &[ObservedSource<()>],
+        _: &Self::State,
+    ) -> Result<Step<Self::State, Moved>, Infallible> {
+        self.init(sources).await
+    }
+
+    fn snapshot(&self, _: &Self::State) {}
+
+    fn rest(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_once_that_the_looks_rest() {
+    let (rests, ledger) = (Arc::new(AtomicUsize::new(0)), DialLedger::new());
+    ledger.bid([Deed::Hold, Deed::Hold, Deed::Hold]);
+    let sources = FixedSources::one(id("bed"), ());
+    let observer = Sleeper(Arc::clone(&rests));
+    let (runtime, _handle) =
+        ObservationRuntime::builder(observer, sources, ledger, every_second(), clock()).build();
+    let token = CancellationToken::new();
+    let run = tokio::spawn(runtime.run(token.clone()));
+    pass(MS(5500)).await;
+    assert_eq!(rests.load(Ordering::SeqCst), 1);
+    token.cancel();
+    run.await.unwrap();
 }
