@@ -21,6 +21,7 @@ use super::late::Late;
 use super::pending::{Cut, Pending, Standing};
 use super::settings::{Acknowledged, Hooks, Notice, Settings};
 use super::spool::entry;
+use super::standby::Rivalry;
 use super::table::{Plan, Table};
 
 /// First pause after the broker was busy; doubled each time.
@@ -110,6 +111,7 @@ pub struct Committer<St, T, R> {
     pub(super) incomplete: u32,
     /// True after one reading whose epoch lies before that of another adapter's head.
     pub(super) older_epoch: bool,
+    pub(super) rivalry: Rivalry,
 }
 
 impl<St, T, R> std::fmt::Debug for Committer<St, T, R> {
@@ -129,6 +131,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// Dropped, what was under way counts as unknown; the next call finds out.
     pub(super) async fn advance(&mut self) -> Result<Progress<R::State>, AdapterError> {
         let (mut fences, mut pause, began) = (0, FIRST_PAUSE, Instant::now());
+        let mut fenced = false;
         loop {
             if !self.store.is_connected() {
                 self.away("not connected");
@@ -140,9 +143,15 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                     other => return Ok(other),
                 }
             }
-            if self.pending.is_empty() {
+            if std::mem::take(&mut fenced) && self.lost_refresh() || self.pending.is_empty() {
                 self.back();
                 return Ok(Progress::Done);
+            }
+            if self.gives_way().await? {
+                return Ok(Progress::Waiting);
+            }
+            if self.doubt {
+                continue;
             }
             if self.pending.refill().is_err() {
                 return self.unreadable();
@@ -152,7 +161,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 // Not stored, that much is known; the head says the rest, or that there is none.
                 Err(StoreError::Fenced | StoreError::NoStream) if fences < MOST_FENCES => {
                     self.attempts.pop();
-                    fences += 1;
+                    (fences, fenced) = (fences + 1, true);
                 }
                 Err(StoreError::Busy(why)) => {
                     self.attempts.pop();
@@ -287,6 +296,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     pub(super) fn acknowledged_to(&mut self, waited: u64, gaps: Vec<Owed>, events: bool) {
         self.attempts.clear();
         self.moved_at = Instant::now();
+        self.rivalry.won();
         if self.broker == Sight::Away {
             self.replayed += waited - self.pending.waiting();
         }

@@ -82,13 +82,13 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 self.late.believe(line, ask_again)?;
                 return Ok(false);
             }
-            beginning => self.take_over(&beginning),
+            beginning => self.say_taken_over(&beginning),
         }
         self.late.stage = Stage::Done;
         Ok(true)
     }
 
-    fn take_over(&mut self, beginning: &Beginning) {
+    fn say_taken_over(&mut self, beginning: &Beginning) {
         if let Beginning::Resume {
             takes_over: Some(line),
             ..
@@ -114,7 +114,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 return self.open_eyes().await;
             }
             Report::Unchanged { .. } => return self.open_eyes().await,
-            Report::Delta { .. } => {}
+            Report::Delta { .. } | Report::Held { .. } => {}
         }
         Ok(Answer::Taken)
     }
@@ -138,7 +138,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             }
             Err(error) => return Err(error),
         };
-        self.take_over(found.beginning());
+        self.say_taken_over(found.beginning());
         let (state, _) = self.open(found);
         self.late.stage = Stage::Done;
         self.doubt = false;

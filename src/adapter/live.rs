@@ -222,6 +222,8 @@ impl<S: Send + Sync + 'static, T: Tell> Outlet<S, T::Event> for Live<T> {
                 self.sight = Sight::There;
                 (self.hooks.notice)(Notice::SourceBack);
             }
+            // Nobody else looks for a live view, so it never holds.
+            Report::Held { .. } => {}
         }
         if self.records.is_closed() {
             return Err(LiveError::ReaderLeft);

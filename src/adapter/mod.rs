@@ -26,6 +26,8 @@
 //! | `table` | which shards of the head does a commit write? |
 //! | [`commit`] | what does the broker's answer mean? |
 //! | `settle` | what became of a commit whose answer is missing, and who was faster? |
+//! | `standby` | who looks, where several adapters could? |
+//! | `superseded` | what is lost when somebody else was faster? |
 //! | [`live`] | the same without a broker: nothing is kept |
 //!
 //! What it must not do: print (it reports [`Notice`](settings::Notice)s), spawn, look at a source, or conclude anything
@@ -41,6 +43,8 @@ mod report;
 mod resume;
 mod settle;
 mod spool;
+mod standby;
+mod superseded;
 mod table;
 
 pub mod commit;

@@ -172,6 +172,22 @@ impl Pending {
         self.taken > stay && (self.bytes >= self.limit || on_disk)
     }
 
+    /// True where nothing of what waits tells anything.
+    pub(super) fn is_silent(&self) -> bool {
+        let mut in_memory = self.window.iter().chain(&self.fresh);
+        self.beyond.frames == 0 && in_memory.all(Frame::is_silent)
+    }
+
+    /// Shows every frame that others have seen, in order, as far as they can be read.
+    pub(super) fn each_seen(&self, mut each: impl FnMut(&Frame)) {
+        let window = self.window.iter().take(self.taken);
+        window.for_each(&mut each);
+        self.stored().for_each(|frame| each(&frame));
+        let behind = self.window.len() + self.beyond.frames;
+        let fresh = self.fresh.iter().take(self.taken.saturating_sub(behind));
+        fresh.for_each(each);
+    }
+
     /// The number of the last event of what waits, and what the root says then.
     pub(super) fn last(&self) -> Option<(u64, &Standing)> {
         let of = |frame: &'_ Frame| -> u64 { frame.last_seq };

@@ -22,6 +22,7 @@ use super::settings::{Notice, RebaseCause};
 impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// What waited is brought to the broker before anything new is said.
     async fn catch_up(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        self.note_return();
         if !self.store.is_connected() {
             self.away("not connected");
         }
@@ -37,7 +38,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         look: Look<'_, R::State, T::Event>,
     ) -> Result<Progress<R::State>, AdapterError> {
         let before = self.catch_up().await?;
-        if let Progress::Rebase(_) = before {
+        if matches!(before, Progress::Rebase(_)) || self.rivalry.is_standing_by() {
             return Ok(before);
         }
         if let Some(rebase) = self.check_epoch(look.epoch)? {
@@ -66,7 +67,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     /// A refresh that did not get through is no delta: nothing of it waits, the next look makes another.
-    fn forget_silent(&mut self) {
+    pub(super) fn forget_silent(&mut self) {
         let Some(frame) = self.pending.drop_silent() else {
             return;
         };
@@ -134,8 +135,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     /// True where nobody else looks: the last one who moved the root was us, or it has not moved for so long.
     fn stands_still(&self) -> bool {
-        self.base.owner == self.settings.adapter
-            || self.moved_at.elapsed() >= self.refresh_every() + 2 * self.settings.interval
+        self.base.owner == self.settings.adapter || self.moved_at.elapsed() >= self.stale_after()
+    }
+
+    /// After how long our own root would count as stale.
+    pub(super) fn stale_after(&self) -> Duration {
+        self.refresh_every() + 2 * self.settings.interval
     }
 
     fn refresh_every(&self) -> Duration {
@@ -150,6 +155,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     fn answer(&mut self, progress: Progress<R::State>) -> Answer<R::State> {
         match progress {
+            _ if self.rivalry.is_standing_by() => Answer::Hold,
             Progress::Done => {
                 self.pending.take_all();
                 Answer::Taken
@@ -216,13 +222,14 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
                 self.source_seen();
                 self.catch_up().await?
             }
+            Report::Held { .. } => self.held().await?,
         };
         Ok(self.answer(progress))
     }
 
     /// Tells what waits, if the broker takes it, and refreshes the root, so that a successor sees how lately we looked.
     async fn close(&mut self) -> Result<(), AdapterError> {
-        if self.late.is_blind() {
+        if self.late.is_blind() || self.rivalry.is_standing_by() {
             return Ok(());
         }
         let progress = self.catch_up().await?;

@@ -87,6 +87,8 @@ pub enum RebaseCause {
     SpoolCorrupt,
     /// Our reading has an older epoch than the head: looked at again before anything is concluded.
     OlderEpoch,
+    /// The adapter that looked in our place stands still.
+    TookOver,
 }
 
 /// What the adapter has to say about itself; whoever prints makes one line of each.
@@ -148,6 +150,20 @@ pub enum Notice {
         /// How many.
         events: u64,
     },
+    /// Another adapter looks and tells; we stand by and read its root instead.
+    StandingBy {
+        /// Its name.
+        owner: String,
+    },
+    /// The adapter that looked in our place stands still: we look and tell from now on.
+    TookOver {
+        /// Its name.
+        from: String,
+        /// For how long its root has not moved, by our clock.
+        still: Duration,
+    },
+    /// We stood by, and look again beside the others: the head is gone, or describes another run of the source.
+    LooksAgain,
     /// A gap was told.
     GapTold {
         /// Why nobody looked or told.

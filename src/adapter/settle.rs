@@ -124,6 +124,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     fn trust(&mut self, head: &Head, root: &Root) {
+        self.rivalry.found(head.shards.is_some());
         match head.shards {
             Some(_) => self.table.relocate(&places(root, head.root_sequence)),
             None => self.table.distrust(),
@@ -132,36 +133,48 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     /// Another adapter told something: its head is the truth now.
     fn overtaken(&mut self, head: &Head, root: &Root) -> Result<Progress<R::State>, AdapterError> {
-        let other_project = Us {
-            adapter: &self.settings.adapter,
-            identity: &self.settings.identity,
-            epoch: None,
-            claim: self.settings.claim,
-        };
-        if let Verdict::Refuse { line, ask_again } = judge(root, Age::Fresh, other_project) {
-            return Err(AdapterError::OtherServer { line, ask_again });
-        }
+        self.same_project(root)?;
+        let epoch = self.tail().standing.epoch;
+        let lost = self.superseded(head, root);
         let dropped = self.pending.drop_all();
         self.owe_again(dropped.owed);
         // Gaps of the source itself the other one has told already; ours are those of our own queue.
         self.owed
             .retain(|gap| matches!(gap.why, gap::SUPERSEDED | gap::SPOOL_FULL));
-        if dropped.events > 0 {
-            let lost = Owed {
-                from: dropped.from,
-                to: dropped.to,
-                why: gap::SUPERSEDED,
-                events: Some(dropped.events),
-            };
+        if let Some(lost) = lost {
             owe(&mut self.owed, lost);
         }
         self.base = Base::of(root, head.root_sequence);
         let resync = age_at_start(root, (self.hooks.now)()) == Age::Stale;
-        self.take_head(head, root, RebaseCause::Overtaken, resync)
+        let progress = self.take_head(head, root, RebaseCause::Overtaken, resync)?;
+        if self.base.journal == root.journal {
+            self.lost(&epoch);
+        }
+        Ok(progress)
+    }
+
+    /// Refuses a root that describes another project under our name.
+    pub(super) fn same_project(&self, root: &Root) -> Result<(), AdapterError> {
+        let us = Us {
+            adapter: &self.settings.adapter,
+            identity: &self.settings.identity,
+            epoch: None,
+            claim: self.settings.claim,
+        };
+        match judge(root, Age::Fresh, us) {
+            Verdict::Refuse { line, ask_again } => {
+                Err(AdapterError::OtherServer { line, ask_again })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The head lies before what was told: its rows hold, its numbers must not be given again.
-    fn roll_back(&mut self, head: &Head, root: &Root) -> Result<Progress<R::State>, AdapterError> {
+    pub(super) fn roll_back(
+        &mut self,
+        head: &Head,
+        root: &Root,
+    ) -> Result<Progress<R::State>, AdapterError> {
         let dropped = self.pending.drop_all();
         self.owe_lost(Some(root.looked_at), gap::ROLLED_BACK, dropped);
         self.base = Base::of(root, head.root_sequence);
@@ -169,7 +182,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.take_head(head, root, RebaseCause::RolledBack, true)
     }
 
-    fn take_head(
+    pub(super) fn take_head(
         &mut self,
         head: &Head,
         root: &Root,
@@ -192,7 +205,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     /// There is no head to go on from: a new journal, a gap, and a first look that is no news.
-    fn begin_anew(
+    pub(super) fn begin_anew(
         &mut self,
         root: Option<&Root>,
         root_sequence: u64,

@@ -18,6 +18,7 @@ use super::opening::new_base;
 use super::pending::Pending;
 use super::resume::{Resumable, new_run};
 use super::settings::{Acknowledged, Hooks, Settings};
+use super::standby::Rivalry;
 use super::table::Table;
 
 /// How an adapter begins.
@@ -170,6 +171,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             commits: 0,
             incomplete: 0,
             older_epoch: false,
+            rivalry: Rivalry::default(),
             base,
             table: Table::default(),
             store: self.store,

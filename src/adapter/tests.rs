@@ -8,6 +8,7 @@ mod race;
 mod sights;
 mod spool;
 mod spool_file;
+mod standbys;
 mod starts;
 mod store;
 pub(super) mod toy;

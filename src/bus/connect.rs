@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::error::{BusError, Refusal, clean};
-use super::link::{Denial, Denials, Link, Mark, means_unknown, note};
+use super::link::{Denial, Denials, Link, Mark, Returns, means_unknown, note};
 use super::settings::{BusSettings, DEFAULT_API, FirstConnect, Login};
 
 /// A dead peer is noticed after three of these.
@@ -38,6 +38,7 @@ struct Inner {
     inbox: String,
     shown: String,
     link: watch::Receiver<Link>,
+    returned: Returns,
     denials: watch::Receiver<Denials>,
 }
 
@@ -73,10 +74,13 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
     let (denials_in, denials) = watch::channel(Denials::default());
     let (link_in, denials_in) = (Arc::new(link_in), Arc::new(denials_in));
     let told = (Arc::clone(&link_in), denials_in);
+    let returned = Returns::new(settings.first_connect == FirstConnect::MayWait);
+    let returns = returned.clone();
     let options = options(settings, login)
         .await?
         .event_callback(move |event| {
             note(&event, &told.0, &told.1);
+            returns.note(&event);
             std::future::ready(())
         });
     let client = options.connect(servers).await.map_err(|error| {
@@ -112,6 +116,7 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
                 .unwrap_or_else(|| "_INBOX".to_owned()),
             shown,
             link,
+            returned,
             denials,
         }),
     })
@@ -232,6 +237,11 @@ impl Bus {
     /// Whether the connection stands right now.
     pub fn is_connected(&self) -> bool {
         self.inner.client.connection_state() == State::Connected
+    }
+
+    /// When the connection last stood again after it had broken, or first stood where it may be waited for.
+    pub fn returned_at(&self) -> Option<Instant> {
+        self.inner.returned.last()
     }
 
     /// Waits until the connection stands.

@@ -11,7 +11,7 @@ use super::connect::Bus;
 use super::error::{BusError, clean};
 use super::stream;
 use crate::event::envelope::Envelope;
-use crate::event::store::{HEAD_FORMAT, Head, Root};
+use crate::event::store::{FoundRoot, HEAD_FORMAT, Head, Root};
 use crate::event::subject::Prefix;
 
 /// How often a head that moves while it is read is read again.
@@ -98,6 +98,25 @@ pub async fn read_head_at(
         "the head {} moves while it is read",
         clean(subject)
     )))
+}
+
+/// Reads the root of a source's head alone, with one question; `None` where there is none.
+///
+/// # Errors
+///
+/// As [`read_head`].
+///
+/// # Cancel safety
+///
+/// Reads only.
+pub async fn read_root(
+    bus: &Bus,
+    stream: &str,
+    prefix: &Prefix,
+    source: &str,
+) -> Result<Option<FoundRoot>, BusError> {
+    let stored = last(bus, stream, &prefix.head_root(source)).await?;
+    Ok(stored.map(|stored| (parse(&stored.payload), stored.sequence)))
 }
 
 /// The last event about any process of a stream, by the leader's word; `None` where there is none.

@@ -1,7 +1,7 @@
 //! What the client library says about the connection and our rights, kept small and up to date.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::{ClientError, Event, ServerError};
 use tokio::sync::watch;
@@ -127,6 +127,30 @@ pub(super) fn note(event: &Event, link: &watch::Sender<Link>, denials: &watch::S
         Event::ServerError(error) => still_away(&error.to_string(), link),
         Event::ClientError(ClientError::Other(text)) => still_away(text, link),
         _ => {}
+    }
+}
+
+/// Remembers when the connection last came back.
+#[derive(Debug, Clone)]
+pub(super) struct Returns(Arc<Mutex<(bool, Option<Instant>)>>);
+
+impl Returns {
+    /// `is_away` says whether already the first connection is a return.
+    pub(super) fn new(is_away: bool) -> Self {
+        Self(Arc::new(Mutex::new((is_away, None))))
+    }
+
+    pub(super) fn note(&self, event: &Event) {
+        let (is_away, last) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Connected if std::mem::take(is_away) => *last = Some(Instant::now()),
+            Event::Disconnected | Event::Closed => *is_away = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn last(&self) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 }
 

@@ -16,7 +16,7 @@ use super::error::{BusError, Refusal, clean};
 use super::link::Mark;
 use super::shape::lacking;
 use super::{head, stream};
-use crate::event::store::{Commit, EventStore, Head, StoreError};
+use crate::event::store::{Commit, EventStore, FoundRoot, Head, StoreError};
 use crate::event::subject::Prefix;
 
 use super::settings::BusSettings;
@@ -199,6 +199,10 @@ impl EventStore for JetStreamStore {
         Ok(head::read_head(&self.bus, &self.stream, &self.prefix, source).await?)
     }
 
+    async fn read_root(&self, source: &str) -> Result<Option<FoundRoot>, StoreError> {
+        Ok(head::read_root(&self.bus, &self.stream, &self.prefix, source).await?)
+    }
+
     async fn commit(&self, commit: Commit<'_>) -> Result<u64, StoreError> {
         self.store(&commit).await
     }
@@ -213,6 +217,10 @@ impl EventStore for JetStreamStore {
 
     fn is_connected(&self) -> bool {
         self.bus.is_connected()
+    }
+
+    fn returned_at(&self) -> Option<Instant> {
+        self.bus.returned_at()
     }
 }
 

@@ -21,7 +21,8 @@ Examples:
   observe -v adapter                             one line for each commit
 
 It waits for a stack that is away, and says so once. While the broker is away it goes on looking; what it would have
-told waits on the disk and is told when the broker is back, also by the next start. Two adapters on one stack are as good as one.";
+told waits on the disk and is told when the broker is back, also by the next start. Several adapters on one stack are as
+good as one: one looks and tells, the others stand by and take over when it stands still.";
 
 /// Looks at a process-compose and tells what changed, durably.
 ///
@@ -81,7 +82,7 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         announce: true,
         spool: args.spool,
     };
-    run_adapter(contact, way, plan, &token).await?;
+    Box::pin(run_adapter(contact, way, plan, &token)).await?;
     drop(lease);
     Ok(Exit::Done)
 }

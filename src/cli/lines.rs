@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::adapter::settings::Notice;
-use crate::render::notice::{Away, Side, Told};
+use crate::render::notice::{Away, Side, Standby, Told};
 
 use super::terminal::words;
 
@@ -79,6 +79,9 @@ impl Lines {
                 style.clean(why, 400)
             )),
             Notice::TakenOver { line } => Some(line.clone()),
+            Notice::StandingBy { owner } => Some(self.standby(owner).begins(style)),
+            Notice::TookOver { from, still } => Some(self.standby(from).takes_over(style, *still)),
+            Notice::LooksAgain => Some(self.standby("").looks_again(style)),
             _ if self.verbose => self.verbose_line(notice),
             _ => None,
         }
@@ -102,6 +105,13 @@ impl Lines {
             Notice::GapTold { why, .. } => Some(format!("{source}: a gap was told: {why}")),
             Notice::Rebased(cause) => Some(format!("{source}: went on from the head: {cause:?}")),
             _ => None,
+        }
+    }
+
+    fn standby<'a>(&'a self, other: &'a str) -> Standby<'a> {
+        Standby {
+            source: &self.source,
+            other,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::payload::millis;
 
@@ -115,6 +116,9 @@ impl Head {
     }
 }
 
+/// A root by itself and its sequence; `Err` holds what is wrong with the one that was found.
+pub type FoundRoot = (Result<Root, String>, u64);
+
 /// One event ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
@@ -193,6 +197,21 @@ pub trait EventStore: Send + Sync + 'static {
         source: &str,
     ) -> impl Future<Output = Result<Option<Head>, StoreError>> + Send;
 
+    /// Reads the root of a head alone, from the stream's leader: one question, where the head takes several. `None` where
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_head`](Self::read_head).
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    fn read_root(
+        &self,
+        source: &str,
+    ) -> impl Future<Output = Result<Option<FoundRoot>, StoreError>> + Send;
+
     /// Stores a commit whole or not at all and gives the new root's sequence.
     ///
     /// # Errors
@@ -217,6 +236,10 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Whether the broker can be reached right now; bytes are handed to no client that is not.
     fn is_connected(&self) -> bool;
+
+    /// When the broker was last reached again after it had been away, or first reached after it had to be waited for; none
+    /// where it was there all the time.
+    fn returned_at(&self) -> Option<Instant>;
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub(super) struct Board<Snap, E> {
     seen: Option<(DateTime<Utc>, Instant)>,
     failing: Option<Failing>,
     no_source: Option<DateTime<Utc>>,
+    /// Since when the outlet holds the looks.
+    held: Option<DateTime<Utc>>,
     pub(super) last_error: Option<LastError>,
     pub(super) history: History<E>,
     /// How many looks have begun, and how many are over.
@@ -38,7 +40,7 @@ impl<Snap, E> Board<Snap, E> {
     ) -> Observed<Arc<Snap>> {
         let facts = Facts {
             ended: self.ended,
-            held,
+            held: held.into_iter().chain(self.held).min(),
             no_source: self.no_source,
             failing: self.failing.as_ref(),
             seen: self.seen.map(|(_, seen)| seen),
@@ -67,6 +69,7 @@ impl<Snap, E> Publisher<Snap, E> {
             seen: None,
             failing: None,
             no_source: None,
+            held: None,
             last_error: None,
             history,
             begun: 0,
@@ -99,6 +102,14 @@ impl<Snap, E> Publisher<Snap, E> {
                 error: Arc::clone(&failing.error),
             });
             board.failing = Some(failing);
+        });
+    }
+
+    /// The outlet holds the looks since then, or no longer; the failures before it count no more.
+    pub(super) fn held(&self, since: Option<DateTime<Utc>>) {
+        self.0.send_modify(|board| {
+            board.held = since;
+            board.failing = None;
         });
     }
 

@@ -155,6 +155,7 @@ where
             told,
             failing: None,
             rebases: 0,
+            held: None,
             sources: Vec::new(),
         };
         (runtime, handle)

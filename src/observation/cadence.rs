@@ -64,6 +64,11 @@ impl Cadence {
         self.tick = self.tick.max(now + distance).max(spaced);
     }
 
+    /// One interval from now, which is no closer to the last look than the floor.
+    pub(super) fn after_interval(&self, now: Instant) -> Instant {
+        now + self.every
+    }
+
     /// The last tick of the grid that is not later than `now`.
     fn tick_before(&self, now: Instant) -> Instant {
         let over =

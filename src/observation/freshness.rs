@@ -33,7 +33,8 @@ pub enum Freshness {
         /// Since when.
         since: DateTime<Utc>,
     },
-    /// Somebody holds the looks back, since then.
+    /// Somebody holds the looks back since then: a reader of ours, or the outlet, because another one
+    /// looks.
     Held(DateTime<Utc>),
     /// The run is over; nothing will ever be seen again.
     Ended,

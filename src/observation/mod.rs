@@ -22,7 +22,8 @@
 //! | `freshness` | how old a value is, computed when it is read; pure |
 //! | `board` | what the loop writes and the handles read |
 //! | `handle` | reading, following, nudging, holding |
-//! | `gate`, `refresh`, `shutdown` | holding looks back; asking the provider; ending in time |
+//! | `gate`, `standstill` | looks held back by a reader, or by the outlet |
+//! | `refresh`, `shutdown` | asking the provider; ending in time |
 //! | `builder`, `runtime`, `look`, `hooks`, `ended` | the loop |
 //! | `launch`, `fleet` | one runtime for each source |
 
@@ -33,6 +34,7 @@ mod gate;
 mod hooks;
 mod refresh;
 mod shutdown;
+mod standstill;
 
 pub mod delta;
 pub mod ended;

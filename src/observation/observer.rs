@@ -71,6 +71,10 @@ pub trait Observer: Send + Sync + 'static {
         None
     }
 
+    /// Told once when the outlet begins to hold the looks: whatever is gathered beside them serves nobody now, and must
+    /// explain nothing later.
+    fn rest(&self) {}
+
     /// Whether waiting can never cure this error, so that the run ends with it.
     fn is_fatal(&self, error: &Self::Error) -> bool {
         let _ = error;

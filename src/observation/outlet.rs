@@ -38,6 +38,13 @@ pub enum Report<'a, S, E> {
         /// When the look ended.
         at: DateTime<Utc>,
     },
+    /// The looks are held, as the outlet wished; told after each interval until it wishes otherwise.
+    Held {
+        /// Now.
+        at: DateTime<Utc>,
+        /// When the hold began.
+        since: DateTime<Utc>,
+    },
 }
 
 /// What the outlet answers to a report.
@@ -51,11 +58,18 @@ pub enum Answer<S> {
     /// Nobody has told anything of this source yet: the step is dropped, and with it what was known; the next look is
     /// the first one.
     Anew,
+    /// Do not look: somebody else does. What was reported is dropped, the state stays where it was,
+    /// and after one interval, whatever nudges, [`Report::Held`] asks again; `Taken` or `Rebase`
+    /// then let the looks go on. A row of failures ends with a hold, so what is reported after it
+    /// begins anew, without `SeenAgain`.
+    Hold,
 }
 
 /// The one durable listener of a runtime.
 ///
-/// It may be slow: the looks wait for it. Whatever is transient it waits out itself.
+/// It may be slow: the looks wait for it. Whatever is transient it waits out itself. It may also
+/// stop the looks for as long as it likes, by answering [`Answer::Hold`] to any report; readers then
+/// find their value held, and an orderly end is as quick as ever.
 pub trait Outlet<S, E>: Send + 'static {
     /// Why it can take nothing more; the run ends with it.
     type Error: std::error::Error + Send + Sync + 'static;

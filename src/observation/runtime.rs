@@ -31,7 +31,7 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// So many times in a row may the outlet replace our state before the next look waits longer.
 const REBASES_AT_ONCE: u32 = 2;
 
-type EndOf<O, L> = Ended<
+pub(super) type EndOf<O, L> = Ended<
     <O as Observer>::Error,
     <L as Outlet<<O as Observer>::State, <O as Observer>::Event>>::Error,
 >;
@@ -61,9 +61,10 @@ struct Offer<O: Observer> {
 
 /// What became of an offer.
 #[derive(Clone, Copy)]
-enum Fate {
+pub(super) enum Fate {
     Taken,
     Rebased,
+    Held,
 }
 
 /// Looks at a set of sources again and again, one look at a time, and tells its outlet.
@@ -83,6 +84,8 @@ pub struct ObservationRuntime<O: Observer, L, P: SourceProvider> {
     pub(super) told: Told<O::State>,
     pub(super) failing: Option<Failing>,
     pub(super) rebases: u32,
+    /// Since when the outlet wants no look.
+    pub(super) held: Option<DateTime<Utc>>,
     pub(super) sources: Vec<ObservedSource<O::Source>>,
 }
 
@@ -135,10 +138,13 @@ where
             return Ended::CutOff;
         }
         loop {
-            if let Err(ended) = self.turn(shutdown).await {
+            let turned = match self.held {
+                None => self.turn(shutdown).await,
+                Some(since) => self.stand_still(since, shutdown).await,
+            };
+            if let Err(ended) = turned {
                 return ended;
             }
-            self.publisher.look_over();
         }
     }
 
@@ -155,7 +161,7 @@ where
         };
         drop(looking);
         let at = (self.clock)();
-        match look {
+        let done = match look {
             Ok((step, snapshot)) => {
                 let offer = Offer {
                     step,
@@ -166,7 +172,11 @@ where
                 self.seen(offer, shutdown).await
             }
             Err(failure) => self.failed(failure, at, shutdown).await,
+        };
+        if done.is_ok() {
+            self.publisher.look_over();
         }
+        done
     }
 
     /// Waits for the time of the next look, and for the leave to look.
@@ -194,7 +204,7 @@ where
     }
 
     /// Takes a new set of sources, or keeps the old one.
-    fn adopt(&mut self, answer: Result<Vec<ObservedSource<O::Source>>, SharedError>) {
+    pub(super) fn adopt(&mut self, answer: Result<Vec<ObservedSource<O::Source>>, SharedError>) {
         let now = (self.clock)();
         match answer {
             Ok(sources) => {
@@ -226,12 +236,12 @@ where
         };
         let fate = match fate {
             Fate::Taken => self.offer(offer, shutdown).await?,
-            Fate::Rebased => Fate::Rebased,
+            other => other,
         };
         let now = Instant::now();
         self.cadence.settled(now);
         match fate {
-            Fate::Taken => {
+            Fate::Taken | Fate::Held => {
                 self.rebases = 0;
                 self.backoff.reset();
             }
@@ -276,8 +286,8 @@ where
             error: &*error,
         };
         let answer = self.report(report, shutdown).await?;
-        self.moved(answer);
-        if let Some(offer) = self.salvage(count, at) {
+        let fate = self.moved(answer);
+        if let (Fate::Taken | Fate::Rebased, Some(offer)) = (fate, self.salvage(count, at)) {
             self.offer(offer, shutdown).await?;
         }
         if let Some(error) = fatal {
@@ -349,8 +359,9 @@ where
             None => Report::Unchanged { at, state: &state },
         };
         let answer = self.report(report, shutdown).await?;
-        if let Fate::Rebased = self.moved(answer) {
-            return Ok(Fate::Rebased);
+        match self.moved(answer) {
+            Fate::Taken => {}
+            other => return Ok(other),
         }
         self.told.state = Some(state);
         self.told.epoch = Some(epoch);
@@ -374,7 +385,7 @@ where
     }
 
     /// Replaces our state where the outlet knows a later one.
-    fn moved(&mut self, answer: Answer<O::State>) -> Fate {
+    pub(super) fn moved(&mut self, answer: Answer<O::State>) -> Fate {
         match answer {
             Answer::Taken => Fate::Taken,
             Answer::Rebase(state) => {
@@ -385,10 +396,14 @@ where
                 (self.told.state, self.told.epoch) = (None, None);
                 Fate::Rebased
             }
+            Answer::Hold => {
+                self.hold();
+                Fate::Held
+            }
         }
     }
 
-    async fn report(
+    pub(super) async fn report(
         &mut self,
         report: Report<'_, O::State, O::Event>,
         shutdown: &mut Shutdown,

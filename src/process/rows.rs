@@ -69,6 +69,15 @@ impl Rows for ProcessRows {
             unclear: Vec::new(),
         }))
     }
+
+    fn covers(&self, theirs: &[u8], ours: &[u8]) -> bool {
+        let read = serde_json::from_slice::<Line<'_>>;
+        let (Ok(theirs), Ok(ours)) = (read(theirs), read(ours)) else {
+            return false;
+        };
+        let same_run = theirs.e == ours.e && theirs.pid == ours.pid && theirs.r == ours.r;
+        same_run && theirs.m.q >= ours.m.q
+    }
 }
 
 /// One row on the wire; keys of one or two letters, because a head holds thousands.
@@ -405,4 +414,33 @@ impl From<Line<'_>> for Row {
 /// The tag of an epoch as rows carry it; for tests and tools that read heads.
 pub fn tag(epoch: &str) -> u32 {
     epoch_tag(epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(epoch: u32, pid: i64, restarts: i64, told: u64) -> Vec<u8> {
+        let text = format!(
+            r#"{{"n":"api","ns":["default"],"s":"Running","p":"u","e":{epoch},"r":{restarts},"pid":{pid},"m":{{"q":{told}}}}}"#
+        );
+        text.into_bytes()
+    }
+
+    #[test]
+    fn a_row_covers_another_one_of_the_same_run_that_tells_no_more() {
+        let ours = row(1, 40, 2, 7);
+        for (theirs, covers) in [
+            (row(1, 40, 2, 7), true),
+            (row(1, 40, 2, 9), true),
+            (row(1, 40, 2, 6), false),
+            (row(2, 40, 2, 7), false),
+            (row(1, 41, 2, 9), false),
+            (row(1, 40, 3, 9), false),
+            (b"?".to_vec(), false),
+        ] {
+            let text = String::from_utf8_lossy(&theirs).into_owned();
+            assert_eq!(ProcessRows.covers(&theirs, &ours), covers, "{text}");
+        }
+    }
 }

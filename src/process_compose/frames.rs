@@ -267,6 +267,16 @@ impl Frames {
         self.changed.notify_waiters();
     }
 
+    /// Drops all that is kept and ends all coverage: nobody looks any more who could use it.
+    pub fn clear(&self) {
+        let mut store = self.lock();
+        store.lanes.clear();
+        (store.live, store.bytes) = (0, 0);
+        store.end_coverage();
+        drop(store);
+        self.changed.notify_waiters();
+    }
+
     /// A connection stands, or one that stood is gone.
     pub(super) fn count_connection(&self, stands: bool) {
         let mut store = self.lock();

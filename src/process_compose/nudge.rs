@@ -46,7 +46,7 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// The wait where trying again rarely helps: no such route, or no permission.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
-/// The names the looks have seen; nothing until there was one.
+/// The names the looks have seen; nothing until there was one, and while the looks are held.
 pub type Names = Option<Arc<BTreeSet<String>>>;
 
 /// Gives the time frames are marked with.
@@ -77,6 +77,8 @@ enum Ear {
 /// Why all connections were given up.
 enum Ended {
     Cancelled,
+    /// Nobody looks any more.
+    Resting,
     Absent,
     Forbidden(String),
     Broken(String),
@@ -121,6 +123,11 @@ impl StateStream {
             }
             let (status, pause) = match ended {
                 Ended::Cancelled => break,
+                Ended::Resting => {
+                    self.frames.broke(StreamStatus::Waiting);
+                    self.frames.clear();
+                    continue;
+                }
                 Ended::Absent => (StreamStatus::Absent, LONG_WAIT),
                 Ended::Forbidden(why) => (StreamStatus::Away(why), LONG_WAIT),
                 Ended::Broken(why) => {
@@ -144,7 +151,7 @@ impl StateStream {
 
     /// All connections of one time; ends with the first that breaks, for then all coverage ends.
     async fn session(&mut self, first: &BTreeSet<String>, token: &CancellationToken) -> Ended {
-        let mut names = self.names.clone();
+        let (mut names, mut rest) = (self.names.clone(), self.names.clone());
         let mut heard = BTreeSet::new();
         let mut ears = FuturesUnordered::new();
         let everybody = first.len() <= NAMES;
@@ -161,6 +168,7 @@ impl StateStream {
             tokio::select! {
                 biased;
                 () = token.cancelled() => return Ended::Cancelled,
+                () = nobody(&mut rest) => return Ended::Resting,
                 Some(ended) = ears.next() => return ended,
                 changed = names.changed(), if !everybody && told => {
                     told = changed.is_ok();
@@ -292,6 +300,13 @@ impl Drop for Standing<'_> {
 
 async fn first_names(names: &mut watch::Receiver<Names>) -> Option<Arc<BTreeSet<String>>> {
     names.wait_for(Option::is_some).await.ok()?.clone()
+}
+
+/// Waits until the looks name nobody any more.
+async fn nobody(names: &mut watch::Receiver<Names>) {
+    if names.wait_for(Option::is_none).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn refused(error: &ClientError) -> Ended {

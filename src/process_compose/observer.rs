@@ -397,6 +397,12 @@ impl Observer for ComposeObserver {
         compare_frames(state, &heard, (self.clock)(), self.interval).map(Self::step)
     }
 
+    /// The state stream is left as well, until a look names whom to listen to.
+    fn rest(&self) {
+        self.names.send_replace(None);
+        self.frames.clear();
+    }
+
     fn is_fatal(&self, error: &ClientError) -> bool {
         error.is_fatal()
     }

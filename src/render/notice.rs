@@ -258,6 +258,41 @@ impl Told<'_> {
     }
 }
 
+/// Which of several adapters looks at a source and tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Standby<'a> {
+    /// The source.
+    pub source: &'a str,
+    /// The other adapter.
+    pub other: &'a str,
+}
+
+impl Standby<'_> {
+    /// The other one does: `shop: web1-3f9a1c22 looks and tells; this adapter stands by`.
+    pub fn begins(&self, style: Style) -> String {
+        let (source, other) = self.names(style);
+        format!("{source}: {other} looks and tells; this adapter stands by\n")
+    }
+
+    /// We do from now on: `shop: web1-3f9a1c22 stood still for 14 s; this adapter looks and tells`.
+    pub fn takes_over(&self, style: Style, still: Duration) -> String {
+        let (source, other) = self.names(style);
+        let still = span(still);
+        format!("{source}: {other} stood still for {still}; this adapter looks and tells\n")
+    }
+
+    /// Both do, until it is clear who is faster.
+    pub fn looks_again(&self, style: Style) -> String {
+        let (source, _) = self.names(style);
+        format!("{source}: this adapter stands by no longer and looks as well\n")
+    }
+
+    fn names(&self, style: Style) -> (String, String) {
+        let clean = |name| style.clean(name, NAME).to_string();
+        (clean(self.source), clean(self.other))
+    }
+}
+
 /// What is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {

@@ -127,6 +127,39 @@ async fn the_stream_leaves_frames_and_nudges_and_loses_coverage_with_its_connect
 }
 
 #[tokio::test]
+async fn while_nobody_looks_the_stream_is_left_and_nothing_of_it_is_kept() {
+    let path = folder("rest").join("pc.sock");
+    let server = FakeServer::unix(&path, |_| {
+        Reply::Stream(vec![frame("w 000", "Running", true)])
+    });
+    let settings = Settings::new(Endpoint::Unix(path));
+    let listening = listen(&settings, Some(set(1)));
+    let frames = &listening.frames;
+    until(frames, "all covered", |frames| {
+        frames.covered_since("later").is_some()
+    })
+    .await;
+    server.say(Say::Text(frame("w 000", "Terminating", false)));
+    until(frames, "a frame", |frames| frames.view("w 000").len() == 2).await;
+    listening.names.send_replace(None);
+    until(frames, "left", |frames| {
+        frames.status() == StreamStatus::Waiting
+            && frames.view("w 000").is_empty()
+            && frames.covered_since("w 000").is_none()
+    })
+    .await;
+    assert_eq!(server.connections(), 1);
+    listening.names.send_replace(Some(set(1)));
+    until(frames, "covered again", |frames| {
+        frames.covered_since("w 000").is_some()
+    })
+    .await;
+    assert_eq!(server.connections(), 2);
+    listening.token.cancel();
+    listening.task.await.unwrap();
+}
+
+#[tokio::test]
 async fn many_names_are_heard_by_lists_and_a_new_one_costs_no_coverage() {
     let server = FakeServer::tcp(|request| {
         let list = request

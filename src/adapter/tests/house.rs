@@ -184,6 +184,7 @@ impl House {
             failed: 0,
             failed_since: None,
             looked: Seq::FIRST,
+            held: None,
         }
     }
 
@@ -203,12 +204,15 @@ pub(crate) struct Watcher {
     failed: u32,
     failed_since: Option<DateTime<Utc>>,
     looked: Seq,
+    /// Since when the outlet wants no look.
+    pub(crate) held: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Taken,
     Rebased,
+    Held,
 }
 
 impl Watcher {
@@ -251,8 +255,9 @@ impl Watcher {
         let anew = self.state.as_ref().is_none_or(|s| s.epoch != source.epoch);
         if self.failed > 0 {
             (self.failed, self.failed_since) = (0, None);
-            if self.report(Report::SeenAgain { at }).await? == Told::Rebased {
-                return Ok(Told::Rebased);
+            let told = self.report(Report::SeenAgain { at }).await?;
+            if told != Told::Taken {
+                return Ok(told);
             }
         }
         let told = if events.is_empty() && !anew && self.looked > Seq::FIRST {
@@ -282,7 +287,7 @@ impl Watcher {
     /// Looks until nothing is rebased any more.
     pub(crate) async fn tell(&mut self, source: &Source) {
         for _ in 0..9 {
-            if self.look(source).await.unwrap() == Told::Taken {
+            if self.look(source).await.unwrap() != Told::Rebased {
                 return;
             }
         }
@@ -326,8 +331,12 @@ impl Watcher {
 
     async fn report(&mut self, report: Report<'_, Counters, Grown>) -> Result<Told, AdapterError> {
         match self.committer.report(report).await? {
-            Answer::Taken => Ok(Told::Taken),
+            Answer::Taken => {
+                self.held = None;
+                Ok(Told::Taken)
+            }
             Answer::Rebase(state) => {
+                self.held = None;
                 self.state = Some(state);
                 Ok(Told::Rebased)
             }
@@ -335,7 +344,28 @@ impl Watcher {
                 self.state = None;
                 Ok(Told::Rebased)
             }
+            Answer::Hold => {
+                let now = self.house.now();
+                self.held.get_or_insert(now);
+                (self.failed, self.failed_since) = (0, None);
+                Ok(Told::Held)
+            }
         }
+    }
+
+    /// What the runtime does next: it looks, or it asks whether it may.
+    pub(crate) async fn turn(&mut self, source: &Source) -> Result<Told, AdapterError> {
+        match self.held {
+            Some(_) => self.ask().await,
+            None => self.look(source).await,
+        }
+    }
+
+    /// The runtime asks after an interval without a look.
+    pub(crate) async fn ask(&mut self) -> Result<Told, AdapterError> {
+        let at = self.house.now();
+        let since = self.held.unwrap();
+        self.report(Report::Held { at, since }).await
     }
 
     pub(crate) fn notices(&self) -> Vec<Notice> {

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
 
-use super::house::{House, Watcher, seconds};
+use crate::event::store::EventStore as _;
+
+use super::house::{House, Told, Watcher, seconds};
 use super::store::Fault;
 use super::toy::{EPOCH, Source};
-use crate::event::store::EventStore as _;
 
 /// One move of the world.
 #[derive(Debug, Clone)]
@@ -94,10 +95,11 @@ async fn play(moves: Vec<Move>, small: bool, on_disk: bool) {
     for step in moves {
         match step {
             Move::Grow(key) => source.grow(&format!("k{key}")),
-            Move::Look(who) => drop(both[who].look(&source).await.unwrap()),
+            Move::Look(who) => drop(both[who].turn(&source).await.unwrap()),
+            Move::Fail(who) if both[who].held.is_some() => {}
             Move::Fail(who) => drop(both[who].fail().await.unwrap()),
             Move::Crash(who, polls) => {
-                drop(at_most(polls, both[who].look(&source)).await);
+                drop(at_most(polls, both[who].turn(&source)).await);
                 house.store.reads.lock().unwrap().clear();
                 replace(&house, &mut both[who], names[who]).await;
             }
@@ -111,10 +113,10 @@ async fn play(moves: Vec<Move>, small: bool, on_disk: bool) {
     house.store.set_online(true);
     house.store.commits.lock().unwrap().clear();
     house.store.reads.lock().unwrap().clear();
-    for _ in 0..3 {
+    for _ in 0..30 {
+        seconds(2).await;
         for watcher in &mut both {
-            seconds(11).await;
-            watcher.tell(&source).await;
+            while watcher.turn(&source).await.unwrap() == Told::Rebased {}
         }
     }
     let stream = house.store.stream.lock().unwrap();
@@ -225,5 +227,200 @@ fn a_report_that_was_cut_off_is_finished_by_the_orderly_end() {
                 2
             );
         });
+    }
+}
+
+/// Adapters with phases of their own, each under a runtime that looks, asks while it is held, or is dead.
+struct World {
+    house: House,
+    source: Source,
+    names: Vec<&'static str>,
+    alive: Vec<Option<Watcher>>,
+    /// When each looks or asks next, in quarters of a second.
+    due: Vec<u64>,
+    now: u64,
+    /// For how long all that live have stood by, with a broker that could be asked and a root that did not move.
+    idle: u64,
+    root: u64,
+}
+
+/// Quarters of a second between two looks.
+const INTERVAL: u64 = 8;
+/// After so many quarters of a second a root is stale.
+const STALE: u64 = 14 * 4;
+
+impl World {
+    async fn new(phases: &[u64]) -> Self {
+        let mut world = Self {
+            house: House::new(),
+            source: Source::new(&[("k0", 1), ("k1", 1)]),
+            names: ["a", "b", "c"][..phases.len()].to_vec(),
+            alive: Vec::new(),
+            due: phases.to_vec(),
+            now: 0,
+            idle: 0,
+            root: 0,
+        };
+        for name in world.names.clone() {
+            let watcher = world.house.watcher(name).await;
+            world.alive.push(Some(watcher));
+        }
+        world
+    }
+
+    /// A quarter of a second passes, and those act whose time it is.
+    async fn step(&mut self) {
+        tokio::time::advance(std::time::Duration::from_millis(250)).await;
+        self.now += 1;
+        for who in 0..self.names.len() {
+            let Some(watcher) = &mut self.alive[who] else {
+                continue;
+            };
+            if self.due[who] > self.now {
+                continue;
+            }
+            self.due[who] = self.now + INTERVAL;
+            let told = watcher.turn(&self.source).await.unwrap();
+            // A runtime looks again at once.
+            if told == Told::Rebased {
+                self.due[who] = self.now + 1;
+            }
+        }
+        let root = {
+            let stream = self.house.store.stream.lock().unwrap();
+            stream.check();
+            stream.root.as_ref().map_or(0, |(sequence, _)| *sequence)
+        };
+        // The last commit of one that died may come late.
+        let moved = std::mem::replace(&mut self.root, root) != root;
+        let is_idle = !moved
+            && self.alive.iter().any(Option::is_some)
+            && self.looking().is_empty()
+            && self.house.store.is_connected();
+        self.idle = if is_idle { self.idle + 1 } else { 0 };
+        assert!(self.idle <= STALE + 2 * INTERVAL, "nobody looks");
+    }
+
+    async fn pass(&mut self, quarters: u64) {
+        for _ in 0..quarters {
+            self.step().await;
+        }
+    }
+
+    fn looking(&self) -> Vec<usize> {
+        let looks = |who: &usize| self.alive[*who].as_ref().is_some_and(|w| w.held.is_none());
+        (0..self.names.len()).filter(looks).collect()
+    }
+
+    async fn kill(&mut self, who: usize) {
+        let Some(mut watcher) = self.alive[who].take() else {
+            return;
+        };
+        // At one of its next waits.
+        let polls = 1 + u32::try_from(self.now % 5).unwrap();
+        if watcher.held.is_none() {
+            drop(at_most(polls, watcher.look(&self.source)).await);
+        }
+        self.house.store.reads.lock().unwrap().clear();
+    }
+
+    async fn revive(&mut self, who: usize) {
+        if self.alive[who].is_some() {
+            return;
+        }
+        if let Ok(watcher) = self.house.start(self.names[who], None, EPOCH).await {
+            self.alive[who] = Some(watcher);
+            self.due[who] = self.now + 1;
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        let stream = self.house.store.stream.lock().unwrap();
+        self.source.values.iter().all(|(key, value)| {
+            let mut events = stream.events.iter().rev();
+            let last = events.find(|e| e.process.as_ref() == Some(key));
+            last.and_then(|event| event.state.as_ref())
+                .is_some_and(|state| state.restarts == *value)
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Turn {
+    Grow(u8),
+    Kill(usize),
+    Revive(usize),
+    Online(bool),
+    Faulty(Fault),
+    Pass(u64),
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        8 => (0u8..4).prop_map(Turn::Grow),
+        2 => (0usize..3).prop_map(Turn::Kill),
+        3 => (0usize..3).prop_map(Turn::Revive),
+        1 => any::<bool>().prop_map(Turn::Online),
+        2 => fault().prop_map(Turn::Faulty),
+        10 => (1u64..30).prop_map(Turn::Pass),
+        1 => (30u64..200).prop_map(Turn::Pass),
+    ]
+}
+
+async fn live(phases: Vec<u64>, turns: Vec<Turn>) {
+    let mut world = World::new(&phases).await;
+    let count = phases.len();
+    for turn in turns {
+        match turn {
+            Turn::Grow(key) => world.source.grow(&format!("k{key}")),
+            Turn::Kill(who) => world.kill(who % count).await,
+            Turn::Revive(who) => world.revive(who % count).await,
+            Turn::Online(online) => world.house.store.set_online(online),
+            Turn::Faulty(fault) => world.house.store.faults([fault]),
+            Turn::Pass(quarters) => world.pass(quarters).await,
+        }
+    }
+    let house = world.house.clone();
+    house.store.set_online(true);
+    house.store.commits.lock().unwrap().clear();
+    for who in 0..count {
+        world.revive(who).await;
+    }
+    // Whatever waits for a return of the broker, or for a root to become stale, is over after this.
+    world.pass(2 * STALE + 4 * INTERVAL).await;
+    world.source.grow("k0");
+    world.pass(STALE + 2 * INTERVAL).await;
+    assert!(world.is_told());
+    world.pass(1200).await;
+    assert_eq!(
+        world.looking().len(),
+        1,
+        "one looks and the others stand by"
+    );
+
+    // The one that looks dies.
+    let looking = world.looking()[0];
+    world.alive[looking] = None;
+    world.source.grow("k1");
+    world.pass(STALE + 2 * INTERVAL + 1).await;
+    assert!(!world.looking().is_empty(), "taken over in time");
+    world.pass(2).await;
+    assert!(world.is_told());
+    let journals: std::collections::BTreeSet<_> = {
+        let stream = house.store.stream.lock().unwrap();
+        stream.events.iter().map(|e| e.journal.clone()).collect()
+    };
+    assert_eq!(journals.len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn of_two_or_three_adapters_one_looks_in_the_end_and_another_takes_over_in_time(
+        phases in proptest::collection::vec(0u64..INTERVAL, 2..4),
+        turns in proptest::collection::vec(turn(), 0..60),
+    ) {
+        paused().block_on(live(phases, turns));
     }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use tokio::time::Instant;
+
 use crate::event::envelope::Envelope;
-use crate::event::store::{Commit, EventStore, Head, Root, ShardPlace, StoreError};
+use crate::event::store::{Commit, EventStore, FoundRoot, Head, Root, ShardPlace, StoreError};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
@@ -128,6 +130,8 @@ pub(crate) struct Store {
     pub(crate) commits: Mutex<VecDeque<Fault>>,
     pub(crate) reads: Mutex<VecDeque<Fault>>,
     pub(crate) offline: AtomicBool,
+    returned: Mutex<Option<Instant>>,
+    pub(crate) root_calls: AtomicU32,
     pub(crate) foreign_stream: AtomicBool,
     pub(crate) read_calls: AtomicU32,
     pub(crate) commit_calls: AtomicU32,
@@ -139,7 +143,10 @@ impl Store {
     }
 
     pub(crate) fn set_online(&self, online: bool) {
-        self.offline.store(!online, Ordering::SeqCst);
+        let was_offline = self.offline.swap(!online, Ordering::SeqCst);
+        if online && was_offline {
+            *self.returned.lock().unwrap() = Some(Instant::now());
+        }
     }
 
     pub(crate) fn words(&self) -> Vec<String> {
@@ -184,6 +191,13 @@ impl EventStore for Store {
             Fault::Refused => Err(StoreError::Refused("no right to read".into())),
             _ => Err(StoreError::Unknown("timeout".into())),
         }
+    }
+
+    async fn read_root(&self, source: &str) -> Result<Option<FoundRoot>, StoreError> {
+        let head = self.read_head(source).await?;
+        self.read_calls.fetch_sub(1, Ordering::SeqCst);
+        self.root_calls.fetch_add(1, Ordering::SeqCst);
+        Ok(head.map(|head| (head.root, head.root_sequence)))
     }
 
     async fn commit(&self, commit: Commit<'_>) -> Result<u64, StoreError> {
@@ -259,5 +273,9 @@ impl EventStore for Store {
 
     fn is_connected(&self) -> bool {
         !self.offline.load(Ordering::SeqCst)
+    }
+
+    fn returned_at(&self) -> Option<Instant> {
+        *self.returned.lock().unwrap()
     }
 }

@@ -119,6 +119,12 @@ impl Rows for Toy {
         }
         Ok(state)
     }
+
+    fn covers(&self, theirs: &[u8], ours: &[u8]) -> bool {
+        let read = |row| serde_json::from_slice::<Counter>(row).unwrap();
+        let (theirs, ours) = (read(theirs), read(ours));
+        theirs.told >= ours.told && theirs.value >= ours.value
+    }
 }
 
 /// What is watched.

@@ -50,22 +50,80 @@ async fn what_waits_is_dropped_with_a_gap_when_somebody_else_told_meanwhile() {
     a.tell(&source).await;
     let mut b = house.watcher("b").await;
     b.tell(&source).await;
-    let from = house.now();
     house.store.set_online(false);
-    seconds(2).await;
-    source.grow("api");
-    a.tell(&source).await;
-    let to = house.now();
-    house.store.set_online(true);
     source.grow("web");
+    a.tell(&source).await;
+    let from = house.now();
+    let mut to = from;
+    for _ in 0..2 {
+        seconds(2).await;
+        source.grow("api");
+        a.tell(&source).await;
+        to = house.now();
+    }
+    // All of it is one difference to the other one.
+    b.tell(&source).await;
+    house.store.set_online(true);
     b.tell(&source).await;
     assert_eq!(a.look(&source).await.unwrap(), Told::Rebased);
     a.tell(&source).await;
     let words = house.store.words();
-    assert_eq!(words.last().unwrap(), "6 gap superseded change");
+    assert_eq!(
+        words[3..5],
+        ["4 restarted api change", "5 restarted web change"]
+    );
+    assert_eq!(words[5..], ["6 gap superseded change"]);
     let stream = house.store.stream.lock().unwrap();
     let gap = stream.events.last().unwrap().gap.clone().unwrap();
-    assert_eq!((gap.from, gap.to, gap.events), (Some(from), to, Some(1)));
+    // `web` was told by the other one as fully as by us.
+    assert_eq!((gap.from, gap.to, gap.events), (Some(from), to, Some(2)));
+    stream.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_adapter_told_as_fully_is_no_gap_when_ours_is_dropped() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let mut b = house.watcher("b").await;
+    b.tell(&source).await;
+    house.store.set_online(false);
+    for key in ["api", "web", "api"] {
+        seconds(2).await;
+        source.grow(key);
+        a.tell(&source).await;
+        b.tell(&source).await;
+    }
+    house.store.set_online(true);
+    b.tell(&source).await;
+    assert_eq!(a.look(&source).await.unwrap(), Told::Rebased);
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert_eq!(words.len(), 6, "{words:?}");
+    assert!(!words.concat().contains("gap"), "{words:?}");
+    house.store.stream.lock().unwrap().check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_another_adapter_never_saw_is_covered_by_nothing() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let mut b = house.watcher("b").await;
+    b.tell(&source).await;
+    house.store.set_online(false);
+    for key in ["web", "new"] {
+        source.grow(key);
+        a.tell(&source).await;
+    }
+    source.values.remove("new");
+    b.tell(&source).await;
+    house.store.set_online(true);
+    b.tell(&source).await;
+    a.tell(&source).await;
+    let stream = house.store.stream.lock().unwrap();
+    let gap = stream.events.last().unwrap().gap.clone().unwrap();
+    assert_eq!((&*gap.why, gap.events), ("superseded", Some(1)));
     stream.check();
 }
 

@@ -51,6 +51,48 @@ async fn a_head_of_five_megabytes_over_many_shards_is_read_whole() {
 }
 
 #[tokio::test]
+async fn a_root_is_read_alone_as_it_stands_in_the_head() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    assert_eq!(store.read_root("shop").await.unwrap(), None);
+    let first = commit(&store, 0, 1, 3).await.unwrap();
+    let second = commit(&store, first, 4, 1).await.unwrap();
+    let found = head(&store).await.unwrap();
+    let read = store.read_root("shop").await.unwrap();
+    assert_eq!(read, Some((found.root, second)));
+    bus.client()
+        .publish("core.head.shop", "{}".into())
+        .await
+        .unwrap();
+    ask(&bus, "STREAM.INFO.PROCESS_EVENTS", json!({})).await;
+    let (root, sequence) = store.read_root("shop").await.unwrap().unwrap();
+    assert!(root.is_err() && sequence > second);
+    ask(&bus, "STREAM.DELETE.PROCESS_EVENTS", json!({})).await;
+    assert!(matches!(
+        store.read_root("shop").await,
+        Err(StoreError::NoStream)
+    ));
+}
+
+#[tokio::test]
+async fn a_connection_knows_when_it_came_back_and_the_first_one_is_no_return() {
+    let mut server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    assert_eq!(store.returned_at(), None);
+    let before = tokio::time::Instant::now();
+    restart(&mut server, &bus, NatsServer::kill).await;
+    let end = tokio::time::Instant::now() + LIMIT;
+    while store.returned_at().is_none_or(|returned| returned < before) {
+        assert!(
+            tokio::time::Instant::now() < end,
+            "{:?}",
+            store.returned_at()
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_shard_that_stands_elsewhere_makes_the_head_invalid() {
     let server = NatsServer::start();
     let (bus, store) = open(&server).await;

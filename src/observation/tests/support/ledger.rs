@@ -20,6 +20,7 @@ pub(in crate::observation::tests) enum Entry<E> {
     Unchanged,
     Failing(u32, String),
     SeenAgain,
+    Held(DateTime<Utc>, DateTime<Utc>),
     Closed,
 }
 
@@ -29,6 +30,7 @@ pub(in crate::observation::tests) enum Deed<S> {
     Rebase(S),
     Refuse,
     Wait(Duration),
+    Hold,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -123,6 +125,12 @@ where
         match deed {
             Some(Deed::Rebase(state)) => return Ok(Answer::Rebase(state)),
             Some(Deed::Refuse) => return Err(Full),
+            Some(Deed::Hold) => {
+                if let Report::Held { at, since } = report {
+                    self.with(|pages| pages.entries.push(Entry::Held(at, since)));
+                }
+                return Ok(Answer::Hold);
+            }
             Some(Deed::Wait(time)) => sleep(time).await,
             None => sleep(always).await,
         }
@@ -139,6 +147,7 @@ where
             Report::Unchanged { .. } => Entry::Unchanged,
             Report::Failing { count, error, .. } => Entry::Failing(count, error.to_string()),
             Report::SeenAgain { .. } => Entry::SeenAgain,
+            Report::Held { at, since } => Entry::Held(at, since),
         };
         self.with(|pages| pages.entries.push(entry));
         Ok(Answer::Taken)
