@@ -20,8 +20,9 @@ Examples:
   observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
   observe -v adapter                             one line for each commit
 
-It waits for a stack that is away, and says so once. While the broker is away it goes on looking; what it would have
-told waits on the disk and is told when the broker is back, also by the next start. Two adapters on one stack are as good as one.";
+It waits for a stack that is away, and says so once. While the broker is away it goes on looking;
+what it would have told waits on the disk and is told when the broker is back, also by the next
+start. Two adapters on one stack are as good as one.";
 
 /// Looks at a process-compose and tells what changed, durably.
 ///
