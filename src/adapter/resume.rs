@@ -53,11 +53,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 None
             }
             Err(error) => {
+                // Something lies there that we may not read; it goes when another file takes its place.
                 if place.path.exists() {
                     owe(&mut self.owed, Owed::since(None, gap::SPOOL_CORRUPT));
                 }
                 self.spool_fails(&error);
-                self.pending.forgo_spool();
                 None
             }
         }

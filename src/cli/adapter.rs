@@ -20,9 +20,10 @@ Examples:
   observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
   observe -v adapter                             one line for each commit
 
-It waits for a stack that is away, and says so once. While the broker is away it goes on looking; what it would have
-told waits on the disk and is told when the broker is back, also by the next start. Several adapters on one stack are as
-good as one: one looks and tells, the others stand by and take over when it stands still.";
+It waits for a stack that is away, and says so once. While the broker is away it goes on looking;
+what it would have told waits on the disk and is told when the broker is back, also by the next
+start. Several adapters on one stack are as good as one: one looks and tells, the others stand by
+and take over when it stands still.";
 
 /// Looks at a process-compose and tells what changed, durably.
 ///

@@ -34,11 +34,6 @@ impl Pending {
         }
     }
 
-    /// There is no spool any more.
-    pub(in crate::adapter) fn forgo_spool(&mut self) {
-        self.spool = None;
-    }
-
     /// Reads frames back until the window holds as much as one commit takes.
     pub(in crate::adapter) fn refill(&mut self) -> Result<(), Unreadable> {
         while self.beyond.frames > 0 && messages(&self.window) < MAX_MESSAGES {

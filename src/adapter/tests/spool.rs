@@ -463,6 +463,7 @@ async fn a_disk_that_takes_nothing_is_said_once_and_memory_keeps_what_it_can() {
     source.grow("web");
     a.tell(&source).await;
     let mut a = house.start_late("a", None);
+    assert!(matches!(a.beginning, Beginning::Spool { .. }));
     a.tell(&source).await;
     house.store.set_online(true);
     a.tell(&source).await;
