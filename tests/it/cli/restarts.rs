@@ -141,7 +141,8 @@ async fn what_was_seen_without_a_broker_survives_the_death_of_the_adapter_too() 
     house.stack.control.kill("api", 9).unwrap();
     house.nats.again();
     again.says("that waited are told now").await;
-    let told = house.tells("crashed", "api", 1).await;
+    house.tells("crashed", "api", 1).await;
+    let told = house.tells("restarted", "worker", 2).await;
     without_holes(&told);
     assert_eq!(count(&told, "crashed", "worker"), 2, "{:#?}", brief(&told));
     assert_eq!(
