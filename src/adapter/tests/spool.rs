@@ -29,6 +29,14 @@ async fn died_with_a_spool(house: &House, source: &mut Source) {
     assert!(house.spool_file("a").exists());
 }
 
+/// Another adapter tells the difference, once it has waited for those who may have more to tell.
+async fn somebody_else_tells(house: &House, source: &Source) {
+    let mut b = house.watcher("b").await;
+    b.tell(source).await;
+    seconds(20).await;
+    b.tell(source).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn as_long_as_the_broker_answers_no_disk_is_touched() {
     let house = House::with_spool();
@@ -197,12 +205,14 @@ async fn a_spool_whose_head_somebody_else_moved_is_dropped_with_a_gap() {
     died_with_a_spool(&house, &mut source).await;
     let to = house.now();
     house.store.set_online(true);
-    let mut b = house.watcher("b").await;
-    b.tell(&source).await;
+    somebody_else_tells(&house, &source).await;
     let mut a = house.watcher("a").await;
     a.tell(&source).await;
     let words = house.store.words();
-    assert_eq!(words.last().unwrap(), "6 gap superseded change");
+    assert!(
+        words.last().unwrap().contains(" gap superseded "),
+        "{words:?}"
+    );
     let stream = house.store.stream.lock().unwrap();
     let gap = stream.events.last().unwrap().gap.clone().unwrap();
     assert_eq!((gap.from, gap.to, gap.events), (Some(from), to, Some(3)));
@@ -215,8 +225,7 @@ async fn a_spool_stays_until_its_gap_is_told() {
     let (house, mut source) = (House::with_spool(), source());
     died_with_a_spool(&house, &mut source).await;
     house.store.set_online(true);
-    let mut b = house.watcher("b").await;
-    b.tell(&source).await;
+    somebody_else_tells(&house, &source).await;
     for _ in 0..3 {
         drop(house.watcher("a").await);
     }
