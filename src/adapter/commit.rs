@@ -91,6 +91,8 @@ pub struct Committer<St, T, R> {
     pub(super) acknowledged: Option<Acknowledged>,
     /// When the root was last seen to move.
     pub(super) moved_at: Instant,
+    /// When the broker is asked again how the head stands; never where it may not say.
+    pub(super) ground_due: Option<Instant>,
     /// The end of the last successful look of this run.
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) broker: Sight,

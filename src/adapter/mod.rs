@@ -20,6 +20,7 @@
 //! | [`gap`] | which stretch was nobody's, and what is said of it? |
 //! | `pending` | what was taken and is not acknowledged? |
 //! | `table` | which shards of the head does a commit write? |
+//! | `keep` | would the stream drop a part of the head? |
 //! | [`commit`] | what does the broker's answer mean? |
 //! | `settle` | what became of a commit whose answer is missing, and who was faster? |
 //! | [`live`] | the same without a broker: nothing is kept |
@@ -30,6 +31,7 @@
 
 mod dress;
 mod frame;
+mod keep;
 mod pending;
 mod report;
 mod settle;

@@ -291,6 +291,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             // A new journal is measured by what we tell in it.
             acknowledged: self.remembered.filter(|_| !is_new),
             moved_at: Instant::now(),
+            ground_due: Some(Instant::now()),
             looked_at: None,
             broker: Sight::There,
             replayed: 0,

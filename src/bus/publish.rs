@@ -16,7 +16,7 @@ use super::error::{BusError, Refusal, clean};
 use super::link::Mark;
 use super::shape::lacking;
 use super::{head, stream};
-use crate::event::store::{Commit, EventStore, Head, StoreError};
+use crate::event::store::{Commit, EventStore, Ground, Head, StoreError};
 use crate::event::subject::Prefix;
 
 use super::settings::BusSettings;
@@ -195,6 +195,10 @@ impl EventStore for JetStreamStore {
         };
         stream::ensure(&self.bus, settings).await?;
         Ok(())
+    }
+
+    async fn ground(&self, source: &str, shards: u32) -> Result<Ground, StoreError> {
+        Ok(head::ground(&self.bus, &self.stream, &self.prefix, (source, shards)).await?)
     }
 
     fn is_connected(&self) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! The rows of a head are opaque here; its root is not, because whoever reads a head must judge its age and owner.
 
-use std::collections::BTreeMap;
-use std::future::Future;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{self, Future};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -177,6 +177,16 @@ pub enum StoreError {
     Invalid(String),
 }
 
+/// How a head stands in a stream that drops its oldest messages, whatever they are, when it is full.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ground {
+    /// Messages at sequences below this one are dropped before the stream has been written half anew; 0 where nothing
+    /// is in danger.
+    pub safe_from: u64,
+    /// The numbers of the shards that the stream does not hold any more.
+    pub lost: BTreeSet<u32>,
+}
+
 /// What the adapter needs of a broker.
 pub trait EventStore: Send + Sync + 'static {
     /// Reads the head of a source from the stream's leader, whole and of one moment; `None` where there is none.
@@ -214,6 +224,24 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// May be called again at any time.
     fn recreate(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How the head of a source stands that has so many shards. A store that drops nothing by itself need not say.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; `Refused` where nobody may know.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    fn ground(
+        &self,
+        source: &str,
+        shards: u32,
+    ) -> impl Future<Output = Result<Ground, StoreError>> + Send {
+        let _ = (source, shards);
+        future::ready(Ok(Ground::default()))
+    }
 
     /// Whether the broker can be reached right now; bytes are handed to no client that is not.
     fn is_connected(&self) -> bool;
