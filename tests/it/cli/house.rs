@@ -26,6 +26,15 @@ impl House {
         }
     }
 
+    /// The same on a broker of another configuration.
+    pub(super) async fn on(nats: NatsServer) -> Self {
+        Self {
+            home: Home::new(),
+            stack: Stack::shop().await,
+            nats,
+        }
+    }
+
     /// An adapter with looks that come often, not yet at work.
     pub(super) fn adapter(&self, more: &[&str]) -> Run {
         let url = self.nats.url();

@@ -11,6 +11,7 @@ mod flags;
 mod house;
 mod managed;
 mod names;
+mod outages;
 mod pipes;
 mod restarts;
 mod run;
