@@ -312,7 +312,8 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
             | code::TOO_MANY_BATCHES
             | code::STORE_FAILED
             | code::INSUFFICIENT_STORAGE
-            | code::INSUFFICIENT_RESOURCES,
+            | code::INSUFFICIENT_RESOURCES
+            | code::ACCOUNT_FULL,
             _,
         )
         | (_, 429 | 500..) => StoreError::Busy(fault.text()),
@@ -382,6 +383,7 @@ mod tests {
             (500, 10077),
             (503, 10023),
             (500, 10047),
+            (400, 10002),
             (429, 1),
         ] {
             assert!(matches!(judged(code, busy), StoreError::Busy(_)), "{busy}");

@@ -47,7 +47,7 @@ impl House {
             "--interval",
             "250ms",
         ];
-        self.home.run(&[more, &usual].concat())
+        self.home.run(&[&usual, more].concat())
     }
 
     /// An adapter that has begun.

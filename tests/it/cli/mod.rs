@@ -17,4 +17,5 @@ mod restarts;
 mod run;
 mod source_input;
 mod stack;
+mod storage;
 mod terminal;

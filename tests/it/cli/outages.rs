@@ -12,18 +12,18 @@ use crate::support::nats::NatsServer;
 use crate::support::wait::until;
 
 /// A house at work with somebody who reads all of it.
-struct Trial {
-    house: House,
-    adapter: Run,
-    reader: Run,
+pub(super) struct Trial {
+    pub(super) house: House,
+    pub(super) adapter: Run,
+    pub(super) reader: Run,
 }
 
 impl Trial {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::on(NatsServer::start(), &[]).await
     }
 
-    async fn on(nats: NatsServer, more: &[&str]) -> Self {
+    pub(super) async fn on(nats: NatsServer, more: &[&str]) -> Self {
         let house = House::on(nats).await;
         let adapter = house.working(more).await;
         let reader = house.watch(&["-n", "10000", "--json", "--gaps"]).await;
@@ -39,12 +39,12 @@ impl Trial {
     }
 
     /// The worker ends with this code; it is started again by itself.
-    async fn exits(&self, code: i32) {
+    pub(super) async fn exits(&self, code: i32) {
         self.house.stack.exit("worker", code).await;
     }
 
     /// Waits until the worker was told to run again so often.
-    async fn begins_again(&self, times: usize) {
+    pub(super) async fn begins_again(&self, times: usize) {
         until(LIMIT, "the worker runs again", async || {
             let told = self.shown();
             let again = |event: &&Envelope| {
@@ -55,14 +55,14 @@ impl Trial {
         .await;
     }
 
-    fn shown(&self) -> Vec<Envelope> {
+    pub(super) fn shown(&self) -> Vec<Envelope> {
         let lines = self.reader.out.all();
         let parse = |line: &String| serde_json::from_str(line).unwrap();
         lines.iter().map(parse).collect()
     }
 
     /// One more change is told, with what led to it; then everything that was shown is looked at.
-    async fn ends_well(&mut self, gaps: &[&str]) -> Vec<Envelope> {
+    pub(super) async fn ends_well(&mut self, gaps: &[&str]) -> Vec<Envelope> {
         self.exits(99).await;
         self.reader.tells("\"code\":99").await;
         self.house.stack.control.kill("api", 9).unwrap();
@@ -87,19 +87,19 @@ impl Trial {
     }
 
     /// Waits until the adapter has noticed that the broker is away so often.
-    async fn notices(&self, times: usize) {
+    pub(super) async fn notices(&self, times: usize) {
         until(LIMIT, "the adapter notices", async || {
             self.adapter.err.count("is away") >= times
         })
         .await;
     }
 
-    async fn api(&self, subject: &str, body: Value) -> Value {
+    pub(super) async fn api(&self, subject: &str, body: Value) -> Value {
         api(&self.house.nats, subject, body).await
     }
 }
 
-async fn api(nats: &NatsServer, subject: &str, body: Value) -> Value {
+pub(super) async fn api(nats: &NatsServer, subject: &str, body: Value) -> Value {
     let answer = client(nats)
         .await
         .request(format!("$JS.API.{subject}"), body.to_string().into())
@@ -111,7 +111,7 @@ async fn api(nats: &NatsServer, subject: &str, body: Value) -> Value {
 }
 
 /// With what the worker ended, each time.
-fn codes(told: &[Envelope]) -> Vec<i64> {
+pub(super) fn codes(told: &[Envelope]) -> Vec<i64> {
     told.iter()
         .filter(|event| event.process.as_deref() == Some("worker"))
         .filter_map(|event| event.exit.as_ref()?.code)
@@ -129,7 +129,7 @@ fn last_words(told: &[Envelope]) -> BTreeMap<String, Kind> {
 }
 
 /// Each number of each journal once, in order and without a hole; no journal twice; beginnings and ends in turn.
-fn whole(told: &[Envelope]) {
+pub(super) fn whole(told: &[Envelope]) {
     let mut last: Option<(&str, u64)> = None;
     let mut journals = BTreeSet::new();
     let mut runs: BTreeMap<(&str, &str), bool> = BTreeMap::new();
@@ -229,7 +229,7 @@ async fn a_broker_that_comes_back_empty_begins_a_new_journal_and_adds_nobody() {
 }
 
 /// After a lost stream nothing is told that nobody saw happen.
-fn added_nobody(told: &[Envelope]) {
+pub(super) fn added_nobody(told: &[Envelope]) {
     let journal = &told.last().unwrap().journal;
     let anew: Vec<_> = told
         .iter()

@@ -1,0 +1,75 @@
+//! A broker without room: what it cannot take waits, and what it drops is noticed or kept.
+
+use serde_json::{Value, json};
+
+use super::house::{brief, client};
+use super::outages::{Trial, api, codes};
+use crate::support::nats::NatsServer;
+
+/// Fills whatever may be filled with messages of this size, until the broker refuses one; gives its words.
+async fn fill(nats: &NatsServer, subject: &str, bytes: usize) -> String {
+    let client = client(nats).await;
+    for _ in 0..10_000 {
+        let answer = client
+            .request(subject.to_owned(), vec![b'x'; bytes].into())
+            .await
+            .unwrap();
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+        if answer.get("error").is_some() {
+            return answer.to_string();
+        }
+    }
+    panic!("it takes everything")
+}
+
+/// Nothing fits; then there is room again, and everything is told.
+async fn waits_for_room(mut trial: Trial, subject: &str, purged: &str) {
+    for bytes in [100_000, 1000, 1] {
+        eprintln!("{}", fill(&trial.house.nats, subject, bytes).await);
+    }
+    trial.exits(4).await;
+    trial.notices(1).await;
+    trial.exits(5).await;
+    eprintln!("{:#?}", trial.adapter.err.all());
+    trial
+        .api(
+            &format!("STREAM.PURGE.{purged}"),
+            json!({ "filter": subject }),
+        )
+        .await;
+    trial.reader.tells("\"code\":5").await;
+    let told = trial.ends_well(&[]).await;
+    assert_eq!(codes(&told), [3, 4, 5, 99], "{:#?}", brief(&told));
+    assert_eq!(trial.adapter.err.count("is away"), 1);
+    assert_eq!(trial.adapter.err.count("is back"), 1);
+}
+
+const ACCOUNT: &str = "
+jetstream { store_dir: \"STORE\" }
+accounts { A { jetstream { max_file: 4MB }, users: [ { user: u, password: u } ] } }
+no_auth_user: u
+";
+
+#[tokio::test]
+async fn a_broker_or_an_account_without_room_is_waited_for() {
+    let server = "jetstream { store_dir: \"STORE\", max_file_store: 4MB }";
+    for config in [server, ACCOUNT] {
+        let nats = NatsServer::with(config);
+        let fill = json!({ "name": "FILL", "subjects": ["fill"] });
+        api(&nats, "STREAM.CREATE.FILL", fill).await;
+        let trial = Trial::on(nats, &["--max-bytes", "1048576"]).await;
+        waits_for_room(trial, "fill", "FILL").await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_refuses_what_is_new_is_waited_for() {
+    let nats = NatsServer::start();
+    let stream = json!({
+        "name": "PROCESS_EVENTS", "subjects": ["core.>"], "discard": "new", "max_bytes": 200_000,
+        "allow_atomic": true, "allow_rollup_hdrs": true, "allow_msg_ttl": true,
+    });
+    api(&nats, "STREAM.CREATE.PROCESS_EVENTS", stream).await;
+    let trial = Trial::on(nats, &[]).await;
+    waits_for_room(trial, "core.noise", "PROCESS_EVENTS").await;
+}
