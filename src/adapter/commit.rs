@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::event::store::{
-    Commit, EventStore, HEAD_FORMAT, INCOMPLETE, MAX_MESSAGES, Outgoing, Root, StoreError,
+    Commit, EventStore, HEAD_FORMAT, MAX_MESSAGES, Outgoing, Root, StoreError,
 };
 use crate::event::tell::{Rows, Tell};
 
@@ -27,8 +27,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// So many fences in one report are enough: somebody is faster than we are, and the next report tries again.
 const MOST_FENCES: u32 = 8;
-/// So many incomplete batches in a row are no accident.
-const MOST_INCOMPLETE: u32 = 3;
 
 /// Whether the other side answered when it was last asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +100,6 @@ pub struct Committer<St, T, R> {
     /// Names this run in its commits.
     pub(super) run: String,
     pub(super) commits: u64,
-    pub(super) incomplete: u32,
     /// True after one reading whose epoch lies before that of another adapter's head.
     pub(super) older_epoch: bool,
 }
@@ -140,7 +137,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 return Ok(Progress::Done);
             }
             match self.commit_once().await {
-                Ok(()) => self.incomplete = 0,
+                Ok(()) => {}
                 // Not stored, that much is known; the head says the rest, or that there is none.
                 Err(StoreError::Fenced | StoreError::NoStream) if fences < MOST_FENCES => {
                     self.attempts.pop();
@@ -149,7 +146,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 Err(StoreError::Busy(why)) => {
                     self.attempts.pop();
                     self.doubt = false;
-                    self.count_incomplete(&why)?;
                     let jittered = pause.mul_f64(0.5 + fastrand::f64());
                     if began.elapsed() + jittered > self.settings.interval {
                         self.away(&why);
@@ -296,25 +292,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             (self.hooks.acknowledged)(&acknowledged);
             self.acknowledged = Some(acknowledged);
         }
-    }
-
-    fn count_incomplete(&mut self, why: &str) -> Result<(), AdapterError> {
-        if !why.contains(INCOMPLETE) {
-            self.incomplete = 0;
-            return Ok(());
-        }
-        self.incomplete += 1;
-        if self.incomplete < MOST_INCOMPLETE {
-            return Ok(());
-        }
-        let prefix = &self.settings.prefix;
-        let [process, source, _] = prefix.stream_subjects();
-        let head = prefix.head_root(&self.settings.source);
-        Err(AdapterError::Refused(format!(
-            "the broker dropped our commit {} times ({why}): the stream's subjects or our rights to publish do not cover \
-             {head}, {head}.*, {process} or {source}; extend them",
-            self.incomplete
-        )))
     }
 
     pub(super) fn say(&mut self, notice: Notice) {

@@ -298,7 +298,6 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             source: Sight::There,
             run: (self.hooks.names)(),
             commits: 0,
-            incomplete: 0,
             older_epoch: false,
             base: opening.base,
             table: opening.table,

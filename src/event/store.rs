@@ -146,18 +146,13 @@ pub struct Commit<'a> {
 /// The most messages of one commit: the server takes 1,000, a few stay in reserve.
 pub const MAX_MESSAGES: usize = 990;
 
-/// The server's code for a batch of which a message did not arrive. [`StoreError::Busy`] names the server's code in its
-/// text; this one three times in a row is no accident: the stream's subjects or our rights do not cover a message of it.
-pub const INCOMPLETE: &str = "10176";
-
 /// Why the broker did not take something.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else moved the root; read the head and compare again.
     #[error("the head was moved by somebody else")]
     Fenced,
-    /// Nothing was stored; the same content may go again in a new batch, after a pause. The text names the server's code
-    /// where there is one.
+    /// Nothing was stored; the same content may go again in a new batch, after a pause.
     #[error("the broker is busy: {0}")]
     Busy(String),
     /// Whether it was stored is not known; read the head before anything else.

@@ -73,3 +73,39 @@ async fn a_stream_that_refuses_what_is_new_is_waited_for() {
     let trial = Trial::on(nats, &[]).await;
     waits_for_room(trial, "core.noise", "PROCESS_EVENTS").await;
 }
+
+#[tokio::test]
+#[ignore = "by hand"]
+async fn disk_full_by_hand() {
+    let nats = NatsServer::with("jetstream { store_dir: \"/tmp/tfs/store\" }");
+    let mut trial = Trial::on(nats, &["--max-bytes", "1048576"]).await;
+    let mut n = 0;
+    let mut size = 1 << 20;
+    while size > 0 {
+        n += 1;
+        if std::fs::write(format!("/tmp/tfs/fill{n}"), vec![b'x'; size]).is_err() {
+            size /= 2;
+        }
+        if size < 512 {
+            break;
+        }
+    }
+    trial.exits(4).await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    trial.exits(5).await;
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    eprintln!("{:#?}", trial.adapter.err.all());
+    for i in 1..=n {
+        drop(std::fs::remove_file(format!("/tmp/tfs/fill{i}")));
+    }
+    eprintln!("freed");
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    eprintln!(
+        "{:#?} {}",
+        trial.adapter.err.all(),
+        trial.adapter.is_running()
+    );
+    eprintln!("{}", trial.house.nats.log());
+    let told = trial.ends_well(&[]).await;
+    eprintln!("{:?}", codes(&told));
+}
