@@ -160,6 +160,11 @@ impl NatsServer {
         self.child.take().unwrap().wait().unwrap();
     }
 
+    /// The folder of what it keeps.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
     /// Copies what it keeps aside; it must not run.
     pub(crate) fn copy_store(&self, name: &str) {
         assert!(self.child.is_none(), "it runs");
