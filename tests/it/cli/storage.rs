@@ -107,12 +107,12 @@ async fn a_broker_whose_disk_takes_nothing_is_waited_for() {
     assert!(line.contains("room on its disk"), "{line}");
 }
 
-/// Four hundred processes in several shards, none of which does anything.
+/// A hundred processes with long names, in several shards, none of which does anything.
 fn many() -> String {
     let mut yaml =
         "name: shop\nkeep: true\nprocesses:\n  worker: {restart: always, backoff: 1s}\n".to_owned();
-    let long = "x".repeat(200);
-    for number in 0..400 {
+    let long = "x".repeat(900);
+    for number in 0..100 {
         writeln!(yaml, "  \"{long}{number}\": {{}}").unwrap();
     }
     yaml
@@ -161,11 +161,18 @@ async fn a_quiet_source_keeps_its_head_where_others_overrun_the_stream() {
         ]
         .concat(),
     );
-    house.told(401).await;
+    house.told(101).await;
+    let began = root(&house.nats).await.0;
+    until(
+        LIMIT,
+        "a refresh, with all that was learnt meanwhile",
+        async || root(&house.nats).await.0.looked_at > began.looked_at,
+    )
+    .await;
     let (first, places) = root(&house.nats).await;
     assert!(places.len() > 1, "{first:?}");
     // Nearly full: what was told first, and the head with it, is the next to go.
-    noise(&house.nats, 1_600_000).await;
+    noise(&house.nats, 2_000_000).await;
     until(LIMIT, "all shards stand elsewhere", async || {
         let now = root(&house.nats).await.1;
         now.iter().all(|place| !places.contains(place))
@@ -173,7 +180,7 @@ async fn a_quiet_source_keeps_its_head_where_others_overrun_the_stream() {
     .await;
     let kept = root(&house.nats).await.0;
     assert_eq!((&kept.journal, kept.seq), (&first.journal, first.seq));
-    noise(&house.nats, 1_200_000).await;
+    noise(&house.nats, 1_500_000).await;
     assert_eq!(adapter.end_by(Signal::TERM).await, 143);
     let again = house.adapter(&[]);
     again.says("shop: process-compose").await;
