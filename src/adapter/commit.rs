@@ -25,6 +25,9 @@ use super::table::{Changes, Plan, Table};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest rest of a broker that stays busy: each batch it cannot stage costs it something, for instance on a full
+/// disk.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// So many fences in one report are enough: somebody is faster than we are, and the next report tries again.
 const MOST_FENCES: u32 = 8;
 
@@ -94,6 +97,8 @@ pub struct Committer<St, T, R> {
     /// The end of the last successful look of this run.
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) broker: Sight,
+    /// Until when a broker that stays busy is left alone, and for how long the next time.
+    pub(super) rest: Option<(Instant, Duration)>,
     /// Events that had waited and were told since the broker was away.
     pub(super) replayed: u64,
     pub(super) source: Sight,
@@ -123,7 +128,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let (mut fences, mut pause, began) = (0, FIRST_PAUSE, Instant::now());
         loop {
             if !self.store.is_connected() {
+                self.rest = None;
                 self.away("not connected");
+                return Ok(Progress::Waiting);
+            }
+            if self.rest.is_some_and(|(until, _)| Instant::now() < until) {
                 return Ok(Progress::Waiting);
             }
             if self.doubt {
@@ -147,7 +156,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                     self.attempts.pop();
                     self.doubt = false;
                     let jittered = pause.mul_f64(0.5 + fastrand::f64());
-                    if began.elapsed() + jittered > self.settings.interval {
+                    let is_long = began.elapsed() + jittered > self.settings.interval;
+                    if is_long || self.broker == Sight::Away {
+                        self.rest();
                         self.away(&why);
                         return Ok(Progress::Waiting);
                     }
@@ -271,6 +282,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             owner: self.settings.adapter.clone(),
         };
         self.attempts.clear();
+        self.rest = None;
         self.moved_at = now;
         let waited = self.pending.waiting();
         let gaps = self.pending.release(attempt.pieces);
@@ -305,6 +317,13 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             let why = why.to_owned();
             self.say(Notice::BrokerAway { why });
         }
+    }
+
+    /// Leaves a broker that stays busy alone for a while, each time for longer.
+    fn rest(&mut self) {
+        let pause = self.rest.map_or(FIRST_PAUSE, |(_, pause)| pause);
+        let until = Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.rest = Some((until, (2 * pause).min(LONGEST_REST)));
     }
 
     /// Nothing waits any more; an answer alone is not enough, a busy broker answers as well.

@@ -207,6 +207,7 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
 
     /// Tells what waits, if the broker takes it, and refreshes the root, so that a successor sees how lately we looked.
     async fn close(&mut self) -> Result<(), AdapterError> {
+        self.rest = None;
         let progress = self.catch_up().await?;
         let is_done = matches!(progress, Progress::Done) && self.base.root_sequence > 0;
         if is_done

@@ -294,6 +294,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             ground_due: Some(Instant::now()),
             looked_at: None,
             broker: Sight::There,
+            rest: None,
             replayed: 0,
             source: Sight::There,
             run: (self.hooks.names)(),

@@ -123,7 +123,15 @@ async fn a_broker_busy_for_longer_than_the_interval_does_not_hold_up_the_looks()
     for _ in 0..4 {
         a.tell(&source).await;
     }
+    let before = house.store.commit_calls.load(Ordering::SeqCst);
+    for _ in 0..50 {
+        seconds(2).await;
+        a.tell(&source).await;
+    }
+    let tries = house.store.commit_calls.load(Ordering::SeqCst) - before;
+    assert!(tries <= 20, "{tries} in a hundred seconds");
     house.store.commits.lock().unwrap().clear();
+    seconds(10).await;
     a.tell(&source).await;
     assert_eq!(house.store.words().len(), 4);
     let notices = a.notices();
