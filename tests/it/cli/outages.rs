@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observe::event::envelope::Envelope;
 use observe::event::payload::{Kind, Origin};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::house::{House, brief, client};
@@ -115,7 +116,6 @@ pub(super) fn codes(told: &[Envelope]) -> Vec<i64> {
     told.iter()
         .filter(|event| event.process.as_deref() == Some("worker"))
         .filter_map(|event| event.exit.as_ref()?.code)
-        .map(i64::from)
         .collect()
 }
 
@@ -264,5 +264,52 @@ async fn an_operator_who_purges_the_stream_or_the_heads_is_survived() {
         trial.reader.tells("\"stream_lost\"").await;
         let told = trial.ends_well(&["stream_lost"]).await;
         added_nobody(&told);
+    }
+}
+
+#[tokio::test]
+async fn an_older_store_is_noticed_by_an_adapter_that_was_down_as_well() {
+    let mut trial = Trial::new().await;
+    trial.house.nats.stop();
+    trial.notices(1).await;
+    trial.house.nats.copy_store("older");
+    trial.house.nats.again();
+    trial.exits(4).await;
+    trial.reader.tells("\"code\":4").await;
+    trial.begins_again(2).await;
+    assert_eq!(trial.adapter.end_by(Signal::TERM).await, 143);
+    trial.house.nats.stop();
+    trial.house.nats.put_back(Some("older"));
+    trial.house.nats.again();
+    trial.adapter = trial.house.working(&[]).await;
+    trial.ends_well(&["rolled_back"]).await;
+}
+
+const RIGHTS: &str = "
+jetstream { store_dir: \"STORE\" }
+authorization { users: [ { user: u, password: u, permissions: { publish: { deny: [DENIED] } } } ] }
+no_auth_user: u
+";
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_is_named_and_not_waited_for() {
+    for (denied, named) in [
+        ("\"core.head.>\"", "core.head.shop"),
+        ("\"core.process.>\"", "core.process.default.worker.crashed"),
+        ("\"$JS.API.STREAM.MSG.GET.>\"", "STREAM.MSG.GET"),
+    ] {
+        let nats = NatsServer::with(&RIGHTS.replace("DENIED", ""));
+        let mut trial = Trial::on(nats, &[]).await;
+        trial.house.nats.stop();
+        trial
+            .house
+            .nats
+            .reconfigure(&RIGHTS.replace("DENIED", denied));
+        trial.house.nats.again();
+        trial.exits(4).await;
+        assert_eq!(trial.adapter.ends().await, 1);
+        let line = trial.adapter.says("forbids us").await;
+        assert!(line.contains(named), "{line}");
+        assert!(line.contains("permissions"), "{line}");
     }
 }
