@@ -296,7 +296,6 @@ async fn a_right_that_is_taken_away_is_named_and_not_waited_for() {
     for (denied, named) in [
         ("\"core.head.>\"", "core.head.shop"),
         ("\"core.process.>\"", "core.process.default.worker.crashed"),
-        ("\"$JS.API.STREAM.MSG.GET.>\"", "STREAM.MSG.GET"),
     ] {
         let nats = NatsServer::with(&RIGHTS.replace("DENIED", ""));
         let mut trial = Trial::on(nats, &[]).await;
