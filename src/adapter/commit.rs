@@ -94,6 +94,8 @@ pub struct Committer<St, T, R> {
     pub(super) moved_at: Instant,
     /// When the broker is asked again how the head stands; never where it may not say.
     pub(super) ground_due: Option<Instant>,
+    /// True once somebody was told that the stream is too small.
+    pub(super) small_stream: bool,
     /// The end of the last successful look of this run.
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) broker: Sight,

@@ -20,7 +20,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 .ground(&self.settings.source, self.table.count())
                 .await;
             match ground {
-                Ok(ground) => self.table.stand(&ground),
+                Ok(ground) => {
+                    self.table.stand(&ground);
+                    self.warn_of_small_stream(now);
+                }
                 Err(StoreError::Refused(why)) => {
                     tracing::warn!(%why, "the broker does not say how full its stream is; the head is kept by its age alone");
                     self.ground_due = None;
@@ -32,5 +35,19 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         has_head
             && (self.table.has_shard_in_danger()
                 || self.table.is_in_danger(self.base.root_sequence))
+    }
+
+    /// A root that lies in the older half so soon is no quiet source's: what is told fills the stream in no time.
+    fn warn_of_small_stream(&mut self, now: Instant) {
+        let young = now - self.moved_at < 2 * refresh_every(self.settings.interval);
+        if young
+            && self.table.is_in_danger(self.base.root_sequence)
+            && !std::mem::replace(&mut self.small_stream, true)
+        {
+            tracing::warn!(
+                "half of the stream is written anew within seconds; what is told may be lost before it is read: \
+                 give it more room by --max-bytes"
+            );
+        }
     }
 }

@@ -292,6 +292,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             acknowledged: self.remembered.filter(|_| !is_new),
             moved_at: Instant::now(),
             ground_due: Some(Instant::now()),
+            small_stream: false,
             looked_at: None,
             broker: Sight::There,
             rest: None,

@@ -230,3 +230,15 @@ async fn a_shard_deleted_while_the_adapter_is_down_begins_a_new_journal_and_adds
     let told = trial.ends_well(&["stream_lost"]).await;
     added_nobody(&told);
 }
+
+#[tokio::test]
+async fn a_stream_too_small_for_its_stack_is_said() {
+    let house = House {
+        stack: Stack::play(&many()).await,
+        ..House::new().await
+    };
+    let adapter = house.adapter(&["--max-bytes", "1048576"]);
+    house.told(101).await;
+    noise(&house.nats, 700_000).await;
+    adapter.says("give it more room by --max-bytes").await;
+}
