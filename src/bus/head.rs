@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ struct Stored {
     subject: String,
     sequence: u64,
     payload: Vec<u8>,
+    time: Option<DateTime<Utc>>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +39,7 @@ struct Raw {
     seq: u64,
     #[serde(default)]
     data: String,
+    time: Option<DateTime<Utc>>,
 }
 
 /// Reads the head of a source, whole and of one moment; `None` where there is none.
@@ -260,6 +263,16 @@ fn places(subject: &str, root: &Root, root_sequence: u64) -> Vec<(String, u64)> 
         .collect()
 }
 
+/// When what stands at this sequence was stored; nothing where nothing stands there.
+pub(super) async fn stored_at(
+    bus: &Bus,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<DateTime<Utc>>, BusError> {
+    let stored = get(bus, stream, &json!({ "seq": sequence })).await?;
+    Ok(stored.and_then(|stored| stored.time))
+}
+
 async fn last(bus: &Bus, stream: &str, subject: &str) -> Result<Option<Stored>, BusError> {
     get(bus, stream, &json!({ "last_by_subj": subject })).await
 }
@@ -277,6 +290,7 @@ async fn get(bus: &Bus, stream: &str, which: &Value) -> Result<Option<Stored>, B
                 subject: message.subject,
                 sequence: message.seq,
                 payload,
+                time: message.time,
             }))
         }
         Err(error) => match error.err_code() {
