@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::event::store::{
-    Commit, EventStore, HEAD_FORMAT, INCOMPLETE, MAX_MESSAGES, Outgoing, Root, StoreError,
+    Commit, EventStore, HEAD_FORMAT, MAX_MESSAGES, Outgoing, Root, StoreError,
 };
 use crate::event::tell::{Rows, Tell};
 
@@ -28,10 +28,11 @@ use super::table::{Plan, Table};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest rest of a broker that stays busy: each batch it cannot stage costs it something, for instance on a full
+/// disk.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// So many fences in one report are enough: somebody is faster than we are, and the next report tries again.
 const MOST_FENCES: u32 = 8;
-/// So many incomplete batches in a row are no accident.
-const MOST_INCOMPLETE: u32 = 3;
 
 /// Whether the other side answered when it was last asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +94,15 @@ pub struct Committer<St, T, R> {
     pub(super) acknowledged: Option<Acknowledged>,
     /// When the root was last seen to move.
     pub(super) moved_at: Instant,
+    /// When the broker is asked again how the head stands; never where it may not say.
+    pub(super) ground_due: Option<Instant>,
+    /// True once somebody was told that the stream is too small.
+    pub(super) small_stream: bool,
     /// The end of the last successful look of this run.
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) broker: Sight,
+    /// Until when a broker that stays busy is left alone, and for how long the next time.
+    pub(super) rest: Option<(Instant, Duration)>,
     /// Events that had waited and were told since the broker was away.
     pub(super) replayed: u64,
     pub(super) source: Sight,
@@ -108,7 +115,6 @@ pub struct Committer<St, T, R> {
     /// What is still to be found out since the broker was away at the start.
     pub(super) late: Late,
     pub(super) commits: u64,
-    pub(super) incomplete: u32,
     /// True after one reading whose epoch lies before that of another adapter's head.
     pub(super) older_epoch: bool,
     pub(super) rivalry: Rivalry,
@@ -134,7 +140,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let mut fenced = false;
         loop {
             if !self.store.is_connected() {
+                self.rest = None;
                 self.away("not connected");
+                return Ok(Progress::Waiting);
+            }
+            if self.rest.is_some_and(|(until, _)| Instant::now() < until) {
                 return Ok(Progress::Waiting);
             }
             if self.doubt {
@@ -157,7 +167,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 return self.unreadable();
             }
             match self.commit_once().await {
-                Ok(()) => self.incomplete = 0,
+                Ok(()) => {}
                 // Not stored, that much is known; the head says the rest, or that there is none.
                 Err(StoreError::Fenced | StoreError::NoStream) if fences < MOST_FENCES => {
                     self.attempts.pop();
@@ -166,9 +176,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 Err(StoreError::Busy(why)) => {
                     self.attempts.pop();
                     self.doubt = false;
-                    self.count_incomplete(&why)?;
                     let jittered = pause.mul_f64(0.5 + fastrand::f64());
-                    if began.elapsed() + jittered > self.settings.interval {
+                    let is_long = began.elapsed() + jittered > self.settings.interval;
+                    if is_long || self.broker == Sight::Away {
+                        self.rest();
                         self.away(&why);
                         return Ok(Progress::Waiting);
                     }
@@ -295,6 +306,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// Everything up to the base is told now.
     pub(super) fn acknowledged_to(&mut self, waited: u64, gaps: Vec<Owed>, events: bool) {
         self.attempts.clear();
+        self.rest = None;
         self.moved_at = Instant::now();
         self.rivalry.won();
         if self.broker == Sight::Away {
@@ -350,25 +362,6 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
-    fn count_incomplete(&mut self, why: &str) -> Result<(), AdapterError> {
-        if !why.contains(INCOMPLETE) {
-            self.incomplete = 0;
-            return Ok(());
-        }
-        self.incomplete += 1;
-        if self.incomplete < MOST_INCOMPLETE {
-            return Ok(());
-        }
-        let prefix = &self.settings.prefix;
-        let [process, source, _] = prefix.stream_subjects();
-        let head = prefix.head_root(&self.settings.source);
-        Err(AdapterError::Refused(format!(
-            "the broker dropped our commit {} times ({why}): the stream's subjects or our rights to publish do not cover \
-             {head}, {head}.*, {process} or {source}; extend them",
-            self.incomplete
-        )))
-    }
-
     pub(super) fn say(&mut self, notice: Notice) {
         (self.hooks.notice)(notice);
     }
@@ -380,6 +373,13 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             let why = why.to_owned();
             self.say(Notice::BrokerAway { why });
         }
+    }
+
+    /// Leaves a broker that stays busy alone for a while, each time for longer.
+    fn rest(&mut self) {
+        let pause = self.rest.map_or(FIRST_PAUSE, |(_, pause)| pause);
+        let until = Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.rest = Some((until, (2 * pause).min(LONGEST_REST)));
     }
 
     /// Nothing waits any more; an answer alone is not enough, a busy broker answers as well.

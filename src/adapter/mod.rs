@@ -24,6 +24,7 @@
 //! | `resume` | how does an adapter go on from its spool? |
 //! | `late` | how does one begin while the broker is away? |
 //! | `table` | which shards of the head does a commit write? |
+//! | `keep` | would the stream drop a part of the head? |
 //! | [`commit`] | what does the broker's answer mean? |
 //! | `settle` | what became of a commit whose answer is missing, and who was faster? |
 //! | `standby` | who looks, where several adapters could? |
@@ -36,6 +37,7 @@
 
 mod dress;
 mod frame;
+mod keep;
 mod late;
 mod opening;
 mod pending;

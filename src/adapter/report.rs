@@ -45,7 +45,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return Ok(rebase);
         }
         let waits = matches!(before, Progress::Waiting);
-        if !(look.is_news || self.owes()) {
+        let in_danger = !waits && self.is_in_danger().await;
+        if !(look.is_news || self.owes() || in_danger) {
             self.looked_at = Some(look.at);
             if waits || self.moved_at.elapsed() < self.refresh_every() {
                 return Ok(before);
@@ -103,6 +104,14 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let progress = self.catch_up().await?;
         if !matches!(progress, Progress::Done) {
             return Ok(progress);
+        }
+        if self.stands_still() && self.is_in_danger().await {
+            let frame = self.silent_frame();
+            self.pending.push(frame);
+            let progress = self.advance().await?;
+            if !matches!(progress, Progress::Done) {
+                return Ok(progress);
+            }
         }
         let now = (self.hooks.now)();
         // A head that describes nothing yet cannot say that its source is gone.
@@ -232,6 +241,7 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
         if self.late.is_blind() || self.rivalry.is_standing_by() {
             return Ok(());
         }
+        self.rest = None;
         let progress = self.catch_up().await?;
         let is_done = matches!(progress, Progress::Done) && self.base.root_sequence > 0;
         if is_done

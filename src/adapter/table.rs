@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::event::store::ShardPlace;
+use crate::event::store::{Ground, ShardPlace};
 use crate::event::subject::fnv1a;
 use crate::event::tell::Rows;
 
@@ -16,7 +16,7 @@ pub(super) const SHARD_BYTES: usize = 128_000;
 pub(super) const MAX_SHARDS: usize = 512;
 /// A shard is written again at this age, because a full stream drops its oldest messages, whatever they are.
 const REWRITE_AFTER: Duration = Duration::from_secs(6 * 3600);
-/// At most so many shards are written again in one commit only because of their age.
+/// At most so many shards are written again in one commit only because of their age or place.
 const REWRITE_AT_ONCE: usize = 16;
 
 /// One encoded row.
@@ -49,6 +49,8 @@ impl Shard {
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Vec<Shard>,
+    /// Shards at sequences below this one will soon be dropped by a stream that is full.
+    safe_from: u64,
 }
 
 /// The shards that one commit writes.
@@ -62,6 +64,7 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             shards: vec![Shard::default()],
+            safe_from: 0,
         }
     }
 }
@@ -82,6 +85,7 @@ impl Table {
         let count = places.len().clamp(1, MAX_SHARDS).next_power_of_two();
         let mut table = Self {
             shards: (0..count).map(|_| Shard::default()).collect(),
+            safe_from: 0,
         };
         for (key, row) in changes(rows, state, &BTreeMap::new()) {
             if let Some(row) = row {
@@ -105,6 +109,7 @@ impl Table {
         };
         Self {
             shards: vec![shard],
+            safe_from: 0,
         }
     }
 
@@ -153,6 +158,33 @@ impl Table {
         self.relocate(&[]);
     }
 
+    /// The number of shards.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes note of how the shards stand: those that are lost, or will be soon, are written again.
+    pub(super) fn stand(&mut self, ground: &Ground) {
+        self.safe_from = ground.safe_from;
+        for (number, shard) in (0..).zip(&mut self.shards) {
+            if ground.lost.contains(&number) {
+                shard.place = 0;
+            }
+        }
+    }
+
+    /// True where the stream will soon drop what stands at this sequence.
+    pub(super) fn is_in_danger(&self, place: u64) -> bool {
+        (1..self.safe_from).contains(&place)
+    }
+
+    /// True where a shard will soon be dropped.
+    pub(super) fn has_shard_in_danger(&self) -> bool {
+        self.shards
+            .iter()
+            .any(|shard| self.is_in_danger(shard.place))
+    }
+
     /// What a commit with these changes has to write.
     pub(super) fn plan(&self, changes: &Changes, now: Instant) -> Plan {
         let mut count = self.shards.len();
@@ -170,12 +202,12 @@ impl Table {
         if count == self.shards.len() {
             let old = self.shards.iter().enumerate();
             let (lost, rest): (Vec<_>, Vec<_>) = old.partition(|(_, shard)| shard.place == 0);
-            let old = rest.into_iter().filter(|(_, shard)| shard.is_old(now));
-            due.extend(
-                lost.into_iter()
-                    .chain(old.take(REWRITE_AT_ONCE))
-                    .map(|(i, _)| i),
-            );
+            let is_due = |shard: &Shard| shard.is_old(now) || self.is_in_danger(shard.place);
+            let mut old: Vec<_> = rest.into_iter().filter(|(_, s)| is_due(s)).collect();
+            // The stream drops its oldest message first.
+            old.sort_unstable_by_key(|(_, shard)| shard.place);
+            old.truncate(REWRITE_AT_ONCE);
+            due.extend(lost.into_iter().chain(old).map(|(i, _)| i));
         } else {
             due.extend(0..count);
         }

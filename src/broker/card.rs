@@ -49,6 +49,13 @@ pub(super) struct Card {
     pub(super) started: DateTime<Utc>,
 }
 
+impl Card {
+    /// The port in the address.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.url.rsplit(':').next()?.parse().ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

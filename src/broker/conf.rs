@@ -18,18 +18,24 @@ const LOG_LIMIT: u64 = 8 << 20;
 ///
 /// # Errors
 /// A path that is not UTF-8 cannot be written into it.
-pub(super) fn text(folder: &Folder, name: &str, token: &Token) -> Result<String, BrokerError> {
+pub(super) fn text(
+    folder: &Folder,
+    name: &str,
+    token: &Token,
+    port: Option<u16>,
+) -> Result<String, BrokerError> {
+    let port = port.map_or("-1".to_owned(), |port| port.to_string());
     let store = quoted(&folder.store())?;
     let ports = quoted(&folder.ports())?;
     let log = quoted(&folder.log())?;
-    // `sync_interval: always`: an acknowledged event is on the disk. `port: -1`: any free one, told in the
-    // ports file. No `http`: nothing here needs the monitoring port.
+    // `sync_interval: always`: an acknowledged event is on the disk. `port: -1`: any free one; it is told in
+    // the ports file. No `http`: nothing here needs the monitoring port.
     // Nothing on advertising: a server without a cluster names no other address to its clients (tried with 2.15.1).
     Ok(format!(
         "# written by observe at every start; changes are lost\n\
          server_name: \"{name}\"\n\
          host: \"127.0.0.1\"\n\
-         port: -1\n\
+         port: {port}\n\
          ports_file_dir: {ports}\n\
          authorization {{ token: \"{token}\" }}\n\
          jetstream {{\n  store_dir: {store}\n  sync_interval: always\n  max_file: {MAX_FILE}\n  max_mem: {MAX_MEMORY}\n}}\n\

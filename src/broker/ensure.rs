@@ -149,6 +149,21 @@ pub async fn find(settings: &Settings) -> Result<Option<Running>, BrokerError> {
     }))
 }
 
+/// Whether the managed broker, which does not run, died: nobody told it to end.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn has_died(settings: &Settings) -> Result<bool, BrokerError> {
+    let root = settings
+        .places
+        .broker_folder()
+        .ok_or(BrokerError::NoFolder)?;
+    if !root.exists() {
+        return Ok(false);
+    }
+    Ok(Folder::open(&root)?.card()?.is_some())
+}
+
 /// What the locks, the card and the server itself say together.
 enum Seen {
     /// A warden and a server that answers.
@@ -239,9 +254,6 @@ async fn begin(
     task: Task,
 ) -> Result<Card, BrokerError> {
     folder.drop_fault()?;
-    if matches!(task, Task::Start { .. }) {
-        folder.drop_card()?;
-    }
     let orders = Orders {
         folder: folder.root().to_owned(),
         linger: settings.linger,

@@ -31,9 +31,12 @@
 //! and starts another. Until somebody comes such a server stays: no portable way was found to make a server
 //! notice its parent's death.
 //!
+//! A server that dies leaves its card behind; one that is ended in order does not. The next one starts with the
+//! port and the token of the card that was left, so that those who were connected are again, without a word to
+//! them. Only where that port is taken it has others.
+//!
 //! This module must not read the environment, print, or know what the broker is used for. It restarts
-//! nothing: a server that dies is gone until somebody calls [`ensure`] again, and then has another port and
-//! another token.
+//! nothing: a server that dies is gone until somebody calls [`ensure`] again.
 
 mod alive;
 mod binary;
@@ -54,7 +57,7 @@ mod stop;
 pub mod warden;
 
 pub use card::Token;
-pub use ensure::{Lease, Running, ensure, find};
+pub use ensure::{Lease, Running, ensure, find, has_died};
 pub use error::{BrokerError, Kind};
 pub use places::Places;
 pub use settings::{Settings, WardenCommand};

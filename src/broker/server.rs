@@ -29,16 +29,33 @@ pub(super) enum Server {
 }
 
 impl Server {
+    /// Starts one, in the place of the one that died and left its card, where there is such a card and its port is free.
     pub(super) async fn start(folder: &Folder, binary: &Path) -> Result<Self, BrokerError> {
+        if let Some(died) = folder.card()? {
+            match Self::start_at(folder, binary, died.token.clone(), died.port()).await {
+                // Somebody else may have its port by now.
+                Err(BrokerError::Ended { .. }) => folder.drop_card()?,
+                other => return other,
+            }
+        }
         let token = Token::draw().map_err(|source| BrokerError::Io {
             action: "read",
             path: "/dev/urandom".into(),
             source,
         })?;
+        Self::start_at(folder, binary, token, None).await
+    }
+
+    async fn start_at(
+        folder: &Folder,
+        binary: &Path,
+        token: Token,
+        port: Option<u16>,
+    ) -> Result<Self, BrokerError> {
         let name = format!("observe-broker-{:016x}", fastrand::u64(..));
         folder.put(
             &folder.conf(),
-            conf::text(folder, &name, &token)?.as_bytes(),
+            conf::text(folder, &name, &token, port)?.as_bytes(),
         )?;
         clear(&folder.ports())?;
         let mut child = spawn(folder, binary).await?;

@@ -112,9 +112,11 @@ pub async fn run(orders: Orders) -> Result<(), BrokerError> {
     };
     let why = watch(&folder, &orders, &own, &mut server, &mut signals).await;
     tracing::info!(?why, "the managed broker ends");
-    if folder
-        .card()?
-        .is_some_and(|card| card.warden == std::process::id())
+    // The card of a server that died stays: the next one takes its place.
+    if why != Why::ServerGone
+        && folder
+            .card()?
+            .is_some_and(|card| card.warden == std::process::id())
     {
         folder.drop_card()?;
     }

@@ -13,8 +13,8 @@ use super::error::{BusError, Refusal, clean};
 use super::link::{Denial, Denials, Link, Mark, Returns, means_unknown, note};
 use super::settings::{BusSettings, DEFAULT_API, FirstConnect, Login};
 
-/// A dead peer is noticed after three of these.
-const PING: Duration = Duration::from_secs(5);
+/// A dead peer is noticed after three of these: a broker that is frozen, whose connection stays open, within ten seconds.
+const PING: Duration = Duration::from_secs(3);
 /// One attempt to connect, handshake included.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take.

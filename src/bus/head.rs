@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use super::connect::Bus;
 use super::error::{BusError, clean};
 use super::stream;
 use crate::event::envelope::Envelope;
-use crate::event::store::{FoundRoot, HEAD_FORMAT, Head, Root};
+use crate::event::store::{FoundRoot, Ground, HEAD_FORMAT, Head, Root};
 use crate::event::subject::Prefix;
 
 /// How often a head that moves while it is read is read again.
@@ -24,6 +25,7 @@ struct Stored {
     subject: String,
     sequence: u64,
     payload: Vec<u8>,
+    time: Option<DateTime<Utc>>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +39,7 @@ struct Raw {
     seq: u64,
     #[serde(default)]
     data: String,
+    time: Option<DateTime<Utc>>,
 }
 
 /// Reads the head of a source, whole and of one moment; `None` where there is none.
@@ -137,6 +140,59 @@ pub async fn last_event(
     Ok(stored.and_then(|stored| Envelope::parse(&stored.payload).ok()))
 }
 
+/// How a head with so many shards stands in its stream.
+pub(super) async fn ground(
+    bus: &Bus,
+    stream: &str,
+    prefix: &Prefix,
+    (source, shards): (&str, u32),
+) -> Result<Ground, BusError> {
+    let root = prefix.head_root(source);
+    let answer = describe(bus, stream, &format!("{root}.*")).await?;
+    let kept = &answer["state"]["subjects"];
+    let is_lost = |number: &u32| kept.get(format!("{root}.{number}")).is_none();
+    Ok(Ground {
+        safe_from: safe_from(&answer["config"], &answer["state"]),
+        lost: (0..shards).filter(is_lost).collect(),
+    })
+}
+
+/// The first sequence that is not dropped before the stream has been written half anew. Messages that are gone count as
+/// if they were there, and each as large as the others: that errs on the safe side.
+fn safe_from(config: &Value, state: &Value) -> u64 {
+    if config["discard"] == json!("new") {
+        return 0;
+    }
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let (last, messages) = (number(&state["last_seq"]), number(&state["messages"]));
+    let limits = [
+        (number(&config["max_bytes"]), number(&state["bytes"])),
+        (number(&config["max_msgs"]), messages),
+    ];
+    let behind = |(limit, used): (u64, u64)| {
+        let half = limit / 2;
+        // Messages of average size that fill half of what is allowed.
+        let newest = u128::from(half) * u128::from(messages) / u128::from(used.max(1));
+        let newest = u64::try_from(newest).unwrap_or(u64::MAX);
+        (limit > 0 && used > half).then(|| last.saturating_sub(newest))
+    };
+    limits.into_iter().filter_map(behind).max().unwrap_or(0)
+}
+
+async fn describe(bus: &Bus, stream: &str, subjects: &str) -> Result<Value, BusError> {
+    let filter = json!({ "subjects_filter": subjects });
+    match bus
+        .ask::<Value>(&format!("STREAM.INFO.{stream}"), &filter)
+        .await
+    {
+        Ok(answer) => Ok(answer),
+        Err(error) if error.err_code() == code::STREAM_NOT_FOUND => {
+            Err(BusError::NoStream(stream.to_owned()))
+        }
+        Err(error) => Err(error.into_bus(bus, &format!("describe stream {stream}"))),
+    }
+}
+
 /// One root among all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootAt {
@@ -158,17 +214,7 @@ pub struct RootAt {
 ///
 /// Reads only.
 pub async fn heads(bus: &Bus, stream: &str, prefix: &Prefix) -> Result<Vec<RootAt>, BusError> {
-    let filter = json!({ "subjects_filter": prefix.all_head_roots() });
-    let answer = match bus
-        .ask::<Value>(&format!("STREAM.INFO.{stream}"), &filter)
-        .await
-    {
-        Ok(answer) => answer,
-        Err(error) if error.err_code() == code::STREAM_NOT_FOUND => {
-            return Err(BusError::NoStream(stream.to_owned()));
-        }
-        Err(error) => return Err(error.into_bus(bus, &format!("describe stream {stream}"))),
-    };
+    let answer = describe(bus, stream, &prefix.all_head_roots()).await?;
     let mut subjects: Vec<String> = answer["state"]["subjects"]
         .as_object()
         .into_iter()
@@ -236,6 +282,16 @@ fn places(subject: &str, root: &Root, root_sequence: u64) -> Vec<(String, u64)> 
         .collect()
 }
 
+/// When what stands at this sequence was stored; nothing where nothing stands there.
+pub(super) async fn stored_at(
+    bus: &Bus,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<DateTime<Utc>>, BusError> {
+    let stored = get(bus, stream, &json!({ "seq": sequence })).await?;
+    Ok(stored.and_then(|stored| stored.time))
+}
+
 async fn last(bus: &Bus, stream: &str, subject: &str) -> Result<Option<Stored>, BusError> {
     get(bus, stream, &json!({ "last_by_subj": subject })).await
 }
@@ -253,6 +309,7 @@ async fn get(bus: &Bus, stream: &str, which: &Value) -> Result<Option<Stored>, B
                 subject: message.subject,
                 sequence: message.seq,
                 payload,
+                time: message.time,
             }))
         }
         Err(error) => match error.err_code() {
@@ -264,5 +321,34 @@ async fn get(bus: &Bus, stream: &str, which: &Value) -> Result<Option<Stored>, B
             }
             _ => Err(error.into_bus(bus, &format!("read a head in stream {stream}"))),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(config: &Value, state: [u64; 4]) -> u64 {
+        let [first, last, messages, bytes] = state;
+        let state =
+            json!({ "first_seq": first, "last_seq": last, "messages": messages, "bytes": bytes });
+        safe_from(config, &state)
+    }
+
+    #[test]
+    fn the_older_half_of_a_full_stream_is_not_safe() {
+        let config = json!({ "discard": "old", "max_bytes": 1000, "max_msgs": -1 });
+        assert_eq!(from(&config, [1, 50, 50, 500]), 0, "half full");
+        assert_eq!(from(&config, [1, 75, 75, 750]), 25);
+        assert_eq!(from(&config, [1, 100, 100, 1000]), 50, "full");
+        assert_eq!(from(&config, [901, 1000, 100, 1000]), 950);
+        // One that stands alone far behind all others is the next to go.
+        assert_eq!(from(&config, [1, 1000, 100, 1000]), 950);
+        let by_count = json!({ "discard": "old", "max_bytes": -1, "max_msgs": 100 });
+        assert_eq!(from(&by_count, [1, 100, 100, 9999]), 50);
+        let unlimited = json!({ "discard": "old", "max_bytes": -1, "max_msgs": -1 });
+        assert_eq!(from(&unlimited, [1, 100, 100, 9999]), 0);
+        let new = json!({ "discard": "new", "max_bytes": 1000, "max_msgs": -1 });
+        assert_eq!(from(&new, [1, 100, 100, 1000]), 0);
     }
 }

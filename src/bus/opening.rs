@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use async_nats::Message;
+use chrono::{DateTime, Utc};
 
 use super::consumer::{Place, Start};
 use super::read::{Begin, Told};
@@ -76,6 +77,14 @@ impl Opening {
                     renewed: false,
                 }
             }
+        }
+    }
+
+    /// Behind a moment, in a stream that has another history than the one we read.
+    pub(super) fn since(time: DateTime<Utc>, info: &StreamInfo) -> Self {
+        Self {
+            start: Start::Since(time),
+            ..Self::behind(0, true, info)
         }
     }
 

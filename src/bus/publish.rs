@@ -14,14 +14,14 @@ use super::batch::{Outbound, fresh_id, messages};
 use super::connect::{ANSWER, Bus, CALL};
 use super::error::{BusError, Refusal, clean};
 use super::link::Mark;
-use super::shape::lacking;
+use super::shape::{covers_any, foreign_subjects, lacking};
 use super::{head, stream};
-use crate::event::store::{Commit, EventStore, FoundRoot, Head, StoreError};
+use crate::event::store::{Commit, EventStore, FoundRoot, Ground, Head, StoreError};
 use crate::event::subject::Prefix;
 
 use super::settings::BusSettings;
 
-/// An incomplete batch so many times in a row is no accident: some message of it never arrives.
+/// An incomplete batch so many times in a row may be no accident: the stream may not take one of its messages.
 const INCOMPLETE_IN_A_ROW: u32 = 3;
 /// How long the word of a violation may lag behind the answer it caused.
 const LAG: Duration = Duration::from_millis(200);
@@ -123,29 +123,27 @@ impl JetStreamStore {
         if let Ok(denial) = timeout(LAG, self.bus.denied(mark, concerns)).await {
             return Err(BusError::from(denial.refusal()).into());
         }
-        if self.incomplete.fetch_add(1, Ordering::Relaxed) + 1 < INCOMPLETE_IN_A_ROW {
-            return Err(StoreError::Busy(fault.text()));
+        if self.incomplete.fetch_add(1, Ordering::Relaxed) + 1 >= INCOMPLETE_IN_A_ROW {
+            self.check_subjects(subjects).await?;
         }
-        Err(self.uncovered(subjects).await.into())
+        // Whatever the broker cannot stage, for want of disk for instance, it drops without a word.
+        Err(StoreError::Busy(format!(
+            "{}; has it room on its disk?",
+            fault.text()
+        )))
     }
 
-    /// Why a batch stays incomplete again and again.
-    async fn uncovered(&self, subjects: &[String]) -> BusError {
-        for subject in subjects {
-            match stream::absence(&self.bus, &self.stream, Some(subject)).await {
-                BusError::Busy(_) => {}
-                found => return found,
-            }
+    /// Whether the stream takes all of it; where it does, a batch that stays incomplete has a passing cause.
+    async fn check_subjects(&self, subjects: &[String]) -> Result<(), BusError> {
+        let found = stream::info(&self.bus, &self.stream).await?;
+        let found = found.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
+        match subjects
+            .iter()
+            .find(|subject| !covers_any(&found.config, subject))
+        {
+            Some(subject) => Err(foreign_subjects(&found.config, &self.stream, subject).into()),
+            None => Ok(()),
         }
-        Refusal::new(
-            format!(
-                "stream {} left a batch incomplete {INCOMPLETE_IN_A_ROW} times in a row",
-                self.stream
-            ),
-            "every message of a batch to arrive",
-            "check the broker's subject mappings and this user's permissions",
-        )
-        .into()
     }
 
     /// Sends all and waits for the word on the last; the first is asked too, because its error is the true cause of the
@@ -213,6 +211,10 @@ impl EventStore for JetStreamStore {
         };
         stream::ensure(&self.bus, settings).await?;
         Ok(())
+    }
+
+    async fn ground(&self, source: &str, shards: u32) -> Result<Ground, StoreError> {
+        Ok(head::ground(&self.bus, &self.stream, &self.prefix, (source, shards)).await?)
     }
 
     fn is_connected(&self) -> bool {
@@ -330,7 +332,8 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
             | code::TOO_MANY_BATCHES
             | code::STORE_FAILED
             | code::INSUFFICIENT_STORAGE
-            | code::INSUFFICIENT_RESOURCES,
+            | code::INSUFFICIENT_RESOURCES
+            | code::ACCOUNT_FULL,
             _,
         )
         | (_, 429 | 500..) => StoreError::Busy(fault.text()),
@@ -398,8 +401,12 @@ mod tests {
             (429, 10210),
             (503, 10008),
             (500, 10077),
+            (503, 10077),
             (503, 10023),
             (500, 10047),
+            (400, 10002),
+            (429, 10167),
+            (503, 10009),
             (429, 1),
         ] {
             assert!(matches!(judged(code, busy), StoreError::Busy(_)), "{busy}");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Message;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::Stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::connect::Bus;
 use super::consumer::{Heard, Place, Push};
 use super::error::{BusError, clean};
+use super::head::stored_at as stored_at_of;
 use super::link::Link;
 use super::opening::{Floor, Numbers, Opening, Tail};
 use super::stream;
@@ -28,6 +29,9 @@ use crate::event::subject::Prefix;
 pub const MOST_LAST: usize = 10_000;
 /// Pause between two attempts to get a consumer, first and longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// The shortest time between two messages.
+const NEXT: TimeDelta = TimeDelta::nanoseconds(1);
 
 /// Where reading begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub struct Reader {
     filter: Filter,
     from: Begin,
     floor: Option<Floor>,
+    /// Where the last message stood that was handed to us, and when it was stored.
+    last: Option<(u64, DateTime<Utc>)>,
     created: String,
     push: Option<Push>,
     link: watch::Receiver<Link>,
@@ -120,6 +126,7 @@ impl Reader {
             filter,
             from,
             floor: None,
+            last: None,
             created: String::new(),
             push: None,
             ready: VecDeque::new(),
@@ -228,7 +235,10 @@ impl Reader {
     async fn try_open(&mut self) -> Result<(), BusError> {
         let info = stream::info(&self.bus, &self.stream).await?;
         let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
-        let opening = Opening::find(&self.from, self.floor.as_ref(), self.window, &info);
+        let opening = match self.other_history(&info).await? {
+            Some(since) => Opening::since(since, &info),
+            None => Opening::find(&self.from, self.floor.as_ref(), self.window, &info),
+        };
         let (push, pending) =
             Push::open(&self.bus, &self.stream, &opening.start, &self.subjects).await?;
         // From here on nothing waits: what was found counts whole or not at all.
@@ -239,11 +249,38 @@ impl Reader {
             self.numbers.forget();
             self.ready.push_back(Told::StreamRenewed);
         }
+        if self.created != info.created {
+            self.last = None;
+        }
         self.created = info.created;
         if pending == 0 {
             self.reach(info.last);
         }
         Ok(())
+    }
+
+    /// A broker that came back with an older store may have gone on from there, beyond our place: then something else
+    /// stands where we read last. Gives the moment behind which all is new to us.
+    async fn other_history(
+        &self,
+        info: &stream::StreamInfo,
+    ) -> Result<Option<DateTime<Utc>>, BusError> {
+        let Some((sequence, stored_at)) = self.last else {
+            return Ok(None);
+        };
+        let is_ours = self.floor.as_ref().is_some_and(|floor| {
+            floor.created == info.created && floor.sequence <= info.last && sequence >= info.first
+        });
+        if !is_ours {
+            return Ok(None);
+        }
+        match stored_at_of(&self.bus, &self.stream, sequence).await {
+            // Deleted by hand, perhaps: whatever was stored later is new in any case.
+            Ok(found) if found != Some(stored_at) => Ok(Some(stored_at + NEXT)),
+            Err(error) if error.retry_helps() => Err(error),
+            // Who may not ask goes by the sequences.
+            _ => Ok(None),
+        }
     }
 
     /// Takes one message from the consumer.
@@ -307,6 +344,7 @@ impl Reader {
 
     fn tell(&mut self, place: Place, message: &Message) {
         self.raise(place.sequence);
+        self.last = Some((place.sequence, place.stored_at));
         let record = match record(&self.stream, place, &message.payload) {
             Ok(record) => record,
             Err(why) => {

@@ -129,13 +129,13 @@ async fn create(bus: &Bus, settings: &BusSettings) -> Result<bool, BusError> {
         match error.err_code() {
             code::NAME_IN_USE => return Ok(false),
             code::SUBJECTS_OVERLAP => return Err(overlap(bus, settings).await.into()),
-            code::INSUFFICIENT_STORAGE | code::INSUFFICIENT_RESOURCES
+            code::INSUFFICIENT_STORAGE | code::INSUFFICIENT_RESOURCES | code::ACCOUNT_FULL
                 if settings.max_bytes.is_none() && max_bytes / 2 >= LEAST_BYTES =>
             {
                 max_bytes /= 2;
                 continue;
             }
-            code::INSUFFICIENT_STORAGE | code::INSUFFICIENT_RESOURCES => {
+            code::INSUFFICIENT_STORAGE | code::INSUFFICIENT_RESOURCES | code::ACCOUNT_FULL => {
                 return Err(no_room(bus, stream, max_bytes, &error).into());
             }
             code::STREAM_CREATE_FAILED | code::STORE_FAILED => {}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{self, Lease};
@@ -28,7 +29,10 @@ use super::watch::opening;
 /// How many past events come first.
 const LAST: usize = 10;
 /// How long a broker of our own may be away before somebody looks whether it still runs.
-const OWN_BROKER: Duration = Duration::from_secs(3);
+const OWN_BROKER: Duration = Duration::from_secs(1);
+/// So many deaths, with less than this between two of them, are enough.
+const DEATHS: u32 = 5;
+const QUIET: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,7 +99,10 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         return Ok(Exit::Done);
     };
     let claim = claim(args.adopt, args.name.is_some());
-    let managed = lease.is_some().then(|| args.broker.managed());
+    let managed = lease.as_ref().map(|lease| Own {
+        settings: args.broker.managed(),
+        url: lease.url.clone(),
+    });
     let plan = Plan {
         args: args.source,
         broker: settings.clone(),
@@ -143,17 +150,20 @@ async fn broker(args: &Up, source: &str) -> Result<(BusSettings, Option<Lease>),
     ))
 }
 
-/// Waits until a broker of our own has ended; nobody starts it again at the address we have.
-async fn own_broker_ended(
+/// Keeps a broker of our own: one that died is started again, in its old place, with what it kept. Ends where a person
+/// ended it, or where it cannot be had again.
+async fn keep_own_broker(
     bus: &Bus,
-    managed: Option<&broker::Settings>,
+    own: Option<&Own>,
     token: &CancellationToken,
 ) -> Option<Failure> {
-    let Some(settings) = managed else {
+    let Some(own) = own else {
         token.cancelled().await;
         return None;
     };
-    let mut link = bus.link();
+    let (mut link, mut deaths, mut last) = (bus.link(), 0, Instant::now());
+    // Held until we end, beside the first.
+    let mut _lease = None;
     loop {
         // The sender lives as long as the bus.
         let away = token
@@ -163,17 +173,60 @@ async fn own_broker_ended(
         token
             .run_until_cancelled(tokio::time::sleep(OWN_BROKER))
             .await?;
-        if !bus.is_connected() && matches!(broker::find(settings).await, Ok(None)) {
+        if bus.is_connected() || !matches!(broker::find(&own.settings).await, Ok(None)) {
+            continue;
+        }
+        if !matches!(broker::has_died(&own.settings), Ok(true)) {
             return Some(Failure::say(
                 Exit::Broker,
-                "our own broker has ended; run observe up again, what was told is kept",
+                "our own broker was ended; run observe up again, what was told is kept",
+            ));
+        }
+        if last.elapsed() > QUIET {
+            deaths = 0;
+        }
+        (deaths, last) = (deaths + 1, Instant::now());
+        let again = token.run_until_cancelled(start_again(own)).await?;
+        match again {
+            Ok(Some(lease)) => _lease = Some(lease),
+            Ok(None) => {
+                return Some(Failure::say(
+                    Exit::Broker,
+                    "our own broker died and its port is taken; run observe up again, what was told is kept",
+                ));
+            }
+            Err(failure) if deaths >= DEATHS => return Some(failure),
+            Err(failure) => tracing::warn!(error = %failure.line(), "our own broker"),
+        }
+        if deaths >= DEATHS {
+            return Some(Failure::say(
+                Exit::Broker,
+                "our own broker dies again and again; see observe broker status and its log",
             ));
         }
     }
 }
 
+/// Starts a broker of our own again; nothing where it has another address, to which no connection comes back.
+async fn start_again(own: &Own) -> Result<Option<Lease>, Failure> {
+    let lease = broker::ensure(&own.settings, &warden_command()?)
+        .await
+        .or_exit(Exit::Broker)?;
+    if lease.url != own.url {
+        return Ok(None);
+    }
+    say("our own broker had died and was started again");
+    Ok(Some(lease))
+}
+
+/// A broker of our own, and where the connection looks for it.
+struct Own {
+    settings: broker::Settings,
+    url: String,
+}
+
 struct Both {
-    managed: Option<broker::Settings>,
+    managed: Option<Own>,
     contact: super::contact::Contact,
     bus: Bus,
     plan: Plan,
@@ -234,7 +287,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         viewed
     };
     let own = async {
-        let failure = own_broker_ended(&reading, managed.as_ref(), &ending).await;
+        let failure = keep_own_broker(&reading, managed.as_ref(), &ending).await;
         ending.cancel();
         failure
     };

@@ -2,8 +2,8 @@
 //!
 //! The rows of a head are opaque here; its root is not, because whoever reads a head must judge its age and owner.
 
-use std::collections::BTreeMap;
-use std::future::Future;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{self, Future};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -150,18 +150,13 @@ pub struct Commit<'a> {
 /// The most messages of one commit: the server takes 1,000, a few stay in reserve.
 pub const MAX_MESSAGES: usize = 990;
 
-/// The server's code for a batch of which a message did not arrive. [`StoreError::Busy`] names the server's code in its
-/// text; this one three times in a row is no accident: the stream's subjects or our rights do not cover a message of it.
-pub const INCOMPLETE: &str = "10176";
-
 /// Why the broker did not take something.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else moved the root; read the head and compare again.
     #[error("the head was moved by somebody else")]
     Fenced,
-    /// Nothing was stored; the same content may go again in a new batch, after a pause. The text names the server's code
-    /// where there is one.
+    /// Nothing was stored; the same content may go again in a new batch, after a pause.
     #[error("the broker is busy: {0}")]
     Busy(String),
     /// Whether it was stored is not known; read the head before anything else.
@@ -179,6 +174,16 @@ pub enum StoreError {
     /// The content itself cannot be stored (too large): waiting does not help.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// How a head stands in a stream that drops its oldest messages, whatever they are, when it is full.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ground {
+    /// Messages at sequences below this one are dropped before the stream has been written half anew; 0 where nothing
+    /// is in danger.
+    pub safe_from: u64,
+    /// The numbers of the shards that the stream does not hold any more.
+    pub lost: BTreeSet<u32>,
 }
 
 /// What the adapter needs of a broker.
@@ -233,6 +238,24 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// May be called again at any time.
     fn recreate(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How the head of a source stands that has so many shards. A store that drops nothing by itself need not say.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; `Refused` where nobody may know.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    fn ground(
+        &self,
+        source: &str,
+        shards: u32,
+    ) -> impl Future<Output = Result<Ground, StoreError>> + Send {
+        let _ = (source, shards);
+        future::ready(Ok(Ground::default()))
+    }
 
     /// Whether the broker can be reached right now; bytes are handed to no client that is not.
     fn is_connected(&self) -> bool;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use futures_util::future::join_all;
-use observe::broker::{BrokerError, Kind, Stopped, ensure, stop};
+use observe::broker::{BrokerError, Kind, Stopped, ensure, has_died, stop};
 use rustix::process::{Pid, Signal, getpgid};
 
 use crate::support::house::{HOLD, House, SOON, connect, mode, script, send, settings, warden};
@@ -120,7 +120,7 @@ async fn a_stale_card_is_replaced() {
     assert!(house.running().await.is_none());
     let new = house.lease().await;
     assert!(new.started_by_us);
-    assert_ne!(new.token, old.token);
+    assert_ne!(new.pid, old.pid);
     connect(&new).await;
     stop(&house.settings).await.unwrap();
 }
@@ -223,9 +223,25 @@ async fn a_dead_server_is_replaced_when_somebody_asks_again() {
     let old = house.lease().await;
     send(old.pid, Signal::KILL);
     house.all_gone().await;
-    assert!(!house.file("server.json").exists());
+    assert!(has_died(&house.settings).unwrap());
     let new = house.lease().await;
     assert!(new.started_by_us);
+    assert_eq!((&new.url, &new.token), (&old.url, &old.token));
+    stop(&house.settings).await.unwrap();
+    assert!(!has_died(&house.settings).unwrap());
+}
+
+#[tokio::test]
+async fn a_dead_server_whose_port_is_taken_is_replaced_at_another() {
+    let house = House::new();
+    let old = house.lease().await;
+    send(old.pid, Signal::KILL);
+    house.all_gone().await;
+    let taken = old.url.trim_start_matches("nats://").to_owned();
+    let _taken = std::net::TcpListener::bind(taken).unwrap();
+    let new = house.lease().await;
+    assert_ne!((&new.url, &new.token), (&old.url, &old.token));
+    connect(&new).await;
     stop(&house.settings).await.unwrap();
 }
 

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::time::Instant;
 
 use crate::event::envelope::Envelope;
-use crate::event::store::{Commit, EventStore, FoundRoot, Head, Root, ShardPlace, StoreError};
+use crate::event::store::{
+    Commit, EventStore, FoundRoot, Ground, Head, Root, ShardPlace, StoreError,
+};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
@@ -41,6 +43,8 @@ pub(crate) struct Stream {
     pub(crate) commits: u32,
     pub(crate) most_messages: usize,
     pub(crate) gone: bool,
+    /// What a full stream drops next lies below this.
+    pub(crate) safe_from: u64,
     late: Vec<(u32, Kept)>,
 }
 
@@ -135,6 +139,8 @@ pub(crate) struct Store {
     pub(crate) foreign_stream: AtomicBool,
     pub(crate) read_calls: AtomicU32,
     pub(crate) commit_calls: AtomicU32,
+    pub(crate) ground_calls: AtomicU32,
+    pub(crate) mute_ground: AtomicBool,
 }
 
 impl Store {
@@ -258,6 +264,19 @@ impl EventStore for Store {
         };
         tokio::task::yield_now().await;
         outcome
+    }
+
+    async fn ground(&self, _: &str, shards: u32) -> Result<Ground, StoreError> {
+        self.ground_calls.fetch_add(1, Ordering::SeqCst);
+        if self.mute_ground.load(Ordering::SeqCst) {
+            return Err(StoreError::Refused("no right to ask".into()));
+        }
+        let stream = self.stream.lock().unwrap();
+        let is_lost = |number: &u32| !stream.shards.contains_key(number);
+        Ok(Ground {
+            safe_from: stream.safe_from,
+            lost: (0..shards).filter(is_lost).collect(),
+        })
     }
 
     async fn recreate(&self) -> Result<(), StoreError> {

@@ -80,3 +80,20 @@ async fn a_broker_that_no_longer_knows_us_is_told_as_such_and_forgiven() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_frozen_broker_is_noticed_within_ten_seconds_and_its_thaw_too() {
+    let server = NatsServer::start();
+    let bus = connect(&settings(&server)).await.unwrap();
+    server.freeze();
+    let mut link = bus.link();
+    timeout(
+        Duration::from_secs(11),
+        link.wait_for(|link| !link.is_connected()),
+    )
+    .await
+    .expect("it is not noticed")
+    .unwrap();
+    server.thaw();
+    timeout(LIMIT, bus.connected()).await.unwrap();
+}

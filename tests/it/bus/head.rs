@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use observe::bus::connect::connect;
 use observe::bus::head::heads;
+use observe::bus::publish::JetStreamStore;
 use observe::bus::settings::DEFAULT_STREAM;
+use observe::bus::stream::ensure;
 use observe::event::store::{Commit, EventStore, ShardPlace, StoreError};
 use observe::event::subject::Prefix;
 use serde_json::json;
@@ -139,4 +142,72 @@ async fn a_shard_that_stands_elsewhere_makes_the_head_invalid() {
         .unwrap();
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].root.as_ref().unwrap(), &new);
+}
+
+#[tokio::test]
+async fn no_right_to_read_the_head_is_a_refusal_that_names_it() {
+    for denied in ["$JS.API.STREAM.MSG.GET", "$JS.API.STREAM.INFO"] {
+        let server = restricted(&format!("\"{denied}.>\""));
+        let admin = user(&server, "admin");
+        ensure(&connect(&admin).await.unwrap(), &admin)
+            .await
+            .unwrap();
+        let bus = connect(&user(&server, "u")).await.unwrap();
+        let store = JetStreamStore::new(bus, DEFAULT_STREAM, Prefix::default());
+        let outcome = timeout(Duration::from_secs(3), async {
+            store.read_head("shop").await?;
+            store.ground("shop", 1).await
+        });
+        let Err(StoreError::Refused(line)) = outcome.await.unwrap() else {
+            panic!("{denied}")
+        };
+        says(&line, &["publish to", denied, "permissions"]);
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_in_danger_once_more_than_half_of_the_stream_is_newer() {
+    let server = NatsServer::start();
+    let settings = BusSettings {
+        max_bytes: Some(1 << 20),
+        ..settings(&server)
+    };
+    let bus = connect(&settings).await.unwrap();
+    ensure(&bus, &settings).await.unwrap();
+    let store = JetStreamStore::new(bus.clone(), DEFAULT_STREAM, Prefix::default());
+    let mut new = root(1);
+    new.shards = vec![ShardPlace::Behind(1)];
+    let shards = BTreeMap::from([(0, b"{}".to_vec())]);
+    let mut first = 0;
+    // Four times over, with the head written again as often as the store says.
+    for round in 0..16 {
+        let ground = store.ground("shop", 2).await.unwrap();
+        assert!(ground.lost.contains(&1) && ground.lost.len() <= 2);
+        if round == 0 || ground.safe_from > first {
+            let commit = Commit {
+                source: "shop",
+                root: &new,
+                expected: first,
+                shards: &shards,
+                events: &[],
+            };
+            first = store.commit(commit).await.expect("the root was pushed out");
+        }
+        for _ in 0..25 {
+            let noise = bus
+                .client()
+                .request("core.process.n.p.started", vec![b'x'; 10_000].into());
+            noise.await.unwrap();
+        }
+    }
+    assert!(first > 200, "{first}");
+    assert!(head(&store).await.unwrap().shards.is_some());
+    // Left alone it is gone.
+    for _ in 0..120 {
+        let noise = bus
+            .client()
+            .request("core.process.n.p.started", vec![b'x'; 10_000].into());
+        noise.await.unwrap();
+    }
+    assert_eq!(head(&store).await, None);
 }

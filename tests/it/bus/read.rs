@@ -351,3 +351,29 @@ async fn a_frozen_broker_is_told_and_nothing_is_missed_or_repeated() {
         (6..=10).collect::<Vec<_>>()
     );
 }
+
+#[tokio::test]
+async fn an_older_store_that_grew_beyond_our_place_is_read_from_where_it_became_another() {
+    let mut server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let first = commit(&store, 0, 1, 5).await.unwrap();
+    let mut reader = reader(&bus, Begin::Sequence(1));
+    take(&mut reader, 5).await;
+    server.stop();
+    server.copy_store("older");
+    server.again();
+    let other = second(&server).await;
+    commit(&other, first, 6, 5).await.unwrap();
+    assert_eq!(numbers(&take(&mut reader, 5).await), [6, 7, 8, 9, 10]);
+    server.stop();
+    server.put_back(Some("older"));
+    server.again();
+    // More than the reader knows, before it looks again.
+    let other = second(&server).await;
+    commit(&other, first, 6, 20).await.unwrap();
+    until(&mut reader, |told| matches!(told, Told::StreamRenewed)).await;
+    assert_eq!(
+        numbers(&take(&mut reader, 20).await),
+        (6..=25).collect::<Vec<_>>()
+    );
+}

@@ -28,6 +28,15 @@ impl House {
         }
     }
 
+    /// The same on a broker of another configuration.
+    pub(super) async fn on(nats: NatsServer) -> Self {
+        Self {
+            home: Home::new(),
+            stack: Stack::shop().await,
+            nats,
+        }
+    }
+
     /// An adapter with looks that come often, not yet at work.
     pub(super) fn adapter(&self, more: &[&str]) -> Run {
         let url = self.nats.url();
@@ -40,7 +49,7 @@ impl House {
             "--interval",
             "250ms",
         ];
-        self.home.run(&[&usual[..], more].concat())
+        self.home.run(&[&usual, more].concat())
     }
 
     /// An adapter that has begun.

@@ -2,9 +2,11 @@
 
 use rustix::process::Signal;
 
-use super::run::{Home, Run};
+use super::run::{Home, LIMIT, Run};
 use super::stack::Stack;
+use crate::support::house::send;
 use crate::support::nats;
+use crate::support::wait::until;
 
 /// Ends the managed broker of a home, also where the test failed.
 struct Managed(Home);
@@ -91,4 +93,42 @@ async fn a_nats_server_that_is_none_is_refused_in_one_line() {
     let (code, line) = run.refused().await;
     assert_eq!(code, 4, "{line}");
     assert!(line.contains("/nowhere/nats-server"), "{line}");
+}
+
+#[tokio::test]
+async fn a_broker_of_our_own_that_dies_is_started_again_and_nothing_is_lost() {
+    let (house, stack) = (Managed(Home::new()), Stack::shop().await);
+    let server = nats::binary().display().to_string();
+    let args = [
+        "-p",
+        &stack.port,
+        "--nats-server",
+        &server,
+        "--interval",
+        "250ms",
+    ];
+    let mut up = house.0.run(&[&["up"], &args[..]].concat());
+    up.tells("started    worker").await;
+    let card = house.0.path().join("observe/broker/server.json");
+    for (round, code) in [(1, 3), (2, 4)] {
+        let text = std::fs::read(&card).unwrap();
+        let card: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let pid = |name: &str| u32::try_from(card[name].as_u64().unwrap()).unwrap();
+        if round == 2 {
+            // Nobody is left who could have started it.
+            send(pid("warden"), Signal::KILL);
+        }
+        send(pid("pid"), Signal::KILL);
+        stack.exit("worker", code).await;
+        up.tells(&format!("exit {code}")).await;
+        until(LIMIT, "a line about it", async || {
+            up.err.count("was started again") == round
+        })
+        .await;
+    }
+    // What a person ends stays ended.
+    let (code, stopped) = house.broker("stop").await;
+    assert_eq!(code, 0, "{:?}", stopped.err.all());
+    assert_eq!(up.ends().await, 4, "{:?}", up.err.all());
+    up.says("our own broker was ended").await;
 }

@@ -160,6 +160,27 @@ impl NatsServer {
         self.child.take().unwrap().wait().unwrap();
     }
 
+    /// The folder of what it keeps.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// Copies what it keeps aside; it must not run.
+    pub(crate) fn copy_store(&self, name: &str) {
+        assert!(self.child.is_none(), "it runs");
+        copy(&self.folder.join("store"), &self.folder.join(name));
+    }
+
+    /// Puts a copy back in the place of what it keeps, or nothing where none is named; it must not run.
+    pub(crate) fn put_back(&self, name: Option<&str>) {
+        assert!(self.child.is_none(), "it runs");
+        let store = self.folder.join("store");
+        std::fs::remove_dir_all(&store).unwrap();
+        if let Some(name) = name {
+            copy(&self.folder.join(name), &store);
+        }
+    }
+
     /// Freezes it without closing a connection, and waits until every thread of it stands still.
     pub(crate) fn freeze(&self) {
         let pid = self.signal(Signal::STOP);
@@ -169,6 +190,19 @@ impl NatsServer {
     /// Ends the freeze.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
     }
 }
 
