@@ -106,10 +106,7 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
         inner: Arc::new(Inner {
             client,
             api: settings.api(),
-            inbox: settings
-                .inbox_prefix
-                .clone()
-                .unwrap_or_else(|| "_INBOX".to_owned()),
+            inbox: settings.inbox().to_owned(),
             shown,
             link,
             denials,

@@ -1,0 +1,168 @@
+//! The least rights: what an adapter and a reader send and listen to, as subjects for the broker's permissions. Pure.
+//!
+//! The lists follow what this module really does; a test runs both with exactly these rights, and then without each of
+//! them.
+
+use super::settings::{BusSettings, StreamSetup};
+use crate::event::subject::encode_token;
+
+/// What a right lets its user do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Send to the subject.
+    Publish,
+    /// Listen to the subject.
+    Subscribe,
+}
+
+/// Who needs rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Who tells about a source: `observe adapter`.
+    Adapter,
+    /// Who reads along: `observe watch`.
+    Reader,
+}
+
+/// One right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// What it lets its user do.
+    pub verb: Verb,
+    /// The subject, perhaps with wildcards.
+    pub subject: String,
+    /// What it is needed for, as a fragment.
+    pub why: &'static str,
+}
+
+/// The least rights for a role on the stream of these settings. Without a source they hold for every source.
+pub fn rights(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<Right> {
+    let api = |suffix: String, why| Right {
+        verb: Verb::Publish,
+        subject: format!("{}.{suffix}", settings.api()),
+        why,
+    };
+    let publish = |subject: String, why| Right {
+        verb: Verb::Publish,
+        subject,
+        why,
+    };
+    let (stream, prefix) = (&settings.stream, &settings.prefix);
+    let mut rights = Vec::new();
+    match role {
+        Role::Adapter => {
+            if settings.setup != StreamSetup::Never {
+                rights.push(api(
+                    format!("STREAM.INFO.{stream}"),
+                    "compare the stream with what it must be",
+                ));
+            }
+            if settings.setup == StreamSetup::Ensure {
+                rights.push(api(format!("STREAM.CREATE.{stream}"), "create the stream"));
+                rights.push(api(
+                    format!("STREAM.UPDATE.{stream}"),
+                    "keep a stream of its own up to date",
+                ));
+            }
+            rights.push(api(
+                format!("STREAM.MSG.GET.{stream}"),
+                "read what was told last",
+            ));
+            let source = source.map_or_else(|| "*".to_owned(), encode_token);
+            rights.push(publish(
+                format!("{prefix}.head.{source}"),
+                "remember what was told",
+            ));
+            rights.push(publish(
+                format!("{prefix}.head.{source}.*"),
+                "remember the table of processes",
+            ));
+            rights.push(publish(prefix.all_process_events(), "tell of processes"));
+            rights.push(publish(
+                format!("{prefix}.source.{source}.*"),
+                "tell of the source itself",
+            ));
+        }
+        Role::Reader => {
+            rights.push(api(
+                format!("STREAM.INFO.{stream}"),
+                "find the stream and who tells into it",
+            ));
+            rights.push(api(
+                format!("STREAM.MSG.GET.{stream}"),
+                "say how each source stands",
+            ));
+            rights.push(api(
+                format!("CONSUMER.CREATE.{stream}.*"),
+                "read the events",
+            ));
+            rights.push(publish(
+                format!("$JS.FC.{stream}.>"),
+                "go on reading a long stretch (flow control)",
+            ));
+        }
+    }
+    rights.push(Right {
+        verb: Verb::Subscribe,
+        subject: format!("{}.>", settings.inbox()),
+        why: "hear the answers",
+    });
+    rights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subjects(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<String> {
+        let all = rights(role, settings, source);
+        all.into_iter().map(|right| right.subject).collect()
+    }
+
+    #[test]
+    fn rights_follow_stream_prefix_domain_inbox_and_source() {
+        let settings = BusSettings {
+            stream: "S".into(),
+            js_domain: Some("hub".into()),
+            inbox_prefix: Some("mine".into()),
+            prefix: crate::event::subject::Prefix::for_writing("edge.w1", "s", "h").unwrap(),
+            ..BusSettings::default()
+        };
+        let wanted = [
+            "$JS.hub.API.STREAM.INFO.S",
+            "$JS.hub.API.STREAM.CREATE.S",
+            "$JS.hub.API.STREAM.UPDATE.S",
+            "$JS.hub.API.STREAM.MSG.GET.S",
+            "edge.w1.head.my=2Eshop",
+            "edge.w1.head.my=2Eshop.*",
+            "edge.w1.process.>",
+            "edge.w1.source.my=2Eshop.*",
+            "mine.>",
+        ];
+        assert_eq!(subjects(Role::Adapter, &settings, Some("my.shop")), wanted);
+        let any = subjects(Role::Adapter, &settings, None);
+        assert!(any.contains(&"edge.w1.head.*".to_owned()), "{any:?}");
+    }
+
+    #[test]
+    fn who_must_not_change_the_stream_gets_no_right_to_it() {
+        for (setup, info, create) in [
+            (StreamSetup::Ensure, true, true),
+            (StreamSetup::Check, true, false),
+            (StreamSetup::Never, false, false),
+        ] {
+            let settings = BusSettings {
+                setup,
+                ..BusSettings::default()
+            };
+            let all = subjects(Role::Adapter, &settings, None).join(" ");
+            assert_eq!(all.contains("STREAM.INFO"), info, "{all}");
+            assert_eq!(all.contains("STREAM.CREATE"), create, "{all}");
+            assert_eq!(all.contains("STREAM.UPDATE"), create, "{all}");
+        }
+        let reader = subjects(Role::Reader, &BusSettings::default(), None).join(" ");
+        for never in ["STREAM.CREATE", "STREAM.UPDATE", "core.", "DELETE", "PURGE"] {
+            assert!(!reader.contains(never), "{reader}");
+        }
+    }
+}
