@@ -13,6 +13,7 @@ mod managed;
 mod names;
 mod pipes;
 mod restarts;
+mod rights;
 mod run;
 mod source_input;
 mod stack;
