@@ -273,6 +273,12 @@ impl Bus {
         format!("{}.{suffix}", self.inner.api)
     }
 
+    /// Whether a forbidden subject is this question: a server of the domain we name takes the domain out first.
+    pub(super) fn is_question(&self, denied: &str, suffix: &str) -> bool {
+        let rest = |api: &str| denied.strip_prefix(api)?.strip_prefix('.');
+        rest(&self.inner.api) == Some(suffix) || rest(DEFAULT_API) == Some(suffix)
+    }
+
     /// Whether the server we are connected to is the one that would have JetStream, and has none.
     pub(super) fn lacks_jetstream(&self) -> bool {
         let info = self.inner.client.try_server_info();

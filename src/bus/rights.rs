@@ -3,7 +3,7 @@
 //! The lists follow what this module really does; a test runs both with exactly these rights, and then without each of
 //! them.
 
-use super::settings::{BusSettings, StreamSetup};
+use super::settings::{BusSettings, DEFAULT_API, StreamSetup};
 use crate::event::subject::encode_token;
 
 /// What a right lets its user do.
@@ -31,6 +31,9 @@ pub struct Right {
     pub verb: Verb,
     /// The subject, perhaps with wildcards.
     pub subject: String,
+    /// What the right must be called instead on a server of the named domain itself, which takes the domain out before it
+    /// looks at the rights.
+    pub within: Option<String>,
     /// What it is needed for, as a fragment.
     pub why: &'static str,
 }
@@ -40,11 +43,16 @@ pub fn rights(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<R
     let api = |suffix: String, why| Right {
         verb: Verb::Publish,
         subject: format!("{}.{suffix}", settings.api()),
+        within: settings
+            .js_domain
+            .as_ref()
+            .map(|_| format!("{DEFAULT_API}.{suffix}")),
         why,
     };
     let publish = |subject: String, why| Right {
         verb: Verb::Publish,
         subject,
+        within: None,
         why,
     };
     let (stream, prefix) = (&settings.stream, &settings.prefix);
@@ -105,6 +113,7 @@ pub fn rights(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<R
     rights.push(Right {
         verb: Verb::Subscribe,
         subject: format!("{}.>", settings.inbox()),
+        within: None,
         why: "hear the answers",
     });
     rights
@@ -140,6 +149,9 @@ mod tests {
             "mine.>",
         ];
         assert_eq!(subjects(Role::Adapter, &settings, Some("my.shop")), wanted);
+        let all = rights(Role::Adapter, &settings, None);
+        assert_eq!(all[0].within.as_deref(), Some("$JS.API.STREAM.INFO.S"));
+        assert_eq!(all[5].within, None);
         let any = subjects(Role::Adapter, &settings, None);
         assert!(any.contains(&"edge.w1.head.*".to_owned()), "{any:?}");
     }

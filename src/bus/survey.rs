@@ -18,7 +18,7 @@ use super::shape::{MARK, MAX_BYTES, amended, faults, is_ours, notes, wanted};
 /// How long the server may take to say what it thinks of a subject.
 const WORD: Duration = Duration::from_secs(1);
 /// Replies that begin so are the server's own: it looks whether the subject is allowed, and then drops the message.
-const DROPPED: &str = "_R_.observe.";
+const DROPPED: &str = "_R_.observe.doctor.";
 
 /// What the server says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,12 +216,15 @@ fn shown(key: &str, value: &Value) -> String {
 pub async fn try_right(bus: &Bus, right: &Right) -> Granted {
     let subject = sample(&right.subject);
     match right.verb {
-        Verb::Publish => try_publish(bus, &subject).await,
+        Verb::Publish => {
+            let within = right.within.as_deref().map(sample);
+            try_publish(bus, &subject, within.as_deref()).await
+        }
         Verb::Subscribe => try_subscribe(bus, &subject).await,
     }
 }
 
-async fn try_publish(bus: &Bus, subject: &str) -> Granted {
+async fn try_publish(bus: &Bus, subject: &str, within: Option<&str>) -> Granted {
     let reply = format!("{DROPPED}{:032x}", fastrand::u128(..));
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Expected-Stream", "observe-doctor-stores-nothing");
@@ -236,10 +239,11 @@ async fn try_publish(bus: &Bus, subject: &str) -> Granted {
     if !bus.is_connected() || !matches!(timeout(CALL, sent).await, Ok(Ok(()))) {
         return Granted::Unknown;
     }
-    let concerns = |denied: &str| denied == subject || denied == reply;
-    match timeout(WORD, bus.denied(mark, concerns)).await {
+    let is_it = |denied: &str| denied == subject || Some(denied) == within;
+    let word = bus.denied(mark, |denied| denied == reply || is_it(denied));
+    match timeout(WORD, word).await {
         Ok(denial) if denial.subject == reply => Granted::Yes,
-        Ok(denial) if denial.subject == subject => Granted::No,
+        Ok(denial) if is_it(&denial.subject) => Granted::No,
         _ => Granted::Unknown,
     }
 }
@@ -251,7 +255,7 @@ async fn try_subscribe(bus: &Bus, subject: &str) -> Granted {
         return Granted::Unknown;
     };
     // Whatever the server has to say to it comes before its word on what is sent next.
-    let next = try_publish(bus, subject);
+    let next = try_publish(bus, subject, None);
     tokio::select! {
         biased;
         denial = bus.denied(mark, |denied| denied == subject) => {

@@ -191,13 +191,17 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     } = both;
     let source = contact.source.as_str().to_owned();
     let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
-    if token
-        .run_until_cancelled(opening(&bus, &settings, &mine))
-        .await
-        .is_none()
-    {
-        view.finish(Viewed::Enough)?;
-        return Ok(Exit::Done);
+    let opened = token.run_until_cancelled(opening(&bus, &settings, &mine));
+    match opened.await {
+        Some(Ok(_)) => {}
+        Some(Err(failure)) => {
+            view.finish(Viewed::Enough)?;
+            return Err(failure);
+        }
+        None => {
+            view.finish(Viewed::Enough)?;
+            return Ok(Exit::Done);
+        }
     }
     let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
     let mut reader = Reader::live(

@@ -75,27 +75,19 @@ pub fn permissions(rights: &[Right], who: &str) -> String {
     let mut out = format!("# the least rights for {who}\npermissions {{\n");
     for (verb, word) in [(Verb::Publish, "publish"), (Verb::Subscribe, "subscribe")] {
         _ = writeln!(out, "  {word} {{\n    allow: [");
-        let all: Vec<_> = rights.iter().filter(|right| right.verb == verb).collect();
-        let longest = all
-            .iter()
-            .map(|right| right.subject.len())
-            .max()
-            .unwrap_or(0);
-        for right in all {
-            let subject = format!("\"{}\"", right.subject);
-            _ = writeln!(
-                out,
-                "      {subject:<width$}  # {}",
-                right.why,
-                width = longest + 2
-            );
+        let all = named(rights, verb);
+        let longest = all.iter().map(|(subject, _)| subject.len()).max();
+        for (subject, why) in all {
+            let subject = format!("\"{subject}\"");
+            let width = longest.unwrap_or(0) + 2;
+            _ = writeln!(out, "      {subject:<width$}  # {why}");
         }
         out.push_str("    ]\n  }\n");
     }
     out.push_str("}\n");
     let list = |verb| {
-        let all = rights.iter().filter(|right| right.verb == verb);
-        let subjects: Vec<_> = all.map(|right| right.subject.as_str()).collect();
+        let all = named(rights, verb);
+        let subjects: Vec<_> = all.iter().map(|(subject, _)| *subject).collect();
         quoted(&subjects.join(","))
     };
     _ = writeln!(
@@ -105,6 +97,19 @@ pub fn permissions(rights: &[Right], who: &str) -> String {
         list(Verb::Subscribe)
     );
     out
+}
+
+/// The subjects for a verb, each with what it is for; where a domain is named, also as its own servers see them.
+fn named(rights: &[Right], verb: Verb) -> Vec<(&str, &str)> {
+    let all = rights.iter().filter(|right| right.verb == verb);
+    all.flat_map(|right| {
+        let within = right.within.as_deref();
+        let within =
+            within.map(|subject| (subject, "the same, for a user of the domain's own server"));
+        [Some((right.subject.as_str(), right.why)), within]
+    })
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

@@ -49,7 +49,10 @@ fn rights(block: &str) -> Vec<(&'static str, String)> {
             "publish {" => verb = "publish",
             "subscribe {" => verb = "subscribe",
             line => {
-                if let Some(subject) = line.strip_prefix('"').and_then(|rest| rest.split('"').next()) {
+                if let Some(subject) = line
+                    .strip_prefix('"')
+                    .and_then(|rest| rest.split('"').next())
+                {
                     rights.push((verb, subject.to_owned()));
                 }
             }
@@ -93,7 +96,10 @@ async fn admin(nats: &NatsServer) -> async_nats::Client {
 
 async fn api(client: &async_nats::Client, suffix: &str, body: &Value) -> Value {
     let subject = format!("$JS.API.{suffix}");
-    let answer = client.request(subject, body.to_string().into()).await.unwrap();
+    let answer = client
+        .request(subject, body.to_string().into())
+        .await
+        .unwrap();
     serde_json::from_slice(&answer.payload).unwrap()
 }
 
@@ -101,7 +107,10 @@ async fn api(client: &async_nats::Client, suffix: &str, body: &Value) -> Value {
 async fn stored(client: &async_nats::Client, stream: &str, subjects: &str) -> u64 {
     let asked = json!({ "subjects_filter": subjects });
     let answer = api(client, &format!("STREAM.INFO.{stream}"), &asked).await;
-    let counts = answer["state"]["subjects"].as_object().into_iter().flatten();
+    let counts = answer["state"]["subjects"]
+        .as_object()
+        .into_iter()
+        .flatten();
     counts.filter_map(|(_, count)| count.as_u64()).sum()
 }
 
@@ -136,12 +145,23 @@ fn is_refused(outcome: &Outcome, (verb, subject): &(&str, String)) -> bool {
         return false;
     };
     assert_eq!(*code, 1, "without {verb} {subject}: {said:#?}");
-    let refusals: Vec<_> = said.iter().filter(|line| line.contains("forbids")).collect();
+    let refusals: Vec<_> = said
+        .iter()
+        .filter(|line| line.contains("forbids"))
+        .collect();
     assert_eq!(refusals.len(), 1, "one line: {said:#?}");
     let last = said.last().unwrap();
     let stem = subject.trim_end_matches(['*', '>']);
-    for word in [&format!("the right to {verb}"), stem, "observe: ", "permissions"] {
-        assert!(last.contains(word), "without {verb} {subject}: {word:?} is not in {last:?}");
+    for word in [
+        &format!("the right to {verb}"),
+        stem,
+        "observe: ",
+        "permissions",
+    ] {
+        assert!(
+            last.contains(word),
+            "without {verb} {subject}: {word:?} is not in {last:?}"
+        );
     }
     true
 }
@@ -168,7 +188,10 @@ async fn adapter_in(world: World, block: &str, stack: &Stack) -> Outcome {
     let (home, url) = (Home::new(), nats.url());
     let args = ["adapter", "-p", &stack.port, "--interval", "250ms"];
     let mut run = home.run(&[&args[..], &login(&url, "u")].concat());
-    outcome(&mut run, async |_| stored(&client, "PROCESS_EVENTS", "core.process.>").await >= 3).await
+    outcome(&mut run, async |_| {
+        stored(&client, "PROCESS_EVENTS", "core.process.>").await >= 3
+    })
+    .await
 }
 
 #[tokio::test]
@@ -202,7 +225,10 @@ async fn backlog(client: &async_nats::Client, stream: &str) {
     let two = api(client, &format!("STREAM.MSG.GET.{stream}"), &asked).await;
     let asked = json!({ "last_by_subj": "core.process.*.api.started" });
     let one = api(client, &format!("STREAM.MSG.GET.{stream}"), &asked).await;
-    let message = [two, one].into_iter().find(|answer| answer["error"].is_null()).unwrap();
+    let message = [two, one]
+        .into_iter()
+        .find(|answer| answer["error"].is_null())
+        .unwrap();
     let subject = message["message"]["subject"].as_str().unwrap().to_owned();
     let data = message["message"]["data"].as_str().unwrap();
     let mut event: Value = serde_json::from_slice(&decoded(data)).unwrap();
@@ -210,12 +236,17 @@ async fn backlog(client: &async_nats::Client, stream: &str) {
     event["source"] = json!("fat");
     let payload = event.to_string();
     for _ in 0..1500 {
-        client.publish(subject.clone(), payload.clone().into()).await.unwrap();
+        client
+            .publish(subject.clone(), payload.clone().into())
+            .await
+            .unwrap();
     }
     // The answer to a question comes behind all that.
     client.flush().await.unwrap();
     until(LIMIT, "the backlog", async || {
-        stored(client, stream, "*.*.process.>").await + stored(client, stream, "core.process.>").await >= 1500
+        stored(client, stream, "*.*.process.>").await
+            + stored(client, stream, "core.process.>").await
+            >= 1500
     })
     .await;
 }
@@ -238,12 +269,16 @@ async fn told(users: &[(&str, &str)], adapter: &str, stream: &str, more: &[&str]
     let client = admin(&nats).await;
     let url = nats.url();
     let args = ["adapter", "-p", &stack.port, "--interval", "250ms"];
-    let run = home.run(&[&args[..], &login(&url, adapter), more].concat());
-    until(LIMIT, "the first events", async || {
+    let mut run = home.run(&[&args[..], &login(&url, adapter), more].concat());
+    let works = outcome(&mut run, async |_| {
         let two = stored(&client, stream, "*.*.process.>").await;
         two + stored(&client, stream, "core.process.>").await >= 3
-    })
-    .await;
+    });
+    assert!(
+        matches!(works.await, Outcome::Works),
+        "{:#?}",
+        run.err.all()
+    );
     backlog(&client, stream).await;
     Told {
         nats,
@@ -273,10 +308,18 @@ async fn a_watch_without_one_of_its_rights_says_which() {
     let block = permissions("reader", &[]).await;
     let all = rights(&block);
     assert!(all.len() >= 5, "{all:?}");
-    let lacking: Vec<_> = all.iter().map(|(_, subject)| without(&block, subject)).collect();
+    let lacking: Vec<_> = all
+        .iter()
+        .map(|(_, subject)| without(&block, subject))
+        .collect();
     let names: Vec<_> = (0..all.len()).map(|number| format!("u{number}")).collect();
     let mut users = vec![("full", block.as_str())];
-    users.extend(names.iter().zip(&lacking).map(|(name, less)| (name.as_str(), less.as_str())));
+    users.extend(
+        names
+            .iter()
+            .zip(&lacking)
+            .map(|(name, less)| (name.as_str(), less.as_str())),
+    );
     let told = told(&users, "admin", "PROCESS_EVENTS", &[]).await;
     for (right, name) in all.iter().zip(&names) {
         let refused = is_refused(&watch_in(&told, name, &[]).await, right);
@@ -290,10 +333,45 @@ async fn with_exactly_their_rights_both_work_in_another_domain_with_other_inboxe
     let adapter = permissions("adapter", &[&SHOP[..], &MOVED].concat()).await;
     let reader = permissions("reader", &MOVED).await;
     for block in [&adapter, &reader] {
-        assert!(block.contains("$JS.hub.API.") && block.contains("_MINE.of.>"), "{block}");
-        assert!(!block.contains("PROCESS_EVENTS") && !block.contains("core."), "{block}");
+        assert!(
+            block.contains("$JS.hub.API.") && block.contains("_MINE.of.>"),
+            "{block}"
+        );
+        assert!(
+            !block.contains("PROCESS_EVENTS") && !block.contains("core."),
+            "{block}"
+        );
     }
     let users = [("a", adapter.as_str()), ("r", reader.as_str())];
     let told = told(&users, "a", "ELSEWHERE", &MOVED).await;
     assert!(matches!(watch_in(&told, "r", &MOVED).await, Outcome::Works));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_in_a_domain_is_said_as_the_server_of_the_domain_names_it() {
+    let domain = ["--js-domain", "hub"];
+    for (role, suffix) in [
+        ("adapter", "STREAM.CREATE.PROCESS_EVENTS"),
+        ("reader", "STREAM.INFO.PROCESS_EVENTS"),
+    ] {
+        let block = permissions(role, &domain).await;
+        let subject = format!("$JS.API.{suffix}");
+        let (nats, stack) = (
+            server(&[("u", &without(&block, &subject))]),
+            Stack::shop().await,
+        );
+        let (home, url) = (Home::new(), nats.url());
+        let args: &[&str] = match role {
+            "adapter" => &["adapter", "-p", &stack.port],
+            _ => &["watch"],
+        };
+        let begun = Instant::now();
+        let mut run = home.run(&[args, &login(&url, "u"), &domain].concat());
+        let refused = outcome(&mut run, async |_| false).await;
+        assert!(is_refused(&refused, &("publish", subject)), "{role}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "it waited for an answer"
+        );
+    }
 }
