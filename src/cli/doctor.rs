@@ -32,8 +32,9 @@ Examples:
   observe doctor --print-stream nats              how the owner of a broker creates the stream
   observe doctor --print-permissions adapter --source shop --stream-setup check
 
-It changes nothing, starts nothing, and takes five seconds at most. To learn what a user may do it offers the broker
-messages that the broker looks at and drops; each leaves a line in the broker's log.
+It changes nothing, starts nothing, and takes five seconds at most. To learn what
+a user may do it offers the broker messages that the broker looks at and drops;
+each leaves a line in the broker's log, with observe.doctor in it.
 
 Exit codes: 0 nothing worse than a warning, 1 an error was found, 2 usage.";
 

@@ -101,13 +101,16 @@ async fn limited(area: &'static str, looking: impl Future<Output = Vec<Finding>>
         "rights" => "rights.answers",
         _ => "adapters.answers",
     };
+    let what = match area {
+        "broker" => "it lets us in, and then does not answer in time",
+        "stream" => "the stream cannot be looked at, because the broker does not answer in time",
+        "rights" => "our rights cannot be tried, because the broker does not answer in time",
+        _ => "who tells what is unknown, because the broker does not answer in time",
+    };
+    let fix = "is the broker overloaded, frozen, or without a leader? Its log says more";
     match timeout(LIMIT, looking).await {
         Ok(findings) => findings,
-        Err(_) => vec![Finding::error(
-            check,
-            "the broker lets us in and then does not answer in time",
-            "is it overloaded, frozen, or without a leader? Its log says more",
-        )],
+        Err(_) => vec![Finding::error(check, what, fix)],
     }
 }
 

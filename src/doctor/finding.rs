@@ -95,7 +95,7 @@ impl Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// Number of this contract, 1.
     pub schema: u32,
     /// Version of the program that looked.
     pub version: &'static str,

@@ -13,6 +13,7 @@
 //! | `adapters.rs` | who tells what, and when did they look last? |
 //! | `memory.rs` | what lies in the state folder, and is there room? |
 //! | `page.rs` | the report as lines for a person |
+//! | `schema.rs` | the report as JSON Schema |
 //! | `owner.rs` | what the owner of a broker must set, as text to copy |
 //!
 //! What it must not do: change anything (no stream is created, no broker started, no message stored, no file written or
@@ -27,6 +28,7 @@ pub mod memory;
 pub mod owner;
 pub mod page;
 pub mod rights;
+pub mod schema;
 pub mod setup;
 pub mod source;
 pub mod stream;

@@ -44,8 +44,12 @@ pub fn stream_command(config: &Value) -> String {
     let republish = |key: &str| quoted(config["republish"][key].as_str().unwrap_or_default());
     flags.push(("republish-source", republish("src")));
     flags.push(("republish-destination", republish("dest")));
-    let mut out = String::new();
-    _ = writeln!(out, "nats stream add {} \\", text("name"));
+    let name = text("name");
+    let mut out = format!(
+        "# where the nats command does not know a flag: observe doctor --print-stream json > stream.json,\n\
+         # then nats stream add {name} --config stream.json\n"
+    );
+    _ = writeln!(out, "nats stream add {name} \\");
     for (flag, value) in flags {
         _ = writeln!(out, "  --{flag}={value} \\");
     }
@@ -135,7 +139,8 @@ mod tests {
             .filter(|key| !said.contains(key) && !SWITCHES.iter().any(|(k, _)| k == key))
             .collect();
         // One flag for each plain setting, two for republish, one for subjects.
-        let flags = text.lines().filter(|line| line.contains('=')).count();
+        let flags = text.lines().filter(|line| line.starts_with("  --") && line.contains('='));
+        let flags = flags.count();
         assert_eq!(flags, plain.len() + 3, "{plain:?}");
         let switched = text.matches("--allow-").count();
         let on = config

@@ -7,6 +7,7 @@
 mod adapter;
 mod broker_input;
 mod direct;
+mod doctor;
 mod flags;
 mod house;
 mod managed;
