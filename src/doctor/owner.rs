@@ -139,7 +139,9 @@ mod tests {
             .filter(|key| !said.contains(key) && !SWITCHES.iter().any(|(k, _)| k == key))
             .collect();
         // One flag for each plain setting, two for republish, one for subjects.
-        let flags = text.lines().filter(|line| line.starts_with("  --") && line.contains('='));
+        let flags = text
+            .lines()
+            .filter(|line| line.starts_with("  --") && line.contains('='));
         let flags = flags.count();
         assert_eq!(flags, plain.len() + 3, "{plain:?}");
         let switched = text.matches("--allow-").count();
