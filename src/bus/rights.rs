@@ -40,83 +40,78 @@ pub struct Right {
 
 /// The least rights for a role on the stream of these settings. Without a source they hold for every source.
 pub fn rights(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<Right> {
-    let api = |suffix: String, why| Right {
-        verb: Verb::Publish,
-        subject: format!("{}.{suffix}", settings.api()),
-        within: settings
-            .js_domain
-            .as_ref()
-            .map(|_| format!("{DEFAULT_API}.{suffix}")),
-        why,
+    let mut rights = match role {
+        Role::Adapter => of_adapter(settings, source),
+        Role::Reader => of_reader(settings),
     };
-    let publish = |subject: String, why| Right {
+    rights.push(Right {
+        verb: Verb::Subscribe,
+        ..publish(format!("{}.>", settings.inbox()), "hear the answers")
+    });
+    rights
+}
+
+fn of_adapter(settings: &BusSettings, source: Option<&str>) -> Vec<Right> {
+    let prefix = &settings.prefix;
+    let source = source.map_or_else(|| "*".to_owned(), encode_token);
+    let api = |verb, why| api(settings, verb, "", why);
+    let mut rights = Vec::new();
+    if settings.setup != StreamSetup::Never {
+        rights.push(api(
+            "STREAM.INFO",
+            "compare the stream with what it must be",
+        ));
+    }
+    if settings.setup == StreamSetup::Ensure {
+        rights.push(api("STREAM.CREATE", "create the stream"));
+        rights.push(api("STREAM.UPDATE", "keep a stream of its own up to date"));
+    }
+    rights.push(api("STREAM.MSG.GET", "read what was told last"));
+    rights.extend([
+        publish(format!("{prefix}.head.{source}"), "remember what was told"),
+        publish(
+            format!("{prefix}.head.{source}.*"),
+            "remember the table of processes",
+        ),
+        publish(prefix.all_process_events(), "tell of processes"),
+        publish(
+            format!("{prefix}.source.{source}.*"),
+            "tell of the source itself",
+        ),
+    ]);
+    rights
+}
+
+fn of_reader(settings: &BusSettings) -> Vec<Right> {
+    let api = |verb, rest, why| api(settings, verb, rest, why);
+    vec![
+        api("STREAM.INFO", "", "find the stream and who tells into it"),
+        api("STREAM.MSG.GET", "", "say how each source stands"),
+        api("CONSUMER.CREATE", ".*", "read the events"),
+        publish(
+            format!("$JS.FC.{}.>", settings.stream),
+            "go on reading a long stretch (flow control)",
+        ),
+    ]
+}
+
+fn publish(subject: String, why: &'static str) -> Right {
+    Right {
         verb: Verb::Publish,
         subject,
         within: None,
         why,
-    };
-    let (stream, prefix) = (&settings.stream, &settings.prefix);
-    let mut rights = Vec::new();
-    match role {
-        Role::Adapter => {
-            if settings.setup != StreamSetup::Never {
-                rights.push(api(
-                    format!("STREAM.INFO.{stream}"),
-                    "compare the stream with what it must be",
-                ));
-            }
-            if settings.setup == StreamSetup::Ensure {
-                rights.push(api(format!("STREAM.CREATE.{stream}"), "create the stream"));
-                rights.push(api(
-                    format!("STREAM.UPDATE.{stream}"),
-                    "keep a stream of its own up to date",
-                ));
-            }
-            rights.push(api(
-                format!("STREAM.MSG.GET.{stream}"),
-                "read what was told last",
-            ));
-            let source = source.map_or_else(|| "*".to_owned(), encode_token);
-            rights.push(publish(
-                format!("{prefix}.head.{source}"),
-                "remember what was told",
-            ));
-            rights.push(publish(
-                format!("{prefix}.head.{source}.*"),
-                "remember the table of processes",
-            ));
-            rights.push(publish(prefix.all_process_events(), "tell of processes"));
-            rights.push(publish(
-                format!("{prefix}.source.{source}.*"),
-                "tell of the source itself",
-            ));
-        }
-        Role::Reader => {
-            rights.push(api(
-                format!("STREAM.INFO.{stream}"),
-                "find the stream and who tells into it",
-            ));
-            rights.push(api(
-                format!("STREAM.MSG.GET.{stream}"),
-                "say how each source stands",
-            ));
-            rights.push(api(
-                format!("CONSUMER.CREATE.{stream}.*"),
-                "read the events",
-            ));
-            rights.push(publish(
-                format!("$JS.FC.{stream}.>"),
-                "go on reading a long stretch (flow control)",
-            ));
-        }
     }
-    rights.push(Right {
-        verb: Verb::Subscribe,
-        subject: format!("{}.>", settings.inbox()),
-        within: None,
-        why: "hear the answers",
-    });
-    rights
+}
+
+/// A question about the stream to the JetStream API.
+fn api(settings: &BusSettings, question: &str, rest: &str, why: &'static str) -> Right {
+    let suffix = format!("{question}.{}{rest}", settings.stream);
+    let within = settings.js_domain.as_ref();
+    Right {
+        within: within.map(|_| format!("{DEFAULT_API}.{suffix}")),
+        ..publish(format!("{}.{suffix}", settings.api()), why)
+    }
 }
 
 #[cfg(test)]

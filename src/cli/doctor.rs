@@ -123,7 +123,7 @@ pub(super) async fn run(args: Doctor, token: CancellationToken) -> Outcome {
                 return Ok(Exit::Done);
             };
             let case = case?;
-            let Some(report) = token.run_until_cancelled(examine(&case)).await else {
+            let Some(report) = token.run_until_cancelled(Box::pin(examine(&case))).await else {
                 return Ok(Exit::Done);
             };
             let exit = match report.worst {

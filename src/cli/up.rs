@@ -192,17 +192,11 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let source = contact.source.as_str().to_owned();
     let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
     let opened = token.run_until_cancelled(opening(&bus, &settings, &mine));
-    match opened.await {
-        Some(Ok(_)) => {}
-        Some(Err(failure)) => {
-            view.finish(Viewed::Enough)?;
-            return Err(failure);
-        }
-        None => {
-            view.finish(Viewed::Enough)?;
-            return Ok(Exit::Done);
-        }
-    }
+    let opened = opened.await;
+    let Some(Ok(_)) = opened else {
+        view.finish(Viewed::Enough)?;
+        return opened.map_or(Ok(Exit::Done), |failed| failed.map(|_| Exit::Done));
+    };
     let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
     let mut reader = Reader::live(
         &bus,

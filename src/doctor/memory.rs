@@ -52,7 +52,7 @@ pub(super) async fn look(folder: Option<PathBuf>) -> Vec<Finding> {
 }
 
 fn judge(folder: &Path) -> Vec<Finding> {
-    let name = shown(&folder.to_owned());
+    let name = shown(folder);
     let Some(there) = folder.ancestors().find(|path| path.exists()) else {
         return Vec::new();
     };
@@ -60,7 +60,7 @@ fn judge(folder: &Path) -> Vec<Finding> {
     if access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         findings.push(Finding::error(
             "memory.folder",
-            format!("{} cannot be written to by us", shown(&there.to_owned())),
+            format!("{} cannot be written to by us", shown(there)),
             "correct its rights, or set XDG_STATE_HOME to another folder",
         ));
     } else if there == folder {

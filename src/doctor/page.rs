@@ -78,7 +78,7 @@ fn one(finding: &Finding, style: Style, columns: Option<usize>, out: &mut String
         out.push_str(arrow);
         let fix = style.clean(fix, LONGEST);
         fold(&fix, INDENT + width(arrow), columns, |piece| {
-            out.push_str(piece)
+            out.push_str(piece);
         });
         out.push('\n');
     }

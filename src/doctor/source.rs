@@ -1,6 +1,6 @@
 //! The source: found how, answering how, and how well it can be seen.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -290,7 +290,7 @@ pub(super) fn skew(check: &'static str, whose: &str, ahead_ms: i64, exact: Durat
 }
 
 /// The folder things are looked for in, shown.
-pub(super) fn shown(path: &PathBuf) -> String {
+pub(super) fn shown(path: &Path) -> String {
     clean(&path.to_string_lossy(), 200)
 }
 

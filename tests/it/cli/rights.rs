@@ -73,10 +73,11 @@ fn without(block: &str, subject: &str) -> String {
 
 /// A server with these users, and one who may do everything.
 fn server(users: &[(&str, &str)]) -> NatsServer {
-    let users: String = users
+    let users: Vec<_> = users
         .iter()
-        .map(|(name, permissions)| format!("{{ user: {name}, password: pass\n{permissions}\n}}\n"))
+        .map(|(name, permissions)| format!("{{ user: {name}, password: pass\n{permissions}\n}}"))
         .collect();
+    let users = users.join("\n");
     NatsServer::with(&format!(
         "jetstream {{ store_dir: \"STORE\", domain: hub }}
          authorization {{ users: [ {{ user: admin, password: pass }}\n{users} ] }}"
