@@ -142,20 +142,20 @@ fn remembered(folder: &Path, taken: Option<&BTreeSet<u64>>) -> Vec<Finding> {
         findings.push(Finding::info(
             "memory.spool",
             format!(
-                "{source}: {} of events wait for the broker",
+                "{source}: {} wait for the broker in the spool",
                 bytes(kept_bytes)
             ),
         ));
     }
     if idle_bytes > 0 {
         let what = format!(
-            "{source}: {} of events wait for the broker",
+            "{source}: {} wait for the broker in the spool",
             bytes(idle_bytes)
         );
         findings.push(if taken.is_some() {
             Finding::warning(
                 "memory.spool",
-                format!("{what}, and no adapter runs that would tell them"),
+                format!("{what}, and no adapter runs that would tell what is in it"),
                 format!("start observe adapter for {source} again"),
             )
         } else {
@@ -255,7 +255,7 @@ mod tests {
         let idle = remembered(&folder, Some(&BTreeSet::new()));
         let spool = idle.iter().find(|f| f.check == "memory.spool").unwrap();
         assert_eq!(spool.severity, Severity::Warning);
-        assert!(spool.what.contains("shop: 2.0 kB"), "{spool:?}");
+        assert!(spool.what.contains("shop: 2.0 kB wait"), "{spool:?}");
 
         file.lock().unwrap();
         let taken = taken();
