@@ -433,6 +433,39 @@ async fn a_token_that_is_taken_is_said_and_who_lacks_rights_or_looks_no_more_too
     found.says("rights.reader", "ok", &["all 5"]);
 }
 
+#[tokio::test]
+async fn a_user_that_hears_no_answers_is_told_so() {
+    let nats = NatsServer::with(
+        "jetstream { store_dir: \"STORE\" }
+         authorization { users: [ { user: u, password: u, permissions: { subscribe: { deny: \"_INBOX.>\" } } } ] }",
+    );
+    let stack = Stack::shop().await;
+    let url = nats.url();
+    let deaf = report(&[
+        "-p",
+        &stack.port,
+        "-s",
+        &url,
+        "--user",
+        "u",
+        "--password",
+        "u",
+    ])
+    .await;
+    for role in ["rights.adapter", "rights.reader"] {
+        deaf.says(role, "error", &["subscribe to _INBOX.>"]);
+    }
+    deaf.says("stream.exists", "error", &["subscribe to _INBOX."]);
+}
+
+#[tokio::test]
+async fn without_jetstream_that_is_what_is_said() {
+    let (nats, stack) = (NatsServer::with(""), Stack::shop().await);
+    let url = nats.url();
+    let found = report(&["-p", &stack.port, "-s", &url]).await;
+    found.says("broker.jetstream", "error", &["no JetStream", "-js"]);
+}
+
 /// Every place where a secret can be given: arguments, a variable, and what it holds.
 const SECRETS: [(&[&str], &str, &str); 19] = [
     (&["-s", "nats://a:SECRET@HOST"], "", ""),

@@ -346,6 +346,34 @@ async fn with_exactly_their_rights_both_work_in_another_domain_with_other_inboxe
     let users = [("a", adapter.as_str()), ("r", reader.as_str())];
     let told = told(&users, "a", "ELSEWHERE", &MOVED).await;
     assert!(matches!(watch_in(&told, "r", &MOVED).await, Outcome::Works));
+
+    // And the doctor, with the same rights, finds that each has what it needs and nothing of the other's.
+    let url = told.nats.url();
+    let doctor = ["doctor", "-p", &told.stack.port];
+    for (user, all, not_all) in [("a", "adapter", "reader"), ("r", "reader", "adapter")] {
+        let mut run = Home::new().run(&[&doctor[..], &login(&url, user), &MOVED].concat());
+        assert_eq!(run.ends().await, 0, "{:#?}", run.out.all());
+        let name = |role| {
+            if role == "adapter" {
+                "observe adapter"
+            } else {
+                "observe watch"
+            }
+        };
+        let said = |words: &str| run.out.count(words);
+        assert_eq!(
+            said(&format!("{} has all", name(all))),
+            1,
+            "{:#?}",
+            run.out.all()
+        );
+        assert_eq!(
+            said(&format!("{} may not", name(not_all))),
+            1,
+            "{:#?}",
+            run.out.all()
+        );
+    }
 }
 
 #[tokio::test]
