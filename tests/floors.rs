@@ -23,6 +23,19 @@ const PLAN: &[(&str, &[&str])] = &[
     ("broker", &[]),
     ("simulate", &[]),
     ("render", &["event", "process"]),
+    (
+        "doctor",
+        &[
+            "observation",
+            "event",
+            "process",
+            "process_compose",
+            "bus",
+            "adapter",
+            "broker",
+            "render",
+        ],
+    ),
     ("cli", EVERYTHING),
 ];
 

@@ -134,8 +134,8 @@ impl Bus {
         let request = Request::new().payload(payload.into()).timeout(Some(ANSWER));
         let answer = tokio::select! {
             biased;
-            answer = timeout(CALL, self.client().send_request(subject.clone(), request)) => answer,
-            denial = self.denied(mark, |denied| denied == subject) => return Err(ApiError::Denied(denial)),
+            answer = timeout(CALL, self.client().send_request(subject, request)) => answer,
+            denial = self.denied(mark, |denied| self.is_question(denied, suffix)) => return Err(ApiError::Denied(denial)),
             () = self.lost() => return Err(ApiError::TimedOut("the connection broke".to_owned())),
         };
         let message = match answer {

@@ -110,10 +110,7 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
         inner: Arc::new(Inner {
             client,
             api: settings.api(),
-            inbox: settings
-                .inbox_prefix
-                .clone()
-                .unwrap_or_else(|| "_INBOX".to_owned()),
+            inbox: settings.inbox().to_owned(),
             shown,
             link,
             returned,
@@ -284,6 +281,12 @@ impl Bus {
 
     pub(super) fn api_subject(&self, suffix: &str) -> String {
         format!("{}.{suffix}", self.inner.api)
+    }
+
+    /// Whether a forbidden subject is this question: a server of the domain we name takes the domain out first.
+    pub(super) fn is_question(&self, denied: &str, suffix: &str) -> bool {
+        let rest = |api: &str| denied.strip_prefix(api)?.strip_prefix('.');
+        rest(&self.inner.api) == Some(suffix) || rest(DEFAULT_API) == Some(suffix)
     }
 
     /// Whether the server we are connected to is the one that would have JetStream, and has none.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Bus, CALL};
 use super::error::{BusError, clean};
+use super::link::{Denial, Mark};
 
 /// How often a silent consumer says that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
@@ -95,6 +96,10 @@ pub(super) struct Push {
     messages: Subscriber,
     delivered: u64,
     heard: Instant,
+    /// What the violations of our rights were when it was made.
+    mark: Mark,
+    /// The last answer it was given so that it goes on.
+    answered: Option<String>,
 }
 
 impl Push {
@@ -105,6 +110,7 @@ impl Push {
         start: &Start,
         subjects: &[String],
     ) -> Result<(Self, u64), BusError> {
+        let mark = bus.mark();
         let inbox = bus.client().new_inbox();
         let name = format!("observe-{:016x}", fastrand::u64(..));
         let messages = timeout(CALL, bus.client().subscribe(inbox.clone()))
@@ -136,8 +142,23 @@ impl Push {
             messages,
             delivered: 0,
             heard: Instant::now(),
+            mark,
+            answered: None,
         };
         Ok((push, answer["num_pending"].as_u64().unwrap_or(0)))
+    }
+
+    /// Waits for the word that it may not be answered: then it would stand still for ever, and seem alive.
+    ///
+    /// # Cancel safety
+    ///
+    /// Waits only.
+    pub(super) fn denied(&self, bus: &Bus) -> impl Future<Output = Denial> + use<> {
+        let (bus, mark, answered) = (bus.clone(), self.mark, self.answered.clone());
+        async move {
+            bus.denied(mark, |denied| answered.as_deref() == Some(denied))
+                .await
+        }
     }
 
     /// Waits for the next word.
@@ -168,7 +189,7 @@ impl Push {
         Heard::Message(place, message)
     }
 
-    async fn note(&self, bus: &Bus, status: u16, message: &Message) -> Heard {
+    async fn note(&mut self, bus: &Bus, status: u16, message: &Message) -> Heard {
         if status != 100 {
             let why = message.description.as_deref().unwrap_or_default();
             return Heard::Broken(format!("the consumer ended: {status} {}", clean(why)));
@@ -187,6 +208,7 @@ impl Push {
             .or_else(|| header("Nats-Consumer-Stalled"));
         if let Some(reply) = asked {
             // An answer that is lost is asked for again, so its failure needs no word.
+            self.answered = Some(reply.clone());
             drop(timeout(CALL, bus.client().publish(reply, Vec::new().into())).await);
         }
         match header("Nats-Last-Consumer").and_then(|last| last.parse::<u64>().ok()) {

@@ -157,8 +157,10 @@ impl Reader {
                 self.open().await?;
                 continue;
             };
+            let denied = push.denied(&self.bus);
             let heard = tokio::select! {
                 biased;
+                denial = denied => return Err(denial.refusal().into()),
                 // Whatever happened to the connection, deliveries may have been under way.
                 _ = self.link.changed() => Heard::Broken("the connection broke".to_owned()),
                 heard = push.next(&self.bus) => heard,

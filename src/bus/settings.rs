@@ -179,8 +179,17 @@ impl BusSettings {
         }
     }
 
+    /// First tokens of the subjects on which answers arrive.
+    pub(super) fn inbox(&self) -> &str {
+        self.inbox_prefix.as_deref().unwrap_or("_INBOX")
+    }
+
     /// A stream's name becomes part of subjects, so it must not be able to break out of them.
-    pub(super) fn check_stream(&self) -> Result<(), BusError> {
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::Invalid`] for a name that could.
+    pub fn check_stream(&self) -> Result<(), BusError> {
         let name = &self.stream;
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
         if !name.is_empty() && name.len() <= 200 && name.chars().all(allowed) {
@@ -192,7 +201,8 @@ impl BusSettings {
         )))
     }
 
-    pub(super) fn wants_tls(&self) -> bool {
+    /// Whether our side insists on TLS.
+    pub fn wants_tls(&self) -> bool {
         self.tls.is_asked_for()
     }
 

@@ -64,10 +64,22 @@ pub(super) fn room(account: &Value) -> Option<i64> {
 
 /// What must be so, in words; nothing that a stream of somebody else may not have otherwise.
 pub(super) fn check(config: &Value, settings: &BusSettings) -> Result<Ensured, BusError> {
+    match faults(config, settings).into_iter().next() {
+        Some(fault) => Err(fault.into()),
+        None => Ok(Ensured {
+            notes: notes(config, settings),
+            ..Ensured::default()
+        }),
+    }
+}
+
+/// Everything that must be otherwise before anything can be told into it, gravest first.
+pub(super) fn faults(config: &Value, settings: &BusSettings) -> Vec<Refusal> {
     let stream = &settings.stream;
+    let mut faults = Vec::new();
     for subject in settings.prefix.stream_subjects() {
         if !covers_any(config, &subject) {
-            return Err(foreign_subjects(config, stream, &subject).into());
+            faults.push(foreign_subjects(config, stream, &subject));
         }
     }
     for (key, what) in [
@@ -76,7 +88,7 @@ pub(super) fn check(config: &Value, settings: &BusSettings) -> Result<Ensured, B
         ("allow_msg_ttl", "message TTLs"),
     ] {
         if config[key] != json!(true) {
-            return Err(lacking(stream, what, key).into());
+            faults.push(lacking(stream, what, key));
         }
     }
     let barred = [
@@ -102,18 +114,14 @@ pub(super) fn check(config: &Value, settings: &BusSettings) -> Result<Ensured, B
             "renames its subjects (subject_transform)",
         ),
     ];
-    if let Some((_, why)) = barred.into_iter().find(|(so, _)| *so) {
-        return Err(Refusal::new(
+    for (_, why) in barred.into_iter().filter(|(so, _)| *so) {
+        faults.push(Refusal::new(
             format!("stream {stream} {why}"),
             "a plain stream",
             other_stream(),
-        )
-        .into());
+        ));
     }
-    Ok(Ensured {
-        notes: notes(config, settings),
-        ..Ensured::default()
-    })
+    faults
 }
 
 fn other_stream() -> &'static str {
@@ -143,7 +151,8 @@ pub(super) fn foreign_subjects(config: &Value, stream: &str, wanted: &str) -> Re
     )
 }
 
-fn notes(config: &Value, settings: &BusSettings) -> Vec<String> {
+/// What is not as we would have it but does no harm, in words.
+pub(super) fn notes(config: &Value, settings: &BusSettings) -> Vec<String> {
     let stream = &settings.stream;
     let mut notes = Vec::new();
     if config["storage"] != json!("file") {

@@ -193,11 +193,7 @@ impl BrokerArgs {
 
     /// The prefix for writing about one source.
     pub(super) fn writing_prefix(&self, source: &str) -> Result<Prefix, Failure> {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
-        Prefix::for_writing(&self.subject_prefix, source, &host).or_exit(Exit::Usage)
+        Prefix::for_writing(&self.subject_prefix, source, &host()).or_exit(Exit::Usage)
     }
 
     /// The settings for flags and environment as they stand.
@@ -230,6 +226,14 @@ impl BrokerArgs {
         };
         settings.at(self.server.as_deref().unwrap_or(DEFAULT_URL))
     }
+}
+
+/// The name of this machine.
+pub(super) fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The same settings, pointed at the managed broker.

@@ -99,26 +99,17 @@ pub(super) async fn reach(
 /// The name a source goes by: the given one, else the project's, made fit for an id.
 fn source_id(given: Option<&str>, server: &Server) -> Result<SourceId, Failure> {
     if let Some(name) = given {
-        return name.parse().map_err(|error| {
-            let error = anyhow::Error::from(error).context("--source cannot be used");
-            Failure::new(Exit::Usage, error)
-        });
+        return check_name(name);
     }
-    let fit = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') {
-            c
-        } else {
-            '-'
-        }
-    };
-    let name: String = server.project.chars().map(fit).take(100).collect();
-    let name = name.trim_start_matches(['.', '-']);
-    let name = if name.is_empty() {
-        "process-compose"
-    } else {
-        name
-    };
-    name.parse().or_exit(Exit::Usage)
+    server.source_name().parse().or_exit(Exit::Usage)
+}
+
+/// A name that a person gave.
+pub(super) fn check_name(name: &str) -> Result<SourceId, Failure> {
+    name.parse().map_err(|error| {
+        let error = anyhow::Error::from(error).context("--source cannot be used");
+        Failure::new(Exit::Usage, error)
+    })
 }
 
 impl Contact {

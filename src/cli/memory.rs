@@ -196,7 +196,8 @@ fn name(file: &mut File) -> std::io::Result<String> {
     Ok(name)
 }
 
-fn folder() -> Option<PathBuf> {
+/// Where the folders of all sources lie.
+pub(super) fn folder() -> Option<PathBuf> {
     let set = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

@@ -9,6 +9,7 @@ mod broker;
 mod broker_args;
 mod contact;
 mod direct;
+mod doctor;
 mod durable;
 mod exit;
 mod face_args;

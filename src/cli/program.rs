@@ -9,13 +9,14 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, schema, simulate, up, watch};
+use super::{adapter, broker, doctor, schema, simulate, up, watch};
 
 const EXAMPLES: &str = "\
 Examples:
   observe watch            live events of the stack on this machine, nothing else needed
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
+  observe doctor           what is wrong, and the fix
   observe watch --type crashed --json | jq .process
 
 Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 130/143 by signal.";
@@ -39,6 +40,8 @@ enum Command {
     Adapter(adapter::Adapter),
     /// Print events as they happen
     Watch(watch::Watch),
+    /// Say what is wrong, and the fix
+    Doctor(doctor::Doctor),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
     /// Start, stop or show the managed broker
@@ -117,6 +120,7 @@ fn run(mut args: Observe) -> Outcome {
                     Box::pin(adapter::run(args, verbose, token.clone())).await
                 }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
+                Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
 
 use super::exit::{Exit, Outcome};
@@ -20,12 +21,15 @@ pub(super) struct Schema {
 enum What {
     /// One event, as `watch --json` prints it and the stream holds it
     Event,
+    /// One report, as `doctor -o json` prints it
+    Doctor,
 }
 
 /// Prints it.
 pub(super) async fn run(args: Schema) -> Outcome {
     let text = match args.what {
         What::Event => EVENT,
+        What::Doctor => REPORT,
     };
     let output = Output::open();
     // A reader that left has had enough.

@@ -93,6 +93,16 @@ impl SourceArgs {
     ///
     /// Nothing found is [`Exit::Source`], several are [`Exit::Usage`]: a person must choose.
     pub(super) async fn find(&self) -> Result<Place, Failure> {
+        let (discovery, token) = self.discover().await?;
+        match discovery {
+            Discovery::One(found) => Ok(self.place(found, token)),
+            several @ Discovery::Several(_) => Err(Failure::say(Exit::Usage, several)),
+            none @ Discovery::None(_) => Err(Failure::say(Exit::Source, none)),
+        }
+    }
+
+    /// What the search for the source comes to, and the token it is asked with.
+    pub(super) async fn discover(&self) -> Result<(Discovery, Option<TokenSource>), Failure> {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let url = self
             .url
@@ -116,15 +126,10 @@ impl SourceArgs {
         };
         let token = self.token(&env);
         let candidates = candidates(&around).or_exit(Exit::Usage)?;
-        let found = match find(candidates, token.as_ref())
+        let discovery = find(candidates, token.as_ref())
             .await
-            .or_exit(Exit::Usage)?
-        {
-            Discovery::One(found) => found,
-            several @ Discovery::Several(_) => return Err(Failure::say(Exit::Usage, several)),
-            none @ Discovery::None(_) => return Err(Failure::say(Exit::Source, none)),
-        };
-        Ok(self.place(found, token))
+            .or_exit(Exit::Usage)?;
+        Ok((discovery, token))
     }
 
     /// Whether flags say where the source is.
@@ -171,7 +176,7 @@ impl SourceArgs {
             .or_else(|| env("PC_API_TOKEN_PATH").map(|path| TokenSource::File(path.into())))
     }
 
-    fn place(&self, found: Found, token: Option<TokenSource>) -> Place {
+    pub(super) fn place(&self, found: Found, token: Option<TokenSource>) -> Place {
         let mut settings = Settings::new(found.endpoint);
         settings.token = token;
         settings.evidence = self.evidence;

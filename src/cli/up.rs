@@ -248,14 +248,12 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     } = both;
     let source = contact.source.as_str().to_owned();
     let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
-    if token
-        .run_until_cancelled(opening(&bus, &settings, &mine))
-        .await
-        .is_none()
-    {
+    let opened = token.run_until_cancelled(opening(&bus, &settings, &mine));
+    let opened = opened.await;
+    let Some(Ok(_)) = opened else {
         view.finish(Viewed::Enough)?;
-        return Ok(Exit::Done);
-    }
+        return opened.map_or(Ok(Exit::Done), |failed| failed.map(|_| Exit::Done));
+    };
     let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
     let mut reader = Reader::live(
         &bus,

@@ -249,7 +249,7 @@ async fn bus_way(
 ) -> Outcome {
     let opening = opening(bus, settings, &filter);
     let stands = tokio::select! {
-        stands = opening => stands,
+        stands = opening => stands?,
         () = token.cancelled() => return Ok(Exit::Done),
     };
     if stands.is_empty() {
@@ -304,7 +304,7 @@ pub(super) async fn opening(
     bus: &Bus,
     settings: &BusSettings,
     filter: &Filter,
-) -> Vec<(Root, Table)> {
+) -> Result<Vec<(Root, Table)>, Failure> {
     let shown = settings.display_url();
     if tokio::time::timeout(Duration::from_secs(1), bus.connected())
         .await
@@ -323,11 +323,13 @@ pub(super) async fn opening(
     let roots = match heads(bus, &settings.stream, &settings.prefix).await {
         Ok(roots) => roots,
         // That nobody tells anything yet is said by whoever waits for it.
-        Err(BusError::NoStream(_)) => return Vec::new(),
-        Err(error) => {
+        Err(BusError::NoStream(_)) => return Ok(Vec::new()),
+        Err(error) if error.retry_helps() => {
             say(&format!("nothing is known of the sources yet: {error}"));
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        // Neither does waiting help whoever reads on.
+        Err(error) => return Err(broker_failure(error)),
     };
     let last = last_event(bus, &settings.stream, &settings.prefix)
         .await
@@ -351,7 +353,7 @@ pub(super) async fn opening(
         say(&standing(&root.source, &table, told, sight_of_root(&root, now)).line(words()));
         stands.push((root, table));
     }
-    stands
+    Ok(stands)
 }
 
 fn when(last: Option<&Envelope>, root: &Root, now: chrono::DateTime<Utc>) -> LastEvent {

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use http_body_util::Empty;
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 use serde::Deserialize as _;
 use tokio::sync::Mutex;
@@ -181,6 +182,18 @@ impl Client {
             StatusCode::NOT_FOUND => Ok(false),
             _ => self.expect_ok(&answer).map(|()| false),
         }
+    }
+
+    /// The server's clock, cut to whole seconds; nothing where it does not tell the time.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn clock(&self) -> Result<Option<DateTime<Utc>>, ClientError> {
+        let answer = self.get("/live").await?;
+        let said = answer.headers.get(DATE).and_then(|date| date.to_str().ok());
+        Ok(said
+            .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
+            .map(|date| date.to_utc()))
     }
 
     /// The failure that an undecodable answer is.

@@ -119,6 +119,11 @@ impl ClientError {
         &self.found
     }
 
+    /// What a person can do about it.
+    pub fn advice(&self) -> &'static str {
+        self.kind.advice()
+    }
+
     /// A connection that could not be made.
     pub(super) fn from_connect(
         place: &impl fmt::Display,

@@ -32,6 +32,22 @@ impl Server {
         }
     }
 
+    /// The name it goes by as a source where nobody gives another: its project's, made fit for an id.
+    pub fn source_name(&self) -> String {
+        let fit = |c: char| {
+            if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') {
+                c
+            } else {
+                '-'
+            }
+        };
+        let name: String = self.project.chars().map(fit).take(100).collect();
+        match name.trim_start_matches(['.', '-']) {
+            "" => "process-compose".to_owned(),
+            name => name.to_owned(),
+        }
+    }
+
     /// The epoch this server's run is, where it says when it began.
     pub fn epoch(&self) -> Option<String> {
         self.started

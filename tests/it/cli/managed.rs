@@ -57,6 +57,12 @@ async fn up_brings_its_own_broker_and_shows_events_until_it_is_told_to_end() {
         word("address  nats://127.0.0.1:") && word("pid ") && word("store "),
         "{shown:?}"
     );
+    // The doctor finds it as well, and takes no share in it.
+    let mut doctor = house.0.run(&["doctor", "-p", &stack.port]);
+    assert_eq!(doctor.ends().await, 0, "{:?}", doctor.out.all());
+    doctor.tells("(the managed broker)").await;
+    let (_, again) = house.broker("status").await;
+    assert_eq!(again.out.all(), shown);
     // Who names no broker finds the one that runs.
     let watch = house.0.run(&["watch", "--snapshot"]);
     watch.tells("worker").await;

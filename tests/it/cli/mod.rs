@@ -7,6 +7,7 @@
 mod adapter;
 mod broker_input;
 mod direct;
+mod doctor;
 mod flags;
 mod house;
 mod managed;
@@ -14,6 +15,7 @@ mod names;
 mod outages;
 mod pipes;
 mod restarts;
+mod rights;
 mod run;
 mod source_input;
 mod stack;

@@ -178,3 +178,34 @@ async fn control_c_ends_it_with_130() {
     keys.write_all(&[3]).unwrap();
     assert_eq!(terminal.ends().await, 130);
 }
+
+#[tokio::test]
+async fn a_doctors_page_fits_into_eighty_columns_with_and_without_colour() {
+    let home = Home::new();
+    let args = ["doctor", "-p", "1", "-s", "nats://127.0.0.1:1"];
+    for (variables, symbol) in [
+        (&[][..], "✗ error"),
+        (&[("NO_COLOR", "1")][..], "✗ error"),
+        (&[("LC_ALL", "C"), ("NO_COLOR", "1")][..], "X error"),
+    ] {
+        let mut terminal = Terminal::run(&home, &args, variables);
+        terminal.shows("2 errors").await;
+        assert_eq!(terminal.ends().await, 1);
+        let (rows, bytes) = (terminal.rows(), terminal.bytes());
+        assert!(rows.iter().any(|row| row.contains(symbol)), "{rows:#?}");
+        // Titles, the first line of a finding, and what is indented below it; the last line is the sum.
+        let (sum, body) = rows.split_last().unwrap();
+        assert_eq!(sum, "2 errors", "{rows:#?}");
+        for row in body {
+            let cells: Vec<char> = row.chars().collect();
+            let title = cells[0] != ' ' && cells.len() < 14;
+            let first = cells[..2] == [' ', ' '] && cells[2] != ' ' && cells[13] != ' ';
+            let below = cells.len() > 13 && cells[..13].iter().all(|cell| *cell == ' ');
+            assert!(title || first || below, "{row:?} of {rows:#?}");
+            assert!(cells.len() < usize::from(WIDTH), "{row:?}");
+        }
+        let colored = bytes.contains(&0x1b);
+        assert_eq!(colored, variables.is_empty(), "{rows:#?}");
+        assert!(!variables.iter().any(|(name, _)| *name == "LC_ALL") || bytes.is_ascii());
+    }
+}
