@@ -9,16 +9,17 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, schema, simulate, up, watch};
+use super::{adapter, broker, schema, simulate, up, wait, watch};
 
 const EXAMPLES: &str = "\
 Examples:
   observe watch            live events of the stack on this machine, nothing else needed
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
+  observe wait             until every process of the stack is ready
   observe watch --type crashed --json | jq .process
 
-Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 130/143 by signal.";
+Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 124 time is up, 130/143 by signal.";
 
 /// Tells what your processes did, exactly once, and never lies about what it did not see.
 #[derive(Debug, Parser)]
@@ -39,6 +40,8 @@ enum Command {
     Adapter(adapter::Adapter),
     /// Print events as they happen
     Watch(watch::Watch),
+    /// Wait until processes are ready, or whatever else is waited for
+    Wait(wait::Wait),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
     /// Start, stop or show the managed broker
@@ -115,6 +118,7 @@ fn run(mut args: Observe) -> Outcome {
                 Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
                 Command::Adapter(args) => adapter::run(args, verbose, token.clone()).await,
                 Command::Watch(args) => watch::run(args, token.clone()).await,
+                Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,

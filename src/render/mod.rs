@@ -16,6 +16,7 @@ pub mod format;
 pub mod json;
 pub mod line;
 pub mod notice;
+pub mod outcome;
 pub mod style;
 pub mod time;
 pub mod words;
