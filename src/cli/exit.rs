@@ -106,10 +106,7 @@ mod tests {
             Exit::Signal(2),
             Exit::Signal(15),
         ];
-        assert_eq!(
-            codes.map(Exit::number),
-            [0, 1, 2, 3, 4, 124, 7, 130, 143]
-        );
+        assert_eq!(codes.map(Exit::number), [0, 1, 2, 3, 4, 124, 7, 130, 143]);
     }
 
     #[test]

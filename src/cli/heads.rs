@@ -174,7 +174,11 @@ impl Heads {
                     journal,
                     before,
                     ..
-                } => _ = self.told.insert(source, (journal, before.saturating_sub(1))),
+                } => {
+                    _ = self
+                        .told
+                        .insert(source, (journal, before.saturating_sub(1)))
+                }
                 Told::StreamRenewed | Told::Unreadable { .. } => {}
             }
         }

@@ -267,7 +267,12 @@ impl<'a> Watch<'a> {
     /// Finds the stack, within the grace.
     async fn own(&self, token: &CancellationToken) -> Result<Own, Failure> {
         let found = async {
-            let Some(place) = self.args.place.find_patiently(Patience::Wait, token).await? else {
+            let Some(place) = self
+                .args
+                .place
+                .find_patiently(Patience::Wait, token)
+                .await?
+            else {
                 return Ok(None);
             };
             reach(place, None, Patience::Wait, token).await

@@ -64,7 +64,11 @@ impl WaitArgs {
             condition: self.condition,
             names: patterns(names)?,
             namespaces: patterns(&self.namespace)?,
-            quantity: if self.any { Quantity::Any } else { Quantity::All },
+            quantity: if self.any {
+                Quantity::Any
+            } else {
+                Quantity::All
+            },
             stable: self.stable,
             grace: self.grace,
             fail_on: self.fail_on.iter().copied().collect(),

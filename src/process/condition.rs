@@ -216,7 +216,9 @@ impl Condition {
             (_, _) if *row.status == *FOREGROUND => {
                 Verdict::impossible("runs in the foreground, where nobody sees it")
             }
-            (_, Phase::Unknown) => Verdict::pending("its status is a word this build does not know"),
+            (_, Phase::Unknown) => {
+                Verdict::pending("its status is a word this build does not know")
+            }
             (Self::Restarted, _) => Verdict::pending("not restarted yet"),
             (Self::Ready | Self::Running | Self::Healthy, _) => self.judge_alive(row),
             (Self::Stopped, phase) => judge_stopped(phase),
@@ -318,8 +320,7 @@ fn was_requested(row: &Row) -> bool {
 /// Whether the last run ended badly and nobody had asked for that, or could not begin.
 fn is_broken(row: &Row) -> bool {
     let over = matches!(row.phase, Phase::Ended | Phase::BackingOff | Phase::Idle);
-    row.phase == Phase::Failed
-        || (over && has_run(row) && !ended_well(row) && !was_requested(row))
+    row.phase == Phase::Failed || (over && has_run(row) && !ended_well(row) && !was_requested(row))
 }
 
 /// How the last run ended, in words.
@@ -329,3 +330,6 @@ fn ended(row: &Row) -> String {
         code => format!("ended with exit {code}"),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

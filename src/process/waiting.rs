@@ -213,7 +213,10 @@ impl Waiting {
                     .any(|name| self.wish.namespaces.iter().any(|p| p.matches(name)))
         };
         let mut rows = Vec::new();
-        for (row, vitals) in table.rows_with_vitals().filter(|(row, _)| in_namespace(row)) {
+        for (row, vitals) in table
+            .rows_with_vitals()
+            .filter(|(row, _)| in_namespace(row))
+        {
             let mut wanted = self.wish.names.is_empty() && is_waited_for(row);
             for (at, pattern) in self.wish.names.iter().enumerate() {
                 if is_meant(pattern, row, table) {
@@ -247,7 +250,8 @@ impl Waiting {
             .map(|(row, vitals)| self.judge_row(source, row, vitals, when))
             .collect();
         if !table.is_clear() && self.wish.condition != Condition::Gone {
-            let verdict = Verdict::Pending("the last look showed it in the middle of a change".into());
+            let verdict =
+                Verdict::Pending("the last look showed it in the middle of a change".into());
             found.push((Entry::of_source(source, verdict), false));
         }
         found
@@ -335,7 +339,10 @@ impl Waiting {
             _ => Verdict::Impossible(what.to_owned()),
         };
         if self.wish.names.is_empty() && is_empty {
-            return vec![Entry::of_source("", verdict("there is no process to wait for"))];
+            return vec![Entry::of_source(
+                "",
+                verdict("there is no process to wait for"),
+            )];
         }
         let names = self.wish.names.iter().enumerate();
         names
@@ -392,3 +399,6 @@ fn is_replica_of(name: &str, group: &str) -> bool {
         .and_then(|rest| rest.strip_prefix('-'))
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests;
