@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Lease;
 use crate::event::filter::Filter;
-use crate::process::waiting::{Decision, Outlook, Waiting};
+use crate::process::waiting::{Decision, Entry, Outlook, Waiting};
 use crate::render::outcome::{Ended, Ending};
 
 use super::choose::{Way, way};
@@ -199,7 +199,13 @@ impl<'a> Watch<'a> {
             if !self.found && now >= self.args.grace && !sources.is_away() {
                 return Err(Failure::say(Exit::Source, self.nobody()));
             }
+            let is_first = outlook.entries.is_empty();
             *outlook = waiting.look(&sights.seen(), now);
+            if is_first && !outlook.entries.is_empty() {
+                let (entries, met) = (&outlook.entries, Entry::is_met);
+                let met = entries.iter().filter(|entry| met(entry)).count();
+                tracing::info!(of = entries.len(), met, "the first look");
+            }
             match outlook.decision {
                 Decision::Met => return Ok(Ending::Met),
                 Decision::Failed => return Ok(Ending::Failed),

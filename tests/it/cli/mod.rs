@@ -17,3 +17,4 @@ mod run;
 mod source_input;
 mod stack;
 mod terminal;
+mod wait;
