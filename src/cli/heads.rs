@@ -67,7 +67,8 @@ pub(super) struct Heads {
     /// How far each source's events were read.
     told: BTreeMap<String, (String, u64)>,
     passed_over: BTreeSet<String>,
-    away: Option<String>,
+    /// Why the stream cannot be read, where it cannot.
+    lost: Option<String>,
     due: Instant,
 }
 
@@ -93,14 +94,14 @@ impl Heads {
             base: BTreeMap::new(),
             told: BTreeMap::new(),
             passed_over: BTreeSet::new(),
-            away: None,
+            lost: None,
             due: Instant::now(),
         }
     }
 
     /// Whether the broker is away at the moment.
     pub(super) fn is_away(&self) -> bool {
-        self.away.is_some()
+        !self.bus.is_connected()
     }
 
     /// Where it is, without secrets.
@@ -117,7 +118,7 @@ impl Heads {
         };
         let now = Instant::now();
         self.begun
-            && self.away.is_none()
+            && self.bus.is_connected()
             && in_view().count() <= 1
             && in_view().all(|(_, seen)| seen.doubted_at <= now)
     }
@@ -140,7 +141,7 @@ impl Heads {
             let told = tokio::select! {
                 biased;
                 told = self.reader.next() => told.map_err(broker_failure)?,
-                () = sleep_until(self.due), if self.caught_up || self.away.is_some() => {
+                () = sleep_until(self.due) => {
                     self.refresh().await;
                     self.due = Instant::now() + TICK;
                     return Ok(Step::Look);
@@ -155,18 +156,10 @@ impl Heads {
                     }
                 }
                 Told::CaughtUp(_) => self.caught_up = true,
-                Told::LinkLost { why } => {
-                    let style = words();
-                    say(&format!(
-                        "the broker at {} is away: {}; waiting for it",
-                        style.clean(&self.settings.display_url(), 200),
-                        style.clean(&why, 200)
-                    ));
-                    self.away = Some(why);
-                }
+                Told::LinkLost { why } => self.lose(why),
                 Told::LinkBack => {
-                    say("the broker is back");
-                    self.away = None;
+                    say("the stream can be read again");
+                    self.lost = None;
                     self.due = Instant::now();
                 }
                 Told::Hole {
@@ -182,6 +175,21 @@ impl Heads {
                 Told::StreamRenewed | Told::Unreadable { .. } => {}
             }
         }
+    }
+
+    fn lose(&mut self, why: String) {
+        let style = words();
+        let what = if self.bus.is_connected() {
+            "cannot be read"
+        } else {
+            "is away"
+        };
+        say(&format!(
+            "the broker at {} {what}: {}; waiting for it",
+            style.clean(&self.settings.display_url(), 200),
+            style.clean(&why, 200)
+        ));
+        self.lost = Some(format!("the broker {what}: {why}"));
     }
 
     /// Notes how far was read; whether the event is news.
@@ -203,6 +211,10 @@ impl Heads {
                 return;
             }
         };
+        // What stands there before reading has begun may be followed by what is never read.
+        if !self.caught_up && !found.is_empty() {
+            return;
+        }
         let mut is_whole = true;
         for at in found {
             let Ok(root) = at.root else { continue };
@@ -248,7 +260,7 @@ impl Heads {
 
     /// How the sources stand; `None` while the events and the heads are not of one moment.
     pub(super) fn views(&mut self, began: Instant) -> Option<Vec<View>> {
-        if !self.begun && self.away.is_none() {
+        if !self.begun && self.lost.is_none() {
             return None;
         }
         self.pass_over();
@@ -258,8 +270,8 @@ impl Heads {
             if self.passed_over.contains(source) {
                 continue;
             }
-            let stands = if let Some(why) = &self.away {
-                Err(format!("the broker is away: {why}"))
+            let stands = if let Some(why) = &self.lost {
+                Err(why.clone())
             } else {
                 if !is_of_one_moment(seen, self.told.get(source)) {
                     let behind = *seen.behind.get_or_insert(now);

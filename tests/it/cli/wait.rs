@@ -16,7 +16,7 @@ const MIXED: &str = "
 name: shop
 keep: true
 processes:
-  api: {ready: {after: 500ms, period: 200ms}}
+  api: {ready: {after: 500ms, period: 200ms, threshold: 100}}
   nginx: {daemon: true}
   migrate: {life: [{run: 300ms, exit: 0}]}
   web: {replicas: 2}
@@ -146,6 +146,8 @@ async fn when_the_time_is_up_each_process_that_is_not_there_has_a_line() {
 #[tokio::test]
 async fn what_cannot_come_true_any_more_ends_it_at_once() {
     let scene = Scene::of(BROKEN).await;
+    // As long as it runs, nothing tells a job from a server.
+    assert_eq!(scene.ends(&["job", "--for", "stopped"]).await.0, 0);
     let (code, said) = scene.ends(&["job", "--timeout", "1h"]).await;
     assert_eq!(code, 1, "{said:?}");
     assert_eq!(
@@ -290,7 +292,7 @@ async fn by_a_broker_it_begins_with_the_head_and_misses_nothing_behind_it() {
 async fn a_wait_that_begins_before_the_adapter_waits_for_it() {
     let house = House::new().await;
     let mut run = by_broker(&house, &["-o", "json"]);
-    run.says("the stream").await;
+    run.says("there is no stream").await;
     let _adapter = house.working(&[]).await;
     assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
     assert_eq!(object(&run)["processes"].as_array().unwrap().len(), 3);
