@@ -104,6 +104,12 @@ impl Heads {
         !self.bus.is_connected()
     }
 
+    /// How much later than it happens something may be told.
+    pub(super) fn lag(&self) -> Duration {
+        let lags = self.seen.values().map(|seen| seen.root.interval_ms);
+        Duration::from_millis(lags.max().unwrap_or_default())
+    }
+
     /// Where it is, without secrets.
     pub(super) fn address(&self) -> String {
         self.settings.display_url()

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, schema, simulate, up, wait, watch};
+use super::{adapter, broker, run, schema, simulate, up, wait, watch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +42,8 @@ enum Command {
     Watch(watch::Watch),
     /// Wait until processes are ready, or whatever else is waited for
     Wait(wait::Wait),
+    /// Wait until processes are ready, run a command, and watch them meanwhile
+    Run(run::Run),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
     /// Start, stop or show the managed broker
@@ -57,7 +59,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     log(args.verbose);
-    match run(args) {
+    match begin(args) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             say(&format!(
@@ -98,7 +100,7 @@ fn log(verbose: u8) {
 }
 
 /// One thread does all the work: it waits most of the time, and a second one would cost memory.
-fn run(mut args: Observe) -> Outcome {
+fn begin(mut args: Observe) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -112,19 +114,25 @@ fn run(mut args: Observe) -> Outcome {
             // It has its own way with signals.
             return broker::warden(orders).await;
         }
-        let signals = Signals::listen()?;
+        // A command that is run has signals handed on to it.
+        let own_way = matches!(args.command, Command::Run(_));
+        let signals = (!own_way).then(Signals::listen).transpose()?;
         let work = async {
             match args.command {
                 Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
                 Command::Adapter(args) => adapter::run(args, verbose, token.clone()).await,
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
+                Command::Run(args) => Box::pin(run::run(args)).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,
             }
         };
-        signals.run(token.clone(), Box::pin(work)).await
+        match signals {
+            Some(signals) => signals.run(token.clone(), Box::pin(work)).await,
+            None => work.await,
+        }
     });
     runtime.shutdown_background();
     outcome

@@ -1,5 +1,6 @@
 //! How the sources stand at every moment, and what happens to them: from a broker, or from looks of our own.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,14 @@ impl Sources {
         match self {
             Self::Own(own) => own.view(began).map(|view| Sights(vec![view])),
             Self::Told(heads) => heads.views(began).map(Sights),
+        }
+    }
+
+    /// Waits until what happened by now has been told; what was told has to be taken meanwhile.
+    pub(super) fn settled(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        match self {
+            Self::Own(own) => Box::pin(own.settled()),
+            Self::Told(heads) => Box::pin(tokio::time::sleep(heads.lag() + TICK)),
         }
     }
 
@@ -191,6 +200,19 @@ impl Own {
             source: self.source.clone(),
             stands,
         })
+    }
+
+    /// Looks once more, at once.
+    fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let handle = self.direct.as_ref().map(|direct| direct.handle.clone());
+        async move {
+            if let Some(handle) = handle {
+                handle.refresh();
+                // Where the looks have ended, nothing more will be told.
+                drop(handle.looked().await);
+                tokio::time::sleep(TICK).await;
+            }
+        }
     }
 
     async fn end(self) -> Result<(), Failure> {

@@ -68,7 +68,7 @@ pub(super) async fn run(args: Wait, token: CancellationToken) -> Outcome {
     let mut waiting = Waiting::new(wish);
     let mut watch = Watch::new("observe wait", &args.wait)?;
     let Some(waited) = token
-        .run_until_cancelled(watch.until(&mut waiting, &token, &mut |_| {}))
+        .run_until_cancelled(watch.until(&mut waiting, &token))
         .await
     else {
         return Ok(Exit::Done);
@@ -148,19 +148,18 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// Follows the sources until the condition holds, fails, or the time is up; `each` is handed every event.
+    /// Follows the sources until the condition holds, fails, or the time is up.
     pub(super) async fn until(
         &mut self,
         waiting: &mut Waiting,
         token: &CancellationToken,
-        each: &mut dyn FnMut(&crate::event::record::Record),
     ) -> Result<Waited, Failure> {
         let end = self.began + self.args.timeout;
         let mut outlook = Outlook {
             decision: Decision::Wait,
             entries: Vec::new(),
         };
-        let waited = timeout_at(end, self.follow(waiting, &mut outlook, token, each)).await;
+        let waited = timeout_at(end, self.follow(waiting, &mut outlook, token)).await;
         let ending = match waited {
             Ok(ended) => ended?,
             Err(_) => self.out_of_time()?,
@@ -177,7 +176,6 @@ impl<'a> Watch<'a> {
         waiting: &mut Waiting,
         outlook: &mut Outlook,
         token: &CancellationToken,
-        each: &mut dyn FnMut(&crate::event::record::Record),
     ) -> Result<Ending, Failure> {
         if self.sources.is_none() {
             self.open(token).await?;
@@ -185,7 +183,6 @@ impl<'a> Watch<'a> {
         loop {
             if let Step::Record(record) = self.step().await? {
                 waiting.see(&record.envelope);
-                each(&record);
             }
             self.look_ourselves(token).await?;
             let Some(sources) = &mut self.sources else {
@@ -219,6 +216,22 @@ impl<'a> Watch<'a> {
         match &mut self.sources {
             Some(sources) => sources.next().await,
             None => Ok(Step::Look),
+        }
+    }
+
+    /// What is known now, where everything known is of one moment.
+    pub(super) fn outlook(&mut self, waiting: &mut Waiting) -> Option<Outlook> {
+        let sights = self.sources.as_mut()?.sights(self.began)?;
+        Some(waiting.look(&sights.seen(), self.began.elapsed()))
+    }
+
+    /// Waits until what happened by now has been told.
+    pub(super) fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let settled = self.sources.as_ref().map(Sources::settled);
+        async move {
+            if let Some(settled) = settled {
+                settled.await;
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod detail;
 pub mod door;
 pub mod format;
 pub mod json;
+pub mod junit;
 pub mod line;
 pub mod notice;
 pub mod outcome;
