@@ -81,11 +81,14 @@ impl Running {
     /// Sends it a signal of our own.
     pub(super) fn send(&self, signal: Signal) {
         let Some(pid) = self.pid else { return };
-        // One that has just ended cannot be reached, and need not be.
-        drop(match self.group {
+        let sent = match self.group {
             Group::Own => kill_process_group(pid, signal),
             Group::Ours => kill_process(pid, signal),
-        });
+        };
+        if let Err(error) = sent {
+            // It has just ended.
+            tracing::debug!(%error, "the command cannot be signalled");
+        }
     }
 
     /// Hands a signal on that reached us; what the terminal sends has reached it already.

@@ -208,9 +208,10 @@ impl Own {
         async move {
             if let Some(handle) = handle {
                 handle.refresh();
-                // Where the looks have ended, nothing more will be told.
-                drop(handle.looked().await);
-                tokio::time::sleep(TICK).await;
+                if handle.looked().await.is_ok() {
+                    // What the look told may still be on its way.
+                    tokio::time::sleep(TICK).await;
+                }
             }
         }
     }

@@ -6,7 +6,9 @@
 
 mod adapter;
 mod broker_input;
+mod command;
 mod direct;
+mod examples;
 mod flags;
 mod house;
 mod managed;

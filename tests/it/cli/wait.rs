@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
