@@ -62,6 +62,13 @@ pub(super) struct Run {
     command: Vec<OsString>,
 }
 
+impl Run {
+    /// Whether anybody wants to know what happened in the command's last moment.
+    fn wants_all(&self) -> bool {
+        self.record.is_some() || self.junit.is_some() || self.wait.fails_on_something()
+    }
+}
+
 /// Waits, runs, reports.
 pub(super) async fn run(args: Run) -> Outcome {
     let mut waiting = Waiting::new(args.wait.wish(&args.process)?);
@@ -100,8 +107,7 @@ async fn during(
     (caught, tape): (&mut Caught, &mut Tape),
 ) -> Outcome {
     let mut command = Running::start(&args.command)?;
-    let mut fired = false;
-    let mut kill_at = None;
+    let (mut followed, mut fired, mut kill_at) = (true, false, None);
     let exit = loop {
         let step = tokio::select! {
             biased;
@@ -115,11 +121,12 @@ async fn during(
                 command.send(Signal::KILL);
                 continue;
             }
-            step = watch.step() => step,
+            step = watch.step(), if followed => step,
         };
-        // A stack that cannot be followed any more is no reason to end the command of somebody else.
-        let Ok(step) = step else {
-            break command.end().await?;
+        let Some(step) = or_say(step) else {
+            // That is no reason to end the command of somebody else.
+            followed = false;
+            continue;
         };
         if let Some(ill) = take(step, watch, waiting, tape)
             && !fired
@@ -130,11 +137,25 @@ async fn during(
             kill_at = Some(Instant::now() + LAST);
         }
     };
-    if !fired && let Some(ill) = settle(watch, waiting, tape).await {
-        fired = true;
-        say(&format!("observe: {ill}"));
+    if !fired && followed && args.wants_all() {
+        let ill = settle(watch, waiting, tape).await;
+        if let Some(ill) = ill {
+            fired = true;
+            say(&format!("observe: {ill}"));
+        }
     }
     Ok(if fired { Exit::Refused } else { exit })
+}
+
+/// Why the stack cannot be followed any more is said, and ends nothing.
+fn or_say(step: Result<Step, Failure>) -> Option<Step> {
+    step.inspect_err(|failure| {
+        say(&format!(
+            "observe: {}",
+            words().clean(&failure.line(), 1000)
+        ))
+    })
+    .ok()
 }
 
 /// Takes what happened; says what it is that the command is to be ended for.

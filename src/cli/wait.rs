@@ -28,10 +28,10 @@ const SEARCH_LIMIT: Duration = Duration::from_secs(2);
 const EXAMPLES: &str = "\
 Examples:
   observe wait                                  until every process is ready
-  observe wait --timeout 5m --stable 10s        and has been for ten seconds
+  observe wait --timeout 5m --stable 3s         and has been for three seconds
   observe wait api 'web-*' --fail-on crashed    these processes or groups; end at once when one crashes
   observe wait migrate --for exited=0           a job
-  observe wait worker --for crashed --any       one of these crashed
+  observe wait 'w*' --for crashed --any         one of these crashed
   observe wait -o json | jq '.processes[] | select(.outcome != \"met\")'
 
 Without a broker it looks at the stack itself. Exit codes: 0 it holds, 1 it failed or cannot come true any more, 3 there
@@ -303,7 +303,7 @@ impl<'a> Watch<'a> {
         let Some(contact) = contact else {
             return Err(Failure::say(
                 Exit::Source,
-                "no process-compose was found within the grace (--grace)",
+                "no process-compose answered within the grace (--grace)",
             ));
         };
         if !self.filter.wants_source(contact.source.as_str()) {

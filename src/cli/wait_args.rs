@@ -84,6 +84,11 @@ impl WaitArgs {
         Ok(filter)
     }
 
+    /// Whether anything is to end it early.
+    pub(super) fn fails_on_something(&self) -> bool {
+        !self.fail_on.is_empty()
+    }
+
     /// Whether somebody said which sources are wanted.
     pub(super) fn is_chosen(&self) -> bool {
         !self.source.is_empty()
