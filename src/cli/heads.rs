@@ -162,7 +162,7 @@ impl Heads {
                     }
                 }
                 Told::CaughtUp(_) => self.caught_up = true,
-                Told::LinkLost { why } => self.lose(why),
+                Told::LinkLost { why } => self.lose(&why),
                 Told::LinkBack => {
                     say("the stream can be read again");
                     self.lost = None;
@@ -174,16 +174,15 @@ impl Heads {
                     before,
                     ..
                 } => {
-                    _ = self
-                        .told
-                        .insert(source, (journal, before.saturating_sub(1)))
+                    self.told
+                        .insert(source, (journal, before.saturating_sub(1)));
                 }
                 Told::StreamRenewed | Told::Unreadable { .. } => {}
             }
         }
     }
 
-    fn lose(&mut self, why: String) {
+    fn lose(&mut self, why: &str) {
         let style = words();
         let what = if self.bus.is_connected() {
             "cannot be read"
@@ -193,7 +192,7 @@ impl Heads {
         say(&format!(
             "the broker at {} {what}: {}; waiting for it",
             style.clean(&self.settings.display_url(), 200),
-            style.clean(&why, 200)
+            style.clean(why, 200)
         ));
         self.lost = Some(format!("the broker {what}: {why}"));
     }

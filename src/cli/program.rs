@@ -117,7 +117,7 @@ fn begin(mut args: Observe) -> Outcome {
         // A command that is run has signals handed on to it.
         let own_way = matches!(args.command, Command::Run(_));
         let signals = (!own_way).then(Signals::listen).transpose()?;
-        let work = async {
+        let work = Box::pin(async {
             match args.command {
                 Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
                 Command::Adapter(args) => adapter::run(args, verbose, token.clone()).await,
@@ -128,9 +128,9 @@ fn begin(mut args: Observe) -> Outcome {
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,
             }
-        };
+        });
         match signals {
-            Some(signals) => signals.run(token.clone(), Box::pin(work)).await,
+            Some(signals) => signals.run(token.clone(), work).await,
             None => work.await,
         }
     });

@@ -150,10 +150,8 @@ async fn during(
 /// Why the stack cannot be followed any more is said, and ends nothing.
 fn or_say(step: Result<Step, Failure>) -> Option<Step> {
     step.inspect_err(|failure| {
-        say(&format!(
-            "observe: {}",
-            words().clean(&failure.line(), 1000)
-        ))
+        let line = failure.line();
+        say(&format!("observe: {}", words().clean(&line, 1000)));
     })
     .ok()
 }

@@ -45,7 +45,7 @@ pub(super) struct Wait {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
-    wait: WaitArgs,
+    what: WaitArgs,
     /// What is written at the end: text says it on stderr, json is one object on stdout
     #[arg(short = 'o', long, value_name = "FORMAT", value_enum, default_value_t)]
     output: As,
@@ -64,9 +64,9 @@ enum As {
 
 /// Waits.
 pub(super) async fn run(args: Wait, token: CancellationToken) -> Outcome {
-    let wish = args.wait.wish(&args.names)?;
+    let wish = args.what.wish(&args.names)?;
     let mut waiting = Waiting::new(wish);
-    let mut watch = Watch::new("observe wait", &args.wait)?;
+    let mut watch = Watch::new("observe wait", &args.what)?;
     let Some(waited) = token
         .run_until_cancelled(watch.until(&mut waiting, &token))
         .await
@@ -129,7 +129,8 @@ pub(super) struct Watch<'a> {
     filter: Filter,
     began: Instant,
     sources: Option<Sources>,
-    _lease: Option<Lease>,
+    /// What keeps the broker while it is used.
+    lease: Option<Lease>,
     search_at: Instant,
     found: bool,
 }
@@ -142,7 +143,7 @@ impl<'a> Watch<'a> {
             filter: args.sources()?,
             began: Instant::now(),
             sources: None,
-            _lease: None,
+            lease: None,
             search_at: Instant::now(),
             found: false,
         })
@@ -237,6 +238,7 @@ impl<'a> Watch<'a> {
 
     /// Ends what runs.
     pub(super) async fn end(&mut self) -> Result<(), Failure> {
+        self.lease = None;
         match self.sources.take() {
             Some(sources) => sources.end().await,
             None => Ok(()),
@@ -273,7 +275,7 @@ impl<'a> Watch<'a> {
         let sources = match way {
             Way::Direct => Sources::Own(self.own(token).await?),
             Way::Bus(bus, settings, lease) => {
-                self._lease = lease;
+                self.lease = lease;
                 let chosen = args.is_chosen();
                 let heads = Heads::begin(bus, *settings, self.filter.clone(), chosen);
                 Sources::Told(Box::new(heads))

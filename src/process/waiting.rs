@@ -262,13 +262,11 @@ impl Waiting {
         let followed = self.followed.entry(key).or_default();
         followed.wanted = true;
         let verdict = self.wish.condition.judge(row, &followed.news);
-        let since = match verdict {
-            Verdict::Met => *followed.met_since.get_or_insert(when.at),
-            _ => {
-                followed.met_since = None;
-                when.at
-            }
-        };
+        if verdict != Verdict::Met {
+            followed.met_since = None;
+        }
+        let holds = verdict == Verdict::Met
+            && when.has_held(self.wish.stable, *followed.met_since.get_or_insert(when.at));
         let fail_on = &self.wish.fail_on;
         let ill = fail_on
             .iter()
@@ -276,7 +274,6 @@ impl Waiting {
             .find(|&ill| followed.news.has(ill) || is_ill(row, ill));
         let state = row.state(vitals);
         followed.state = Some(state.clone());
-        let holds = verdict == Verdict::Met && when.has_held(self.wish.stable, since);
         let entry = Entry {
             source: source.to_owned(),
             name: row.name.to_string(),

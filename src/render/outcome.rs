@@ -1,5 +1,6 @@
 //! What a waiting came to: a line for each process that is not there yet, and one object for machines.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -124,7 +125,8 @@ fn line(entry: &Entry, style: Style) -> String {
     if let Some(state) = &entry.state {
         let restarts = state.restarts;
         let exit = exit(state).map_or_else(|| "-".to_owned(), |code| code.to_string());
-        out.push_str(&format!("; restarts {restarts}, exit {exit}"));
+        // Writing to a string cannot fail.
+        let _infallible = write!(out, "; restarts {restarts}, exit {exit}");
     }
     out
 }

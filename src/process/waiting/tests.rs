@@ -100,7 +100,7 @@ impl Scene {
         self.0.look(&[Sight { source, seen }], s(seconds))
     }
 
-    fn hears(&mut self, kind: &str, process: &str, more: serde_json::Value) {
+    fn hears(&mut self, kind: &str, process: &str, more: &serde_json::Value) {
         let mut event = json!({
             "type": kind, "process": process, "namespace": "default", "subject": "s", "severity": "info",
             "timestamp": "2026-08-20T07:18:04.120Z", "schema": 1, "id": "shop.a.1", "source": "shop", "journal": "a",
@@ -248,7 +248,7 @@ fn without_sight_nothing_is_judged_but_what_was_told() {
     );
     let mut job = Scene::new("completed", &["a"], |_| {});
     assert_eq!(job.at(0, &rows).decision, Decision::Wait);
-    job.hears("stopped", "a", json!({"reason": "exited"}));
+    job.hears("stopped", "a", &json!({"reason": "exited"}));
     assert_eq!(job.blind(1).decision, Decision::Met);
 }
 
@@ -273,17 +273,17 @@ fn what_happened_before_a_table_shows_it_counts() {
     let mut scene = Scene::new("restarted", &["a"], |_| {});
     let rows = table(vec![up("a")]);
     assert_eq!(scene.at(0, &rows).decision, Decision::Wait);
-    scene.hears("restarted", "b", json!({}));
+    scene.hears("restarted", "b", &json!({}));
     assert_eq!(scene.at(1, &rows).decision, Decision::Wait);
-    scene.hears("restarted", "a", json!({"origin": "initial"}));
+    scene.hears("restarted", "a", &json!({"origin": "initial"}));
     assert_eq!(scene.at(2, &rows).decision, Decision::Wait);
-    scene.hears("restarted", "a", json!({}));
+    scene.hears("restarted", "a", &json!({}));
     assert_eq!(scene.at(3, &rows).decision, Decision::Met);
     let mut scene = Scene::new("exited=3", &["a"], |_| {});
     scene.hears(
         "crashed",
         "a",
-        json!({"exit": {"code": 3, "signal": null, "expected": false}}),
+        &json!({"exit": {"code": 3, "signal": null, "expected": false}}),
     );
     assert_eq!(scene.at(0, &rows).decision, Decision::Met);
 }
@@ -316,9 +316,9 @@ fn it_fails_on_what_it_is_told_to_fail_on() {
         ),
     ] {
         let mut scene = Scene::new("ready", &["a"], |wish| wish.fail_on = [ill].into());
-        scene.hears(kind, "other", json!({}));
+        scene.hears(kind, "other", &json!({}));
         assert_eq!(scene.at(0, &rows).decision, Decision::Wait, "{kind}");
-        scene.hears(kind, "a", more);
+        scene.hears(kind, "a", &more);
         assert_eq!(scene.at(1, &rows).decision, wanted, "{kind}");
     }
     let broken = table(vec![Row {
@@ -332,7 +332,7 @@ fn it_fails_on_what_it_is_told_to_fail_on() {
 #[test]
 fn failing_counts_more_than_being_met() {
     let mut scene = Scene::new("ready", &["a"], |wish| wish.fail_on = [Ill::Crashed].into());
-    scene.hears("crashed", "a", json!({}));
+    scene.hears("crashed", "a", &json!({}));
     let outlook = scene.at(0, &table(vec![up("a")]));
     assert_eq!(decision(&outlook), Decision::Failed);
     assert_eq!(outlook.entries[0].ill, Some(Ill::Crashed));
@@ -360,13 +360,13 @@ fn stable_is_interrupted_by_a_table_by_an_event_and_by_not_being_seen() {
         assert_eq!(scene.at(9, &good).decision, Decision::Met);
     };
     interrupted(&|scene| _ = scene.at(3, &bad));
-    interrupted(&|scene| scene.hears("restarted", "a", json!({})));
+    interrupted(&|scene| scene.hears("restarted", "a", &json!({})));
     interrupted(&|scene| _ = scene.blind(3));
 
     let mut scene = Scene::new("ready", &[], five);
     scene.at(0, &good);
-    scene.hears("status_changed", "a", json!({}));
-    scene.hears("crashed", "other", json!({}));
+    scene.hears("status_changed", "a", &json!({}));
+    scene.hears("crashed", "other", &json!({}));
     assert_eq!(scene.at(5, &good).decision, Decision::Met);
 }
 

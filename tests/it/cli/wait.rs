@@ -206,7 +206,7 @@ async fn stable_begins_anew_after_an_interruption() {
     let scene = Scene::of(BROKEN).await;
     let mut run = scene.looked(&["worker", "--stable", "2s"]).await;
     scene.stack.exit("worker", 3).await;
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     assert_eq!(run.ends().await, 0);
     // It is away for a second before the policy restarts it, and then has to hold.
     let took = begun.elapsed();
