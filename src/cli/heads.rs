@@ -129,6 +129,29 @@ impl Heads {
             && in_view().all(|(_, seen)| seen.doubted_at <= now)
     }
 
+    /// Whether nothing in view may be judged by.
+    pub(super) fn is_stale(&self) -> bool {
+        let now = Instant::now();
+        self.seen.values().all(|seen| seen.stale_at <= now)
+    }
+
+    /// Why what is known of a source is in doubt, in words.
+    pub(super) fn doubt(&self, source: &str) -> String {
+        let style = words();
+        let name = style.clean(source, 60);
+        match self.seen.get(source) {
+            Some(seen) => {
+                let ago = age(since(seen.root.looked_at, Utc::now()));
+                format!("the last look at {name} that was told is {ago} old")
+            }
+            None => {
+                let address = self.address();
+                let address = style.clean(&address, 200);
+                format!("nobody tells anything of {name} into the broker at {address}")
+            }
+        }
+    }
+
     /// Whether a source in reach is one of those whose heads are stale, or there are none.
     pub(super) fn is_one_of_them(&self, source: &str, project: &str) -> bool {
         let same = |(name, seen): (&String, &Seen)| {

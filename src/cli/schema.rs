@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::event::schema::EVENT;
+use crate::render::outcome::WAIT;
 
 use super::exit::{Exit, Outcome};
 use super::terminal::Output;
@@ -20,12 +21,15 @@ pub(super) struct Schema {
 enum What {
     /// One event, as `watch --json` prints it and the stream holds it
     Event,
+    /// What `wait -o json` prints
+    Wait,
 }
 
 /// Prints it.
 pub(super) async fn run(args: Schema) -> Outcome {
     let text = match args.what {
         What::Event => EVENT,
+        What::Wait => WAIT,
     };
     let output = Output::open();
     // A reader that left has had enough.

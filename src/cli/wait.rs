@@ -334,11 +334,13 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let own = Own::begin(&contact, &self.args.place, token)?;
-        say(&format!(
-            "nobody tells anything of {} into the broker at {} at the moment: looking at the stack itself",
-            contact.source.as_str(),
-            heads.address()
-        ));
+        let why = heads.doubt(contact.source.as_str());
+        let line = format!("{why}: looking at the stack itself");
+        if heads.is_stale() {
+            say(&line);
+        } else {
+            tracing::info!("{line}");
+        }
         self.sources = Some(Sources::Own(own));
         Ok(())
     }

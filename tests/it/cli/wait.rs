@@ -335,6 +335,7 @@ async fn the_head_of_a_dead_adapter_is_not_believed() {
     let url = house.nats.url();
     let args = [
         "wait",
+        "-v",
         "api",
         "-s",
         &url,
