@@ -301,7 +301,7 @@ impl Heads {
             let stands = if let Some(why) = &self.lost {
                 Err(why.clone())
             } else {
-                if !is_of_one_moment(seen, self.told.get(source)) {
+                if !is_of_one_moment(&seen.root, self.told.get(source)) {
                     let behind = *seen.behind.get_or_insert(now);
                     if now < behind + BEHIND {
                         return None;
@@ -337,11 +337,12 @@ impl Heads {
     }
 }
 
-/// Whether the head holds exactly what was read.
-fn is_of_one_moment(seen: &Seen, told: Option<&(String, u64)>) -> bool {
+/// Whether the head holds exactly what was read: not an event more, which would be missing among the news, and none less,
+/// which it would deny.
+fn is_of_one_moment(root: &Root, told: Option<&(String, u64)>) -> bool {
     match told {
-        Some((journal, seq)) => *journal == seen.root.journal && *seq == seen.root.seq,
-        None => seen.root.seq == 0,
+        Some((journal, seq)) => *journal == root.journal && *seq == root.seq,
+        None => root.seq == 0,
     }
 }
 
@@ -375,4 +376,42 @@ fn table(head: &Head, root: &Root) -> Option<Arc<Table>> {
     };
     let decoded = ProcessRows.decode(&mut head.rows(), restored).ok()?;
     Some(Arc::new(decoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_counts_only_together_with_exactly_the_events_it_holds() {
+        let root = |seq| Root {
+            format: 1,
+            source: "shop".to_owned(),
+            journal: "a".to_owned(),
+            seq,
+            epoch: String::new(),
+            connected: true,
+            adapter: String::new(),
+            commit: String::new(),
+            looked_at: Utc::now(),
+            interval_ms: 2000,
+            shards: Vec::new(),
+            identity: crate::event::store::Identity::default(),
+        };
+        let told = |journal: &str, seq| Some((journal.to_owned(), seq));
+        for (seq, told, wanted) in [
+            (7, told("a", 7), true),
+            (7, told("a", 6), false),
+            (7, told("a", 8), false),
+            (7, told("b", 7), false),
+            (7, None, false),
+            (0, None, true),
+        ] {
+            assert_eq!(
+                is_of_one_moment(&root(seq), told.as_ref()),
+                wanted,
+                "{told:?}"
+            );
+        }
+    }
 }

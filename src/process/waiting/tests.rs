@@ -223,6 +223,16 @@ fn an_empty_stack_is_not_ready() {
 }
 
 #[test]
+fn without_any_source_nothing_is_decided() {
+    for condition in ["ready", "gone"] {
+        for quantity in [Quantity::All, Quantity::Any] {
+            let mut waiting = Scene::new(condition, &[], |wish| wish.quantity = quantity).0;
+            assert_eq!(waiting.look(&[], s(60)).decision, Decision::Wait);
+        }
+    }
+}
+
+#[test]
 fn a_process_that_was_seen_only_torn_is_not_forgotten() {
     let mut scene = Scene::new("ready", &[], |_| {});
     let torn = unclear(vec![up("a")], &["b"]);
