@@ -139,17 +139,13 @@ impl Heads {
     pub(super) fn doubt(&self, source: &str) -> String {
         let style = words();
         let name = style.clean(source, 60);
-        match self.seen.get(source) {
-            Some(seen) => {
-                let ago = age(since(seen.root.looked_at, Utc::now()));
-                format!("the last look at {name} that was told is {ago} old")
-            }
-            None => {
-                let address = self.address();
-                let address = style.clean(&address, 200);
-                format!("nobody tells anything of {name} into the broker at {address}")
-            }
+        if let Some(seen) = self.seen.get(source) {
+            let ago = age(since(seen.root.looked_at, Utc::now()));
+            return format!("the last look at {name} that was told is {ago} old");
         }
+        let address = self.address();
+        let address = style.clean(&address, 200);
+        format!("nobody tells anything of {name} into the broker at {address}")
     }
 
     /// Whether a source in reach is one of those whose heads are stale, or there are none.

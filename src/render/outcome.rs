@@ -238,25 +238,25 @@ mod tests {
         }
     }
 
-    fn state(status: &str, restarts: i64, exit_code: i64) -> Option<Value> {
-        Some(json!({
+    fn state(status: &str, restarts: i64, exit_code: i64) -> Value {
+        json!({
             "name": "a", "namespace": "default", "status": status, "is_ready": "-", "has_ready_probe": false,
             "restarts": restarts, "exit_code": exit_code, "is_running": status == "Running", "replicas": 1, "pid": 7,
-        }))
+        })
     }
 
     fn entries() -> Vec<Entry> {
         let why = "ended with exit 3".to_owned();
         let crashed = Entry {
             ill: Some(Ill::Crashed),
-            ..entry("worker", Verdict::Met, state("Running", 2, 9))
+            ..entry("worker", Verdict::Met, Some(state("Running", 2, 9)))
         };
         vec![
-            entry("api", Verdict::Met, state("Running", 0, 0)),
+            entry("api", Verdict::Met, Some(state("Running", 0, 0))),
             entry(
                 "job\u{1b}[31m",
                 Verdict::Impossible(why),
-                state("Completed", 0, 3),
+                Some(state("Completed", 0, 3)),
             ),
             crashed,
             entry("nobody", Verdict::Pending("no such name".to_owned()), None),
@@ -291,10 +291,10 @@ mod tests {
             assert_eq!(ended.unmet(style), wanted);
         });
         ended(Ending::Met, |ended| {
-            assert!(ended.line().starts_with("ready: "))
+            assert!(ended.line().starts_with("ready: "));
         });
         ended(Ending::Failed, |ended| {
-            assert!(ended.line().starts_with("not ready: "))
+            assert!(ended.line().starts_with("not ready: "));
         });
     }
 

@@ -194,9 +194,9 @@ async fn a_wait_that_was_met_is_one_short_line_and_one_that_was_not_has_its_line
     unmet
         .shows("  worker: Running, running; restarts 0, exit -")
         .await;
-    let mut ended = Terminal::run(&home, &[&usual[..], &["--for", "gone"]].concat(), &[]);
+    let mut ended = Terminal::run(&home, &[&usual[..], &["-v", "--for", "gone"]].concat(), &[]);
     let mut keys = ended.master.take_writer().unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    ended.shows("the first look").await;
     keys.write_all(&[3]).unwrap();
     assert_eq!(ended.ends().await, 130);
 }
