@@ -16,6 +16,10 @@ pub(super) enum Exit {
     Source,
     /// The broker or its stream cannot be reached.
     Broker,
+    /// The time was up.
+    Timeout,
+    /// What a command that was run came to.
+    Of(u8),
     /// Ended by this signal.
     Signal(u8),
 }
@@ -28,6 +32,8 @@ impl Exit {
             Self::Usage => 2,
             Self::Source => 3,
             Self::Broker => 4,
+            Self::Timeout => 124,
+            Self::Of(code) => code,
             Self::Signal(signal) => 128 + signal,
         }
     }
@@ -95,10 +101,12 @@ mod tests {
             Exit::Usage,
             Exit::Source,
             Exit::Broker,
+            Exit::Timeout,
+            Exit::Of(7),
             Exit::Signal(2),
             Exit::Signal(15),
         ];
-        assert_eq!(codes.map(Exit::number), [0, 1, 2, 3, 4, 130, 143]);
+        assert_eq!(codes.map(Exit::number), [0, 1, 2, 3, 4, 124, 7, 130, 143]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, doctor, schema, simulate, up, watch};
+use super::{adapter, broker, doctor, run, schema, simulate, up, wait, watch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,9 +17,10 @@ Examples:
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
   observe doctor           what is wrong, and the fix
+  observe wait             until every process of the stack is ready
   observe watch --type crashed --json | jq .process
 
-Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 130/143 by signal.";
+Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 124 time is up, 130/143 by signal.";
 
 /// Tells what your processes did, exactly once, and never lies about what it did not see.
 #[derive(Debug, Parser)]
@@ -42,6 +43,10 @@ enum Command {
     Watch(watch::Watch),
     /// Say what is wrong, and the fix
     Doctor(doctor::Doctor),
+    /// Wait until processes are ready, or whatever else is waited for
+    Wait(wait::Wait),
+    /// Wait until processes are ready, run a command, and watch them meanwhile
+    Run(run::Run),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
     /// Start, stop or show the managed broker
@@ -57,7 +62,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     log(args.verbose);
-    match run(args) {
+    match begin(args) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             say(&format!(
@@ -98,7 +103,7 @@ fn log(verbose: u8) {
 }
 
 /// One thread does all the work: it waits most of the time, and a second one would cost memory.
-fn run(mut args: Observe) -> Outcome {
+fn begin(mut args: Observe) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -112,8 +117,10 @@ fn run(mut args: Observe) -> Outcome {
             // It has its own way with signals.
             return broker::warden(orders).await;
         }
-        let signals = Signals::listen()?;
-        let work = async {
+        // A command that is run has signals handed on to it.
+        let own_way = matches!(args.command, Command::Run(_));
+        let signals = (!own_way).then(Signals::listen).transpose()?;
+        let work = Box::pin(async {
             match args.command {
                 Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
                 Command::Adapter(args) => {
@@ -121,12 +128,17 @@ fn run(mut args: Observe) -> Outcome {
                 }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
+                Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
+                Command::Run(args) => Box::pin(run::run(args)).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,
             }
-        };
-        signals.run(token.clone(), Box::pin(work)).await
+        });
+        match signals {
+            Some(signals) => signals.run(token.clone(), work).await,
+            None => work.await,
+        }
     });
     runtime.shutdown_background();
     outcome

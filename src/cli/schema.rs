@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
+use crate::render::outcome::WAIT;
 
 use super::exit::{Exit, Outcome};
 use super::terminal::Output;
@@ -23,6 +24,8 @@ enum What {
     Event,
     /// One report, as `doctor -o json` prints it
     Doctor,
+    /// What `wait -o json` prints
+    Wait,
 }
 
 /// Prints it.
@@ -30,6 +33,7 @@ pub(super) async fn run(args: Schema) -> Outcome {
     let text = match args.what {
         What::Event => EVENT,
         What::Doctor => REPORT,
+        What::Wait => WAIT,
     };
     let output = Output::open();
     // A reader that left has had enough.

@@ -8,7 +8,11 @@
 //! how many runs lie between the looks ([`plan`]), which of them ended how ([`judge`]), and what is left to say of the
 //! newest one ([`tale`]). What must be remembered to answer them next time stands in [`table::Memory`], and
 //! [`rows`] carries it through a restart.
+//!
+//! Whoever waits for something asks [`condition`] what one row says about it, and [`waiting`] for all of them together,
+//! over time.
 
+pub mod condition;
 pub mod diff;
 mod epoch;
 pub mod event;
@@ -26,6 +30,7 @@ mod runs;
 pub mod table;
 mod tale;
 mod told;
+pub mod waiting;
 
 #[cfg(test)]
 mod tests;

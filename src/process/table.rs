@@ -289,6 +289,11 @@ impl Table {
         self.inner.looked_at
     }
 
+    /// Whether the last look showed every process it named, none of them in the middle of its first change.
+    pub fn is_clear(&self) -> bool {
+        self.inner.unclear.is_empty()
+    }
+
     /// What the next comparison starts from.
     pub fn beginning(&self) -> Beginning {
         self.inner.beginning

@@ -142,7 +142,10 @@ pub(super) async fn client(nats: &NatsServer) -> async_nats::Client {
 const EVENTS: [&str; 2] = ["core.process.>", "core.source.>"];
 
 /// Every message of the stream under these subjects, oldest first.
-async fn messages(nats: &NatsServer, subjects: &[&str]) -> Vec<async_nats::jetstream::Message> {
+pub(super) async fn messages(
+    nats: &NatsServer,
+    subjects: &[&str],
+) -> Vec<async_nats::jetstream::Message> {
     let context = async_nats::jetstream::new(client(nats).await);
     let Ok(stream) = context.get_stream("PROCESS_EVENTS").await else {
         return Vec::new();

@@ -6,8 +6,10 @@
 
 mod adapter;
 mod broker_input;
+mod command;
 mod direct;
 mod doctor;
+mod examples;
 mod flags;
 mod house;
 mod managed;
@@ -22,3 +24,4 @@ mod stack;
 mod storage;
 mod terminal;
 mod two_adapters;
+mod wait;

@@ -209,3 +209,54 @@ async fn a_doctors_page_fits_into_eighty_columns_with_and_without_colour() {
         assert!(!variables.iter().any(|(name, _)| *name == "LC_ALL") || bytes.is_ascii());
     }
 }
+
+#[tokio::test]
+async fn a_wait_that_was_met_is_one_short_line_and_one_that_was_not_has_its_lines() {
+    let home = Home::new();
+    let stack = Stack::play(LONG).await;
+    let usual = ["wait", "--direct", "-p", &stack.port, "--interval", "250ms"];
+    let mut met = Terminal::run(&home, &usual, &[]);
+    assert_eq!(met.ends().await, 0);
+    met.shows("ready: 3 of 3 processes, after ").await;
+    assert_eq!(met.rows().len(), 1, "{:#?}", met.rows());
+    let more = ["--for", "crashed", "--timeout", "500ms", "w*"];
+    let mut unmet = Terminal::run(&home, &[&usual[..], &more].concat(), &[]);
+    assert_eq!(unmet.ends().await, 124);
+    unmet
+        .shows("  worker: Running, running; restarts 0, exit -")
+        .await;
+    let mut ended = Terminal::run(&home, &[&usual[..], &["-v", "--for", "gone"]].concat(), &[]);
+    let mut keys = ended.master.take_writer().unwrap();
+    ended.shows("the first look").await;
+    keys.write_all(&[3]).unwrap();
+    assert_eq!(ended.ends().await, 130);
+}
+
+#[tokio::test]
+async fn a_command_in_a_terminal_reads_from_it_and_gets_control_c_once() {
+    let home = Home::new();
+    let stack = Stack::play(LONG).await;
+    let usual = ["run", "--direct", "-p", &stack.port, "--", "sh", "-c"];
+    let reads = "echo who; read name; echo hello $name";
+    let mut terminal = Terminal::run(&home, &[&usual[..], &[reads]].concat(), &[]);
+    terminal.shows("who").await;
+    let mut keys = terminal.master.take_writer().unwrap();
+    keys.write_all(b"world\n").unwrap();
+    terminal.shows("hello world").await;
+    assert_eq!(terminal.ends().await, 0);
+    let counts =
+        "trap 'echo one more' INT; echo runs; while [ ! -e go ]; do sleep 0.02; done; exit 9";
+    let mut terminal = Terminal::run(&home, &[&usual[..], &[counts]].concat(), &[]);
+    terminal.shows("runs").await;
+    let mut keys = terminal.master.take_writer().unwrap();
+    keys.write_all(&[3]).unwrap();
+    terminal.shows("one more").await;
+    std::fs::write(home.path().join("go"), "").unwrap();
+    assert_eq!(terminal.ends().await, 9);
+    let shown = terminal
+        .rows()
+        .iter()
+        .filter(|row| row.contains("one more"))
+        .count();
+    assert_eq!(shown, 1, "{:#?}", terminal.rows());
+}

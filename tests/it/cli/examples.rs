@@ -1,0 +1,89 @@
+//! The examples that the help shows are run, as they stand there.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use super::run::{Home, OBSERVE, Run};
+use super::stack::Stack;
+
+/// Every process that an example names.
+const STACK: &str = "
+name: shop
+keep: true
+processes:
+  api: {ready: {after: 100ms, period: 200ms, threshold: 100}}
+  migrate: {life: [{run: 100ms, exit: 0}]}
+  web: {replicas: 2}
+  worker: {restart: always, backoff: 1s}
+";
+
+/// Programs that an example may call; each of them does nothing and is content.
+const PROGRAMS: [&str; 5] = ["make", "npm", "pytest", "curl", "jq"];
+
+/// The command lines of the examples in a help, without the words beside them.
+fn examples(help: &str) -> Vec<String> {
+    let lines = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  observe "));
+    lines
+        .map(|line| {
+            let command = line.split("   ").next().unwrap().trim();
+            format!("observe {command}")
+        })
+        .collect()
+}
+
+/// A folder of programs: ours, and those that do nothing.
+fn programs(home: &Home) -> String {
+    let folder = home.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(OBSERVE, folder.join("observe")).unwrap();
+    for name in PROGRAMS {
+        let path = folder.join(name);
+        let mut script = String::new();
+        writeln!(script, "#!/bin/sh\n[ -t 0 ] || cat >/dev/null\nexit 0").unwrap();
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder.display().to_string()
+}
+
+async fn all_run(command: &str) {
+    let (home, stack) = (Home::new(), Stack::play(STACK).await);
+    let folder = programs(&home);
+    let mut help = home.run(&[command, "--help"]);
+    assert_eq!(help.ends().await, 0);
+    let examples = examples(&help.out.all().join("\n"));
+    assert!(examples.len() >= 4, "{examples:?}");
+    for example in examples {
+        let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &example])
+            .env_clear()
+            .envs(home.environment())
+            .env("PATH", path)
+            .env("PC_PORT_NUM", &stack.port)
+            .current_dir(home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut run = Run::of(&mut shell);
+        if example.contains("--for crashed") {
+            stack.exit("worker", 1).await;
+        }
+        let code = run.ends().await;
+        assert_eq!(code, 0, "{example}: {:?}", run.err.all());
+    }
+}
+
+#[tokio::test]
+async fn every_example_of_wait_runs() {
+    all_run("wait").await;
+}
+
+#[tokio::test]
+async fn every_example_of_run_runs() {
+    all_run("run").await;
+}
