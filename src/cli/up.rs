@@ -17,12 +17,12 @@ use super::contact::{Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
-use super::follow::{Broker, Says, Until, follow};
+use super::follow::{Broker, Says, Tape, Until, follow};
 use super::open::open;
+use super::opening::{arrive, opening};
 use super::source_args::SourceArgs;
 use super::terminal::say;
 use super::view::{Blind, View, Viewed};
-use super::watch::opening;
 
 /// How many past events come first.
 const LAST: usize = 10;
@@ -191,22 +191,22 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     } = both;
     let source = contact.source.as_str().to_owned();
     let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
-    if token
-        .run_until_cancelled(opening(&bus, &settings, &mine))
-        .await
-        .is_none()
-    {
-        view.finish(Viewed::Enough)?;
+    let begin = async {
+        arrive(&bus, &settings).await;
+        opening(&bus, &settings, &mine).await
+    };
+    if token.run_until_cancelled(begin).await.is_none() {
+        view.finish(Viewed::Asked, token).await?;
         return Ok(Exit::Done);
     }
     let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
-    let mut reader = Reader::live(
+    let mut tape = Tape::Live(Box::new(Reader::live(
         &bus,
         &settings.stream,
         &settings.prefix,
         wanted,
         Begin::Last(LAST),
-    );
+    )));
     // The reader stands before the adapter begins, so that its first events are seen as they come.
     let (broker, reading) = (settings.display_url(), bus.clone());
     let read = Broker {
@@ -214,8 +214,8 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         address: &broker,
         says: Says::Nothing,
     };
-    if let Some(viewed) = follow(&mut reader, &mut view, read, Until::CaughtUp, token).await? {
-        view.finish(viewed)?;
+    if let Some(viewed) = follow(&mut tape, &mut view, read, Until::CaughtUp, token).await? {
+        view.finish(viewed, token).await?;
         return Ok(Exit::Done);
     }
     let ending = token.child_token();
@@ -225,7 +225,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         ended
     };
     let viewing = async {
-        let viewed = follow(&mut reader, &mut view, read, Until::Ever, &ending).await;
+        let viewed = follow(&mut tape, &mut view, read, Until::Ever, &ending).await;
         ending.cancel();
         viewed
     };
@@ -235,7 +235,8 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         failure
     };
     let (ended, viewed, gone) = tokio::join!(adapter, viewing, own);
-    view.finish(viewed?.unwrap_or(Viewed::Enough))?;
+    view.finish(viewed?.unwrap_or(Viewed::Enough), token)
+        .await?;
     ended?;
     gone.map_or(Ok(Exit::Done), Err)
 }

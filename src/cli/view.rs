@@ -1,6 +1,9 @@
 //! A view: records go in, lines come out, until somebody has had enough.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
 use crate::event::filter::Filter;
 use crate::event::record::Record;
@@ -11,6 +14,9 @@ use crate::render::notice::Blindness;
 
 use super::exit::Failure;
 use super::terminal::{Output, ReaderLeft, ReaderWatch, say, words};
+
+/// How long a reader that stands still may keep us once we are asked to end.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// What becomes of events that tell of an unwatched stretch and are not wanted otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub(super) enum Viewed {
     ReaderLeft,
     /// The count is reached, or the source of records ended.
     Enough,
+    /// We were asked to end.
+    Asked,
 }
 
 /// A view on stdout.
@@ -120,13 +128,35 @@ impl View {
         self.output.reader()
     }
 
-    /// Writes what waits, and the closing line where something was not seen.
-    pub(super) fn finish(self, viewed: Viewed) -> Result<(), Failure> {
-        if viewed == Viewed::Enough
+    /// Waits until everything shown so far is written.
+    pub(super) async fn written(&self) -> Result<(), Viewed> {
+        self.output
+            .written()
+            .await
+            .map_err(|ReaderLeft| Viewed::ReaderLeft)
+    }
+
+    /// Writes what waits, and the closing line where something was not seen. Once we are asked to end, a reader that
+    /// stands still has [`GRACE`] to take it.
+    pub(super) async fn finish(
+        self,
+        viewed: Viewed,
+        token: &CancellationToken,
+    ) -> Result<(), Failure> {
+        if viewed != Viewed::ReaderLeft
             && let Some(line) = self.blindness.line(words(), Utc::now())
         {
             say(&line);
         }
-        self.output.finish()
+        let patience = async {
+            if viewed != Viewed::Asked {
+                token.cancelled().await;
+            }
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            ended = self.output.finish() => ended,
+            () = patience => Ok(()),
+        }
     }
 }

@@ -12,6 +12,7 @@ mod house;
 mod managed;
 mod names;
 mod pipes;
+mod readers;
 mod restarts;
 mod run;
 mod source_input;
