@@ -3,6 +3,7 @@
 //! One reader at a time. The broker gives a message that was handed out and not acknowledged again only after a while,
 //! and newer ones before it; so what is owed from an earlier reader is waited for first, and the order is kept.
 
+mod consumer;
 mod order;
 
 use std::collections::VecDeque;
@@ -10,15 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Message;
-use async_nats::client::Request;
-use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::api::code;
-use super::connect::{ANSWER, Bus, CALL};
-use super::consumer::{Place, Start, nanos};
-use super::error::{BusError, Refusal, clean};
+use super::connect::Bus;
+use super::consumer::{Place, Start};
+use super::error::BusError;
 use super::link::Link;
 use super::opening::Numbers;
 use super::pull::{Pull, Pulled};
@@ -28,20 +26,17 @@ use super::stream::{self, StreamInfo};
 use super::subscribe::is_name;
 use crate::event::filter::Filter;
 use crate::event::subject::Prefix;
+use consumer::{Consumer, Found};
 use order::Order;
 
 /// Messages asked for at once.
 const AT_ONCE: u64 = 64;
-/// The most that may be handed out and not acknowledged: what was asked for before a break, and what is asked for after.
-const UNDER_WORK: u64 = 4 * AT_ONCE;
 /// What is not acknowledged within this time is given again, as soon as somebody asks.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How much longer than the stream keeps its events the broker keeps a place that nobody reads from: a week.
-const KEPT: Duration = Duration::from_hours(7 * 24);
+/// How often the numbers are noted while events come.
+const NOTES: Duration = Duration::from_secs(30);
 /// How long a request of our own may stand at the broker after we lost the connection it came by.
 const OWN_REQUEST: Duration = Duration::from_secs(35);
-/// The key in the consumer's metadata that holds the filter it was made for.
-const FILTER: &str = "observe-filter";
 
 /// Where a durable reader stands when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +74,8 @@ pub struct Wanted {
 pub struct DurableReader {
     bus: Bus,
     stream: Arc<str>,
-    subjects: [String; 2],
     wanted: Wanted,
+    consumer: Consumer,
     created: String,
     floor: u64,
     pull: Option<Pull>,
@@ -94,17 +89,8 @@ pub struct DurableReader {
     told: bool,
     taken: Option<Instant>,
     numbers: Numbers,
+    noted: (u64, Instant),
     retry: Retry,
-}
-
-/// The consumer as the broker describes it.
-struct Found {
-    /// Everything up to here was acknowledged or passed over.
-    behind: u64,
-    delivered: u64,
-    owed: u64,
-    pending: u64,
-    asking: u64,
 }
 
 impl DurableReader {
@@ -128,8 +114,8 @@ impl DurableReader {
             link: bus.link(),
             bus: bus.clone(),
             stream: wanted.stream.as_str().into(),
-            subjects: wanted.filter.subjects(&wanted.prefix),
-            numbers: Numbers::new(wanted.filter.is_complete()),
+            numbers: Numbers::new(&wanted.filter),
+            consumer: Consumer::new(bus, &wanted),
             wanted,
             created: String::new(),
             floor: 0,
@@ -142,6 +128,7 @@ impl DurableReader {
             unacknowledged: VecDeque::new(),
             told: false,
             taken: None,
+            noted: (0, Instant::now()),
             retry: Retry::new(),
         };
         let standing = reader.attach().await?;
@@ -169,6 +156,9 @@ impl DurableReader {
             if self.pull.is_none() {
                 self.open_again().await?;
                 continue;
+            }
+            if self.pending == 0 && self.noted.0 < self.floor && self.noted.1.elapsed() > NOTES {
+                self.note().await;
             }
             match self.hear().await {
                 Ok(()) => {}
@@ -198,19 +188,19 @@ impl DurableReader {
     /// # Cancel safety
     ///
     /// Dropped, the broker may not have noted the last acknowledgements.
-    pub async fn leave(self) {
+    pub async fn leave(mut self) {
         if self.pull.is_some() {
-            // An answer on the same connection comes after everything that was sent before the question.
-            drop(
-                self.bus
-                    .ask::<Value>(&self.path("INFO"), &Value::Null)
-                    .await,
-            );
+            self.note().await;
         }
     }
 
-    fn path(&self, verb: &str) -> String {
-        format!("CONSUMER.{verb}.{}.{}", self.stream, self.wanted.name)
+    /// Has the broker remember the last number of each source too, so that the next reader proves that it missed nothing.
+    async fn note(&mut self) {
+        self.noted = (self.floor, Instant::now());
+        // An answer on the same connection comes after everything that was sent before the question.
+        if let Err(error) = self.consumer.note(&self.numbers).await {
+            tracing::debug!(%error, "the numbers of a durable reader are not noted");
+        }
     }
 
     fn drop_pull(&mut self) {
@@ -223,26 +213,9 @@ impl DurableReader {
         let confirmed = self.pull.as_ref().is_none_or(|pull| pull.left() == 0);
         while let Some(reply) = self.unacknowledged.pop_front() {
             let last = confirmed && self.unacknowledged.is_empty();
-            if !self.send(reply, last).await {
+            if !self.consumer.acknowledge(reply, last).await {
                 self.drop_pull();
             }
-        }
-    }
-
-    async fn send(&self, reply: String, confirmed: bool) -> bool {
-        if !self.bus.is_connected() {
-            return false;
-        }
-        let client = self.bus.client();
-        if confirmed {
-            let request = Request::new().payload("+ACK".into()).timeout(Some(ANSWER));
-            matches!(
-                timeout(CALL, client.send_request(reply, request)).await,
-                Ok(Ok(_))
-            )
-        } else {
-            let sent = client.publish(reply, "+ACK".into());
-            matches!(timeout(CALL, sent).await, Ok(Ok(())))
         }
     }
 
@@ -251,7 +224,7 @@ impl DurableReader {
             return Ok(());
         };
         if pull.left() == 0 {
-            let path = format!("{}.{}", self.stream, self.wanted.name);
+            let path = self.consumer.path();
             let batch = (self.pending + self.order.owed()).clamp(1, AT_ONCE);
             pull.ask(&self.bus, &path, batch).await?;
         }
@@ -299,11 +272,8 @@ impl DurableReader {
         self.floor = place.sequence;
         match record(&self.stream, place, &message.payload) {
             Ok(record) => {
-                let wanted = &self.wanted.filter;
-                if wanted.wants_source(&record.envelope.source) {
-                    self.ready.extend(self.numbers.check(&record.envelope));
-                }
-                if wanted.matches(&record.envelope) {
+                self.ready.extend(self.numbers.check(&record.envelope));
+                if self.wanted.filter.matches(&record.envelope) {
                     self.ready.push_back(Told::Record(Box::new(record)));
                 }
             }
@@ -337,22 +307,34 @@ impl DurableReader {
         let info = stream::info(&self.bus, &self.stream).await?;
         let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
         let first = self.created.is_empty();
-        let renewed = !first && (self.created != info.created || self.floor > info.last);
-        let found = match self.find().await? {
+        let mut renewed = !first && (self.created != info.created || self.floor > info.last);
+        let found = match self.consumer.find().await? {
             // Its place lies behind the end, in a stream that lost it; it names nothing any more.
             Some(found) if found.behind > info.last => {
-                self.forget().await?;
+                self.consumer.forget().await?;
+                renewed = true;
                 None
             }
             found => found,
         };
+        if let Some(found) = &found {
+            self.alone(found.asking)?;
+        }
         let pull = Pull::open(&self.bus).await?;
         let standing = match &found {
             Some(found) => Standing::GoesOn {
                 behind: found.behind,
                 waiting: found.pending + found.owed,
             },
-            None => self.create(&info, first, renewed).await?,
+            None => {
+                let start = self.start(&info, renewed).await?;
+                self.consumer.create(&info, &start).await?;
+                let behind = match start {
+                    Start::At(sequence) => Some(sequence.max(1) - 1),
+                    Start::Since(_) => None,
+                };
+                Standing::New { behind }
+            }
         };
         // From here on nothing waits: what was found counts whole or not at all.
         self.settle(&info, found.as_ref(), &standing, renewed);
@@ -373,51 +355,30 @@ impl DurableReader {
             self.ready.push_back(Told::StreamRenewed);
         }
         let behind = match standing {
-            Standing::GoesOn { behind, .. } => Some(*behind),
-            Standing::New { behind } => *behind,
+            Standing::GoesOn { behind, .. } => *behind,
+            Standing::New { behind } => behind.unwrap_or(0),
         };
-        let behind = behind.unwrap_or(0).max(self.floor);
-        if found.is_some() && info.first > behind + 1 {
-            self.ready.push_back(Told::Expired {
-                after: behind,
-                before: info.first,
-            });
+        let behind = behind.max(self.floor);
+        if let Some(found) = found {
+            // What was noted is as of the place only where nothing was acknowledged since.
+            let noted = found.note.as_ref().filter(|note| note.behind >= behind);
+            let seen = noted.map_or(behind, |note| note.behind);
+            if let Some(note) = noted.filter(|_| self.created.is_empty()) {
+                self.numbers.learn(&note.numbers);
+            }
+            if info.first > seen + 1 && !self.numbers.prove() {
+                self.ready.push_back(Told::Expired {
+                    after: seen,
+                    before: info.first,
+                });
+            }
         }
-        self.floor = behind.max(self.floor);
+        self.floor = behind;
         self.created.clone_from(&info.created);
         self.counted = None;
         self.progress = Instant::now();
         self.pending = found.map_or(1, |found| found.pending);
         self.order = found.map_or_else(Order::default, |f| Order::owing(f.owed, f.delivered));
-    }
-
-    async fn find(&mut self) -> Result<Option<Found>, BusError> {
-        let found = match self
-            .bus
-            .ask::<Value>(&self.path("INFO"), &Value::Null)
-            .await
-        {
-            Ok(found) => found,
-            Err(error) if error.err_code() == code::CONSUMER_NOT_FOUND => return Ok(None),
-            Err(error) => {
-                let doing = format!("describe consumer {}", self.wanted.name);
-                return Err(error.into_bus(&self.bus, &doing));
-            }
-        };
-        self.compare(&found["config"])?;
-        let number = |value: &Value| value.as_u64().unwrap_or(0);
-        let owed = number(&found["num_ack_pending"]);
-        let delivered = number(&found["delivered"]["stream_seq"]);
-        let acknowledged = number(&found["ack_floor"]["stream_seq"]);
-        let found = Found {
-            behind: if owed == 0 { delivered } else { acknowledged },
-            delivered,
-            owed,
-            pending: number(&found["num_pending"]),
-            asking: number(&found["num_waiting"]),
-        };
-        self.alone(found.asking)?;
-        Ok(Some(found))
     }
 
     /// Sees to it that nobody else reads under this name. Right after a break it may be we ourselves who still ask.
@@ -428,7 +389,7 @@ impl DurableReader {
         }
         let since = *self.taken.get_or_insert_with(Instant::now);
         if self.created.is_empty() || since.elapsed() > OWN_REQUEST {
-            return Err(self.refusal().into());
+            return Err(self.consumer.taken().into());
         }
         Err(BusError::Busy(format!(
             "a request of durable {} still stands",
@@ -436,99 +397,15 @@ impl DurableReader {
         )))
     }
 
-    fn refusal(&self) -> Refusal {
-        let name = &self.wanted.name;
-        Refusal::new(
-            format!(
-                "another program reads as durable {name} of stream {}",
-                self.stream
-            ),
-            "one reader of that name, because the broker gives each event to one of them",
-            "end the other one, or choose another name",
-        )
-    }
-
-    fn compare(&self, config: &Value) -> Result<(), BusError> {
-        let listed = config["filter_subjects"].as_array().into_iter().flatten();
-        let mut subjects: Vec<_> = listed.filter_map(Value::as_str).collect();
-        let mut wanted: Vec<_> = self.subjects.iter().map(String::as_str).collect();
-        subjects.sort_unstable();
-        wanted.sort_unstable();
-        let reads = config["metadata"][FILTER].as_str();
-        let filter = self.wanted.filter.to_string();
-        let explicit = config["ack_policy"] == json!("explicit");
-        if explicit && subjects == wanted && reads.is_none_or(|reads| reads == filter) {
-            return Ok(());
+    /// Where a consumer that is missing begins.
+    async fn start(&self, info: &StreamInfo, renewed: bool) -> Result<Start, BusError> {
+        let first = self.created.is_empty();
+        match renewed {
+            true if first || self.created == info.created => Ok(Start::At(info.last + 1)),
+            true => Ok(Start::At(1)),
+            false if first => self.first_start(info).await,
+            false => Ok(Start::At(self.floor + 1)),
         }
-        let (name, stream) = (&self.wanted.name, &self.stream);
-        let reads = reads.map_or_else(|| subjects.join(", "), str::to_owned);
-        Err(Refusal::new(
-            format!("durable {name} of stream {stream} reads {}", clean(&reads)),
-            filter,
-            format!(
-                "ask for the same as before, choose another name, or forget its place by: nats consumer rm {stream} {name}"
-            ),
-        )
-        .into())
-    }
-
-    async fn forget(&self) -> Result<(), BusError> {
-        match self
-            .bus
-            .ask::<Value>(&self.path("DELETE"), &Value::Null)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(error) if error.err_code() == code::CONSUMER_NOT_FOUND => Ok(()),
-            Err(error) => {
-                let doing = format!("delete consumer {}", self.wanted.name);
-                Err(error.into_bus(&self.bus, &doing))
-            }
-        }
-    }
-
-    async fn create(
-        &self,
-        info: &StreamInfo,
-        first: bool,
-        renewed: bool,
-    ) -> Result<Standing, BusError> {
-        let start = if first {
-            self.first_start(info).await?
-        } else if renewed && self.created == info.created {
-            Start::At(info.last + 1)
-        } else if renewed {
-            Start::At(1)
-        } else {
-            Start::At(self.floor + 1)
-        };
-        let kept = info.config["max_age"].as_u64().unwrap_or(0);
-        let mut config = json!({
-            "durable_name": self.wanted.name,
-            "description": "a reader of observe",
-            "ack_policy": "explicit",
-            "ack_wait": nanos(AGAIN),
-            "max_ack_pending": UNDER_WORK,
-            "max_deliver": -1,
-            "replay_policy": "instant",
-            "filter_subjects": self.subjects,
-            "metadata": { FILTER: self.wanted.filter.to_string() },
-        });
-        // A stream that keeps everything gives no measure for how long a place is worth keeping.
-        if kept > 0 {
-            config["inactive_threshold"] = json!(kept + nanos(KEPT));
-        }
-        start.write(&mut config);
-        let body = json!({ "stream_name": &*self.stream, "config": config, "action": "create" });
-        if let Err(error) = self.bus.ask::<Value>(&self.path("CREATE"), &body).await {
-            let doing = format!("create consumer {}", self.wanted.name);
-            return Err(error.into_bus(&self.bus, &doing));
-        }
-        let behind = match start {
-            Start::At(sequence) => Some(sequence.max(1) - 1),
-            Start::Since(_) => None,
-        };
-        Ok(Standing::New { behind })
     }
 
     /// Where to begin the first time.

@@ -44,7 +44,8 @@ pub enum Begin {
 pub enum Told {
     /// An event that matches.
     Record(Box<Record>),
-    /// Events of a source are missing and the stream does not have them; told only where the filter lets everything by.
+    /// Events of a source are missing and the stream does not have them; told only where the server
+    /// hands over all events of a source: where not exactly one type of process events is wanted.
     Hole {
         /// What is watched.
         source: String,
@@ -119,7 +120,7 @@ impl Reader {
             bus: bus.clone(),
             stream: stream.into(),
             subjects: filter.subjects(prefix),
-            numbers: Numbers::new(filter.is_complete()),
+            numbers: Numbers::new(&filter),
             filter,
             from,
             floor: None,
@@ -326,10 +327,7 @@ impl Reader {
                 return;
             }
         };
-        // Of a source that is not wanted, not every event comes here.
-        if self.filter.wants_source(&record.envelope.source) {
-            self.ready.extend(self.numbers.check(&record.envelope));
-        }
+        self.ready.extend(self.numbers.check(&record.envelope));
         if self.filter.matches(&record.envelope) {
             self.ready.push_back(Told::Record(Box::new(record)));
         }

@@ -135,8 +135,9 @@ fn note(told: Told, broker: Broker<'_>) {
             before,
             ..
         } => say(&format!(
-            "{}: events {} to {} are missing and the stream does not have them",
+            "{}: {} events ({} to {}) are missing: the stream does not have them any more",
             style.clean(&source, 60),
+            before - after - 1,
             after + 1,
             before - 1
         )),

@@ -247,15 +247,11 @@ impl Filter {
             && (self.sources.is_empty() || self.sources.iter().any(|p| p.matches(&event.source)))
     }
 
-    /// True where every event of the wanted sources passes, so that `seq` can prove completeness.
-    pub fn is_complete(&self) -> bool {
-        self.names.is_empty()
-            && self.namespaces.is_empty()
-            && self.kinds.is_empty()
-            && self.severity.is_none()
-            && self.reasons.is_empty()
-            && self.certainties.is_empty()
-            && self.origins.is_empty()
+    /// True where the server hands over every event of the wanted sources, whatever is chosen among them afterwards, so
+    /// that `seq` can prove completeness.
+    pub fn is_handed_everything(&self) -> bool {
+        let told = Kind::PROCESS.iter();
+        told.filter(|kind| self.kinds.contains(kind)).count() != 1
     }
 
     /// The two subject filters that cover this one: process events, then source events.

@@ -9,9 +9,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::run::{Home, LIMIT, Run};
-use crate::bus::{ask, commit, open};
+use crate::bus::{ask, commit, open, second, settings};
 use crate::support::nats::NatsServer;
 use crate::support::wait::until;
+use observe::bus::stream::ensure;
 
 /// A broker with a stream, somebody who tells into it, and a home for readers.
 struct Desk {
@@ -196,4 +197,69 @@ async fn ctrl_c_ends_a_watch_whose_reader_stands_still_and_what_was_not_written_
     let second = desk.durable(&["--count", "1"]).await;
     let next = told(&second, 1).await[0];
     assert!((2..900).contains(&next), "{next}");
+}
+
+#[tokio::test]
+async fn what_expired_before_a_durable_watch_read_it_is_told() {
+    let mut desk = Desk::new().await;
+    let mut first = desk.durable(&[]).await;
+    desk.tell(5).await;
+    assert_eq!(told(&first, 5).await, [1, 2, 3, 4, 5]);
+    assert_eq!(first.end_by(Signal::TERM).await, 143);
+    desk.tell(4).await;
+    let purge = json!({ "filter": "core.process.>" });
+    ask(&desk.bus, "STREAM.PURGE.PROCESS_EVENTS", purge).await;
+    desk.tell(1).await;
+    let second = desk.durable(&[]).await;
+    assert_eq!(told(&second, 1).await, [10]);
+    second.says("shop: 4 events (6 to 9) are missing").await;
+    let all = json!({});
+    let mut other = desk.watch(&["--durable", "crashes", "--type", "crashed"]);
+    other.says("durable crashes").await;
+    other.send(Signal::KILL);
+    other.ends().await;
+    desk.tell(1).await;
+    ask(&desk.bus, "STREAM.PURGE.PROCESS_EVENTS", all).await;
+    desk.tell(1).await;
+    let other = desk.watch(&["--durable", "crashes", "--type", "crashed"]);
+    other
+        .says("whether events were among it is not known")
+        .await;
+}
+
+#[tokio::test]
+async fn a_durable_watch_goes_on_across_everything_that_happens_to_the_broker() {
+    let mut desk = Desk::new().await;
+    let watch = desk.durable(&[]).await;
+    desk.tell(3).await;
+    told(&watch, 3).await;
+    // An operator deletes the consumer.
+    ask(
+        &desk.bus,
+        "CONSUMER.DELETE.PROCESS_EVENTS.mailer",
+        json!({}),
+    )
+    .await;
+    desk.tell(2).await;
+    told(&watch, 5).await;
+    // The broker is killed.
+    desk.nats.kill();
+    watch.says("is away").await;
+    desk.nats.again();
+    desk.store = second(&desk.nats).await;
+    desk.bus = desk.store.bus().clone();
+    desk.tell(2).await;
+    told(&watch, 7).await;
+    // The stream is made anew.
+    ask(&desk.bus, "STREAM.DELETE.PROCESS_EVENTS", json!({})).await;
+    ensure(&desk.bus, &settings(&desk.nats)).await.unwrap();
+    desk.base = 0;
+    desk.tell(2).await;
+    assert_eq!(told(&watch, 9).await, (1..=9).collect::<Vec<_>>());
+    assert_eq!(
+        watch.err.count("the stream is another"),
+        1,
+        "{:?}",
+        watch.err.all()
+    );
 }
