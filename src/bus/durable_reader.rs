@@ -360,10 +360,8 @@ impl DurableReader {
         };
         let behind = behind.max(self.floor);
         if let Some(found) = found {
-            // What was noted is as of the place only where nothing was acknowledged since.
-            let noted = found.note.as_ref().filter(|note| note.behind >= behind);
-            let seen = noted.map_or(behind, |note| note.behind);
-            if let Some(note) = noted.filter(|_| self.created.is_empty()) {
+            let seen = found.note.as_ref().map_or(behind, |note| note.behind);
+            if let Some(note) = found.note.as_ref().filter(|_| self.created.is_empty()) {
                 self.numbers.learn(&note.numbers);
             }
             if info.first > seen + 1 && !self.numbers.prove() {

@@ -44,6 +44,7 @@ pub(super) struct Found {
     pub(super) pending: u64,
     /// How many requests for messages stand.
     pub(super) asking: u64,
+    /// Where nothing was delivered since. Only this says what was read: a purge moves the consumer's own place along.
     pub(super) note: Option<Note>,
 }
 
@@ -51,14 +52,20 @@ pub(super) struct Found {
 pub(super) struct Note {
     /// Everything stored up to here was dealt with.
     pub(super) behind: u64,
+    /// How many deliveries there had been.
+    deliveries: u64,
     /// The last number of each source.
     pub(super) numbers: Vec<Known>,
 }
 
 impl Note {
     fn parse(text: &str) -> Option<Self> {
-        let (behind, numbers) = serde_json::from_str(text).ok()?;
-        Some(Self { behind, numbers })
+        let (behind, deliveries, numbers) = serde_json::from_str(text).ok()?;
+        Some(Self {
+            behind,
+            deliveries,
+            numbers,
+        })
     }
 }
 
@@ -107,7 +114,9 @@ impl Consumer {
             owed,
             pending: number(&found["num_pending"]),
             asking: number(&found["num_waiting"]),
-            note: note.and_then(Note::parse),
+            note: note.and_then(Note::parse).filter(|note| {
+                owed == 0 && note.deliveries == number(&found["delivered"]["consumer_seq"])
+            }),
         }))
     }
 
@@ -174,6 +183,10 @@ impl Consumer {
         if let Some(kept) = info.config["max_age"].as_u64().filter(|kept| *kept > 0) {
             config["inactive_threshold"] = json!(kept + nanos(KEPT));
         }
+        if let Start::At(first) = start {
+            let nothing: [Known; 0] = [];
+            config["metadata"][READ] = json!(json!([first.max(&1) - 1, 0, nothing]).to_string());
+        }
         start.write(&mut config);
         self.write(config, "create").await
     }
@@ -219,7 +232,8 @@ impl Consumer {
             return Ok(());
         }
         let mut config = found["config"].take();
-        let note = json!([info.last, numbers.known()]).to_string();
+        let deliveries = found["delivered"]["consumer_seq"].as_u64();
+        let note = json!([info.last, deliveries, numbers.known()]).to_string();
         if note.len() > LONGEST_NOTE {
             return Ok(());
         }

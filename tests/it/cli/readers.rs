@@ -220,6 +220,7 @@ async fn what_expired_before_a_durable_watch_read_it_is_told() {
     other.ends().await;
     desk.tell(1).await;
     ask(&desk.bus, "STREAM.PURGE.PROCESS_EVENTS", all).await;
+    desk.base = 0;
     desk.tell(1).await;
     let other = desk.watch(&["--durable", "crashes", "--type", "crashed"]);
     other
