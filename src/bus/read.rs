@@ -161,6 +161,14 @@ impl Reader {
         Ok(())
     }
 
+    /// Takes over the last number of a source, as its head said after [`Reader::take_place`]: so a hole before the first
+    /// event that is read is noticed too.
+    pub fn knows(&mut self, source: &str, journal: &str, seq: u64) {
+        if self.floor.is_some() {
+            self.numbers.learn(&[(source.into(), journal.into(), seq)]);
+        }
+    }
+
     /// Waits for the next word; it does not end by itself.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::bus::durable_reader::DurableReader;
 use crate::bus::error::BusError;
 use crate::bus::read::{Reader, Told};
 use crate::event::record::Record;
+use crate::event::store::Root;
 use crate::render::notice::{Away, Side};
 
 use super::exit::Failure;
@@ -41,6 +42,13 @@ pub(super) enum Tape {
 }
 
 impl Tape {
+    /// Tells how far a source's numbers went when the place had just been taken.
+    pub(super) fn knows(&mut self, root: &Root) {
+        if let Self::Live(reader) = self {
+            reader.knows(&root.source, &root.journal, root.seq);
+        }
+    }
+
     async fn next(&mut self) -> Result<Told, BusError> {
         match self {
             Self::Live(reader) => reader.next().await,

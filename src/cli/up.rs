@@ -22,7 +22,7 @@ use super::open::open;
 use super::opening::{arrive, opening};
 use super::source_args::SourceArgs;
 use super::terminal::say;
-use super::view::{Blind, View, Viewed};
+use super::view::{Blind, Sources, View, Viewed};
 
 /// How many past events come first.
 const LAST: usize = 10;
@@ -102,7 +102,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         verbose,
         announce: false,
     };
-    let view = View::open(args.face.face(false), filter.clone(), Blind::Show, None);
+    let view = View::open(&args.face, Sources::None, filter.clone(), Blind::Show, None);
     let outcome = Box::pin(together(
         Both {
             managed,

@@ -1,10 +1,12 @@
 //! A view: records go in, lines come out, until somebody has had enough.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
 use crate::process::table::Table;
@@ -13,6 +15,7 @@ use crate::render::line::Look;
 use crate::render::notice::Blindness;
 
 use super::exit::Failure;
+use super::face_args::FaceArgs;
 use super::terminal::{Output, ReaderLeft, ReaderWatch, say, words};
 
 /// How long a reader that stands still may keep us once we are asked to end.
@@ -38,9 +41,34 @@ pub(super) enum Viewed {
     Asked,
 }
 
+/// Whose events are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sources {
+    /// Nobody's yet.
+    None,
+    /// One source's, so that its name needs no column.
+    One(String),
+    /// Those of several.
+    Several,
+}
+
+impl Sources {
+    /// Counts one more.
+    pub(super) fn and(self, source: &str) -> Self {
+        match self {
+            Self::None => Self::One(source.to_owned()),
+            Self::One(one) if one == source => Self::One(one),
+            _ => Self::Several,
+        }
+    }
+}
+
 /// A view on stdout.
 pub(super) struct View {
+    faces: FaceArgs,
     face: Face,
+    sources: Sources,
+    told: HashMap<String, (String, u64)>,
     filter: Filter,
     blind: Blind,
     blindness: Blindness,
@@ -49,9 +77,18 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn open(face: Face, filter: Filter, blind: Blind, count: Option<u64>) -> Self {
+    pub(super) fn open(
+        faces: &FaceArgs,
+        sources: Sources,
+        filter: Filter,
+        blind: Blind,
+        count: Option<u64>,
+    ) -> Self {
         Self {
-            face,
+            face: faces.face(sources == Sources::Several),
+            faces: faces.clone(),
+            sources,
+            told: HashMap::new(),
             filter,
             blind,
             blindness: Blindness::default(),
@@ -60,8 +97,34 @@ impl View {
         }
     }
 
+    /// Takes everything of a source up to this number as told: a snapshot shows what came of it.
+    pub(super) fn told_up_to(&mut self, source: &str, journal: &str, seq: u64) {
+        self.told
+            .insert(source.to_owned(), (journal.to_owned(), seq));
+    }
+
+    /// Whether a snapshot shows what came of it.
+    fn is_told(&self, event: &Envelope) -> bool {
+        let up_to = self.told.get(event.source.as_str());
+        up_to.is_some_and(|(journal, seq)| *journal == event.journal && event.seq <= *seq)
+    }
+
+    /// A source that turns up later gets its column then.
+    fn note_source(&mut self, source: &str) {
+        if matches!(&self.sources, Sources::Several) {
+            return;
+        }
+        self.sources = std::mem::replace(&mut self.sources, Sources::None).and(source);
+        if self.sources == Sources::Several {
+            self.face = self.faces.face(true);
+        }
+    }
+
     /// Shows a record that is wanted; an error says that the view is over.
     pub(super) async fn show(&mut self, record: &Record) -> Result<(), Viewed> {
+        if self.is_told(&record.envelope) {
+            return Ok(());
+        }
         let wanted = self.filter.matches(&record.envelope);
         if !wanted {
             if !self.filter.is_blindness(&record.envelope) {
@@ -72,6 +135,7 @@ impl View {
                 return Ok(());
             }
         }
+        self.note_source(&record.envelope.source);
         let mut line = Vec::with_capacity(record.raw.len() + 1);
         // Writing to memory cannot fail.
         if self.face.write(record, Utc::now(), &mut line).is_ok() {

@@ -30,7 +30,7 @@ use super::opening::{arrive, opening};
 use super::source_args::SourceArgs;
 use super::standing::{sight, standing};
 use super::terminal::{say, words};
-use super::view::{Blind, View, Viewed};
+use super::view::{Blind, Sources, View, Viewed};
 
 /// How many past events a terminal shows first.
 const LAST: usize = 10;
@@ -160,13 +160,8 @@ impl Watch {
         }
     }
 
-    fn view(&self, filter: Filter, several_sources: bool) -> View {
-        View::open(
-            self.face.face(several_sources),
-            filter,
-            self.blind(),
-            self.count,
-        )
+    fn view(&self, filter: Filter, sources: Sources) -> View {
+        View::open(&self.face, sources, filter, self.blind(), self.count)
     }
 
     fn begin(&self) -> Begin {
@@ -224,7 +219,7 @@ async fn direct_way(args: &Watch, filter: Filter, token: &CancellationToken) -> 
     ));
     let ending = token.child_token();
     let mut direct = direct::begin(&contact, &args.source, patience, &ending)?;
-    let mut view = args.view(filter, false);
+    let mut view = args.view(filter, Sources::None);
     let reader = view.reader();
     let viewed = tokio::select! {
         viewed = direct_view(args, &contact, &mut direct, &mut view) => viewed,
@@ -302,6 +297,12 @@ async fn bus_watch(
         return Ok(());
     };
     let (mut tape, stands) = begun?;
+    for (root, _) in &stands {
+        tape.knows(root);
+    }
+    let sources = stands.iter().fold(Sources::None, |sources, (root, _)| {
+        sources.and(&root.source)
+    });
     let broker = settings.display_url();
     if stands.is_empty() {
         say(&format!(
@@ -309,7 +310,7 @@ async fn bus_watch(
             settings.stream,
         ));
     }
-    let mut view = args.view(filter, stands.len() > 1);
+    let mut view = args.view(filter, sources);
     let read = Broker {
         bus,
         address: &broker,
@@ -323,6 +324,10 @@ async fn bus_watch(
                     Some(Ok(())) => {}
                     Some(Err(viewed)) => return Ok(viewed),
                     None => return Ok(Viewed::Asked),
+                }
+                // What happened between taking the place and reading the head is in the snapshot.
+                if args.durable.is_none() && args.last.is_none() {
+                    view.told_up_to(&root.source, &root.journal, root.seq);
                 }
             }
         }

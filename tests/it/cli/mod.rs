@@ -9,6 +9,7 @@ mod broker_input;
 mod direct;
 mod flags;
 mod house;
+mod leaf;
 mod managed;
 mod names;
 mod pipes;
