@@ -224,3 +224,41 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        face: FaceArgs,
+    }
+
+    fn event(source: &str, journal: &str, seq: u64) -> Envelope {
+        let text = format!(
+            r#"{{"type":"connected","timestamp":"2026-08-20T07:18:04Z","subject":"s","severity":"info","schema":1,
+            "id":"i","source":"{source}","journal":"{journal}","seq":{seq},"origin":"change","reason":"r",
+            "certainty":"certain","occurred":{{"after":null,"before":"2026-08-20T07:18:04Z"}},"count":1}}"#
+        );
+        Envelope::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_came_into_a_snapshot_is_not_shown_again_and_a_later_source_gets_its_column() {
+        let faces = Flags::parse_from(["x"]).face;
+        let mut view = View::open(&faces, Sources::None, Filter::all(), Blind::Show, None);
+        view.told_up_to("shop", "j", 7);
+        assert!(view.is_told(&event("shop", "j", 7)));
+        assert!(!view.is_told(&event("shop", "j", 8)));
+        assert!(!view.is_told(&event("shop", "k", 1)));
+        assert!(!view.is_told(&event("lab", "j", 1)));
+        view.note_source("shop");
+        view.note_source("shop");
+        assert_eq!(view.sources, Sources::One("shop".to_owned()));
+        view.note_source("lab");
+        assert_eq!(view.sources, Sources::Several);
+    }
+}

@@ -264,3 +264,51 @@ async fn a_durable_watch_goes_on_across_everything_that_happens_to_the_broker() 
         watch.err.all()
     );
 }
+
+#[tokio::test]
+async fn a_slow_reader_of_our_pipe_gets_everything_once_across_a_restart_of_the_broker() {
+    let mut desk = Desk::new().await;
+    let mut slow = desk.unread(&[]);
+    slow.says("no source tells").await;
+    for _ in 0..3 {
+        desk.tell(900).await;
+    }
+    desk.nats.kill();
+    desk.nats.again();
+    desk.store = second(&desk.nats).await;
+    desk.tell(300).await;
+    let out = slow.stdout();
+    let read = tokio::task::spawn_blocking(move || {
+        let lines = BufReader::new(out).lines().map_while(Result::ok);
+        lines
+            .take(3000)
+            .map(|line| number(&line))
+            .collect::<Vec<_>>()
+    });
+    let read = tokio::time::timeout(LIMIT, read).await.unwrap().unwrap();
+    assert_eq!(read, (1..=3000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_expired_while_a_watch_was_away_is_told_as_a_hole() {
+    let mut desk = Desk::new().await;
+    desk.tell(2).await;
+    let watch = desk.watch(&["api"]);
+    watch.says("shop: ").await;
+    until(LIMIT, "a consumer", async || {
+        ask(&desk.bus, "CONSUMER.NAMES.PROCESS_EVENTS", json!({})).await["total"] == 1
+    })
+    .await;
+    watch.send(Signal::STOP);
+    desk.nats.kill();
+    desk.nats.again();
+    desk.store = second(&desk.nats).await;
+    desk.bus = desk.store.bus().clone();
+    desk.tell(3).await;
+    let purge = json!({ "filter": "core.process.>" });
+    ask(&desk.bus, "STREAM.PURGE.PROCESS_EVENTS", purge).await;
+    desk.tell(1).await;
+    watch.send(Signal::CONT);
+    assert_eq!(told(&watch, 1).await, [6]);
+    watch.says("shop: 3 events (3 to 5) are missing").await;
+}
