@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::connect::Bus;
 use super::consumer::{Place, Start};
 use super::error::BusError;
-use super::link::Link;
+use super::link::{Link, Mark};
 use super::opening::Numbers;
 use super::pull::{Pull, Pulled};
 use super::read::{Begin, Reader, Told, record};
@@ -81,7 +81,9 @@ pub struct DurableReader {
     pull: Option<Pull>,
     link: watch::Receiver<Link>,
     order: Order,
-    counted: Option<u64>,
+    asked: Mark,
+    counted: u64,
+    barren: bool,
     progress: Instant,
     pending: u64,
     ready: VecDeque<Told>,
@@ -121,7 +123,9 @@ impl DurableReader {
             floor: 0,
             pull: None,
             order: Order::default(),
-            counted: None,
+            asked: bus.mark(),
+            counted: 0,
+            barren: false,
             progress: Instant::now(),
             pending: 0,
             ready: VecDeque::new(),
@@ -161,10 +165,19 @@ impl DurableReader {
                 self.note().await;
             }
             match self.hear().await {
-                Ok(()) => {}
+                Ok(()) => {
+                    if std::mem::take(&mut self.barren) {
+                        self.ready.extend(self.retry.succeeded());
+                    }
+                }
                 Err(error) if error.retry_helps() => {
+                    self.allowed()?;
                     tracing::debug!(%error, "the durable reader begins anew behind its floor");
                     self.drop_pull();
+                    // Found, and yet nothing comes: at once again would be for ever again.
+                    if self.barren {
+                        self.ready.extend(self.retry.failed(&error));
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -226,6 +239,7 @@ impl DurableReader {
         if pull.left() == 0 {
             let path = self.consumer.path();
             let batch = (self.pending + self.order.owed()).clamp(1, AT_ONCE);
+            self.asked = self.bus.mark();
             pull.ask(&self.bus, &path, batch).await?;
         }
         let next = pull.next(&self.wanted.name, &mut self.link);
@@ -246,19 +260,29 @@ impl DurableReader {
         };
         self.progress = Instant::now();
         self.pending = place.pending;
-        if self
-            .counted
-            .is_some_and(|counted| place.delivered != counted + 1)
-        {
+        if place.delivered != self.counted + 1 {
             return Err(BusError::Unknown(
                 "deliveries went elsewhere or were lost".to_owned(),
             ));
         }
-        self.counted = Some(place.delivered);
+        self.counted = place.delivered;
         for (place, message) in self.order.take(place, message) {
             self.take(place, message);
         }
         Ok(())
+    }
+
+    /// A right that is missing answers nothing; the word of it takes another way.
+    fn allowed(&self) -> Result<(), BusError> {
+        let asking = self
+            .bus
+            .api_subject(&format!("CONSUMER.MSG.NEXT.{}", self.consumer.path()));
+        match self.bus.denial(self.asked, |denied| {
+            denied == asking || denied.starts_with("$JS.ACK.")
+        }) {
+            Some(denial) => Err(denial.refusal().into()),
+            None => Ok(()),
+        }
     }
 
     /// Takes one message in its order.
@@ -290,6 +314,7 @@ impl DurableReader {
             return Ok(());
         }
         match self.attach().await {
+            Ok(_) if std::mem::replace(&mut self.barren, true) => {}
             Ok(_) => {
                 if let Some(back) = self.retry.succeeded() {
                     self.ready.push_front(back);
@@ -373,7 +398,8 @@ impl DurableReader {
         }
         self.floor = behind;
         self.created.clone_from(&info.created);
-        self.counted = None;
+        // From the broker's own count: a message that goes elsewhere before our first one is noticed too.
+        self.counted = found.map_or(0, |found| found.deliveries);
         self.progress = Instant::now();
         self.pending = found.map_or(1, |found| found.pending);
         self.order = found.map_or_else(Order::default, |f| Order::owing(f.owed, f.delivered));

@@ -112,7 +112,8 @@ enum Way {
 
 impl Watch {
     async fn way(&self) -> Result<Way, Failure> {
-        if self.direct || (self.source.is_given() && !self.broker.is_configured()) {
+        let told_so = self.source.is_given() && !self.broker.is_configured();
+        if self.direct || (told_so && self.durable.is_none()) {
             return Ok(Way::Direct);
         }
         let prefix = self.broker.reading_prefix()?;
@@ -120,7 +121,8 @@ impl Watch {
             .broker
             .choose("observe watch", prefix, FirstConnect::MustSucceed)
             .await?;
-        let is_usual = matches!(choice, Choice::Usual(_));
+        // A place can only be remembered by a broker.
+        let is_usual = matches!(choice, Choice::Usual(_)) && self.durable.is_none();
         let (mut settings, lease) = choice.into_parts();
         if !is_usual && !self.no_retry {
             settings.first_connect = FirstConnect::MayWait;

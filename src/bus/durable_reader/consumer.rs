@@ -39,6 +39,8 @@ pub(super) struct Found {
     /// Everything up to here was acknowledged or passed over.
     pub(super) behind: u64,
     pub(super) delivered: u64,
+    /// How many deliveries there were.
+    pub(super) deliveries: u64,
     /// How many were handed out and not acknowledged.
     pub(super) owed: u64,
     pub(super) pending: u64,
@@ -106,17 +108,19 @@ impl Consumer {
         let number = |value: &Value| value.as_u64().unwrap_or(0);
         let owed = number(&found["num_ack_pending"]);
         let delivered = number(&found["delivered"]["stream_seq"]);
+        let deliveries = number(&found["delivered"]["consumer_seq"]);
         let acknowledged = number(&found["ack_floor"]["stream_seq"]);
         let note = found["config"]["metadata"][READ].as_str();
         Ok(Some(Found {
             behind: if owed == 0 { delivered } else { acknowledged },
             delivered,
+            deliveries,
             owed,
             pending: number(&found["num_pending"]),
             asking: number(&found["num_waiting"]),
-            note: note.and_then(Note::parse).filter(|note| {
-                owed == 0 && note.deliveries == number(&found["delivered"]["consumer_seq"])
-            }),
+            note: note
+                .and_then(Note::parse)
+                .filter(|note| owed == 0 && note.deliveries == deliveries),
         }))
     }
 

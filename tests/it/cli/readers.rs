@@ -172,6 +172,17 @@ async fn a_name_is_refused_for_another_filter_and_for_a_second_reader() {
     }
     let (code, line) = desk.watch(&["--durable", "a.b"]).refused().await;
     assert_eq!(code, 2, "{line}");
+    // Without a broker nobody would remember the place.
+    let alone = [
+        "watch",
+        "--durable",
+        "mailer",
+        "-s",
+        "nats://127.0.0.1:1",
+        "--no-retry",
+    ];
+    let (code, line) = desk.home.run(&alone).refused().await;
+    assert_eq!(code, 4, "{line}");
     desk.durable(&same[2..]).await;
 }
 
@@ -235,6 +246,7 @@ async fn a_durable_watch_goes_on_across_everything_that_happens_to_the_broker() 
     desk.tell(3).await;
     told(&watch, 3).await;
     // An operator deletes the consumer.
+    watch.send(Signal::STOP);
     ask(
         &desk.bus,
         "CONSUMER.DELETE.PROCESS_EVENTS.mailer",
@@ -242,6 +254,7 @@ async fn a_durable_watch_goes_on_across_everything_that_happens_to_the_broker() 
     )
     .await;
     desk.tell(2).await;
+    watch.send(Signal::CONT);
     told(&watch, 5).await;
     // The broker is killed.
     desk.nats.kill();
