@@ -3,6 +3,7 @@
 //! One reader at a time. The broker gives a message that was handed out and not acknowledged again only after a while,
 //! and newer ones before it; so what is owed from an earlier reader is waited for first, and the order is kept.
 
+mod beginning;
 mod consumer;
 mod order;
 
@@ -20,12 +21,13 @@ use super::error::BusError;
 use super::link::{Link, Mark};
 use super::opening::Numbers;
 use super::pull::{Pull, Pulled};
-use super::read::{Begin, Reader, Told, record};
+use super::read::{Begin, Told, record};
 use super::retry::Retry;
 use super::stream::{self, StreamInfo};
 use super::subscribe::is_name;
 use crate::event::filter::Filter;
 use crate::event::subject::Prefix;
+use beginning::first_start;
 use consumer::{Consumer, Found};
 use order::Order;
 
@@ -267,7 +269,7 @@ impl DurableReader {
         }
         self.counted = place.delivered;
         for (place, message) in self.order.take(place, message) {
-            self.take(place, message);
+            self.take(place, &message);
         }
         Ok(())
     }
@@ -286,7 +288,7 @@ impl DurableReader {
     }
 
     /// Takes one message in its order.
-    fn take(&mut self, place: Place, message: Message) {
+    fn take(&mut self, place: Place, message: &Message) {
         self.unacknowledged
             .extend(message.reply.as_deref().map(str::to_owned));
         // Given again although it was told: only the acknowledgement was lost.
@@ -346,20 +348,19 @@ impl DurableReader {
             self.alone(found.asking)?;
         }
         let pull = Pull::open(&self.bus).await?;
-        let standing = match &found {
-            Some(found) => Standing::GoesOn {
+        let standing = if let Some(found) = &found {
+            Standing::GoesOn {
                 behind: found.behind,
                 waiting: found.pending + found.owed,
-            },
-            None => {
-                let start = self.start(&info, renewed).await?;
-                self.consumer.create(&info, &start).await?;
-                let behind = match start {
-                    Start::At(sequence) => Some(sequence.max(1) - 1),
-                    Start::Since(_) => None,
-                };
-                Standing::New { behind }
             }
+        } else {
+            let start = self.start(&info, renewed).await?;
+            self.consumer.create(&info, &start).await?;
+            let behind = match start {
+                Start::At(sequence) => Some(sequence.max(1) - 1),
+                Start::Since(_) => None,
+            };
+            Standing::New { behind }
         };
         // From here on nothing waits: what was found counts whole or not at all.
         self.settle(&info, found.as_ref(), &standing, renewed);
@@ -427,34 +428,8 @@ impl DurableReader {
         match renewed {
             true if first || self.created == info.created => Ok(Start::At(info.last + 1)),
             true => Ok(Start::At(1)),
-            false if first => self.first_start(info).await,
+            false if first => first_start(&self.bus, &self.wanted, info).await,
             false => Ok(Start::At(self.floor + 1)),
-        }
-    }
-
-    /// Where to begin the first time.
-    async fn first_start(&self, info: &StreamInfo) -> Result<Start, BusError> {
-        let Wanted {
-            stream,
-            prefix,
-            filter,
-            ..
-        } = &self.wanted;
-        match self.wanted.from {
-            Begin::Now | Begin::Last(0) => Ok(Start::At(info.last + 1)),
-            Begin::Sequence(first) => Ok(Start::At(first)),
-            Begin::Time(time) => Ok(Start::Since(time)),
-            Begin::Last(count) => {
-                let last = Begin::Last(count);
-                let mut reader = Reader::live(&self.bus, stream, prefix, filter.clone(), last);
-                loop {
-                    match reader.next().await? {
-                        Told::Record(first) => return Ok(Start::At(first.position.sequence)),
-                        Told::CaughtUp(sequence) => return Ok(Start::At(sequence + 1)),
-                        _ => {}
-                    }
-                }
-            }
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{AGAIN, AT_ONCE, Wanted};
 /// The most that may be handed out and not acknowledged: what was asked for before a break, and what is asked for after.
 const UNDER_WORK: u64 = 4 * AT_ONCE;
 /// How much longer than the stream keeps its events the broker keeps a place that nobody reads from: a week.
-const KEPT: Duration = Duration::from_hours(7 * 24);
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The key in the metadata that holds the filter the consumer was made for.
 const FILTER: &str = "observe-filter";
 /// The key in the metadata that holds what was read.

@@ -2,6 +2,7 @@
 
 mod commit;
 mod connect;
+mod durable;
 mod head;
 mod read;
 mod stream;

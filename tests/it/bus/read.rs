@@ -93,7 +93,7 @@ fn numbers(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.envelope.seq).collect()
 }
 
-async fn durable(bus: &Bus) -> DurableReader {
+pub(super) async fn durable(bus: &Bus) -> DurableReader {
     let wanted = Wanted {
         stream: DEFAULT_STREAM.to_owned(),
         prefix: Prefix::default(),
@@ -451,73 +451,4 @@ async fn a_frozen_broker_is_told_and_nothing_is_missed_or_repeated() {
         numbers(&take(&mut reader, 5).await),
         (6..=10).collect::<Vec<_>>()
     );
-}
-
-#[tokio::test]
-async fn two_durable_readers_of_one_name_that_begin_together_lose_nothing() {
-    let server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    let other = second(&server).await;
-    // Neither asks yet, so neither notices the other.
-    let mut readers = [durable(&bus).await, durable(other.bus()).await];
-    let mut base = 0;
-    for seq in 1..=10 {
-        base = commit(&store, base, seq, 1).await.unwrap();
-    }
-    let [one, two] = &mut readers;
-    let (mut first, mut last) = (Vec::new(), Vec::new());
-    let all = async {
-        while (1..=10).any(|seq| !first.contains(&seq) && !last.contains(&seq)) {
-            let (told, by, seen) = tokio::select! {
-                told = one.next() => (told, 1, &mut first),
-                told = two.next() => (told, 2, &mut last),
-            };
-            if let Told::Record(record) = told.unwrap() {
-                seen.push(record.envelope.seq);
-                if by == 1 {
-                    one.done().await
-                } else {
-                    two.done().await
-                }
-            }
-        }
-    };
-    timeout(Duration::from_secs(40), all)
-        .await
-        .expect("something is lost");
-    for seen in [first, last] {
-        assert!(seen.is_sorted(), "{seen:?}");
-    }
-}
-
-#[tokio::test]
-async fn what_was_told_and_could_not_be_acknowledged_is_not_told_again() {
-    let mut server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    let mut durable = durable(&bus).await;
-    let base = commit(&store, 0, 1, 2).await.unwrap();
-    for seq in 1..=2 {
-        let Told::Record(record) = told_by(&mut durable).await else {
-            panic!("no event");
-        };
-        assert_eq!(record.envelope.seq, seq);
-        if seq == 2 {
-            restart(&mut server, &bus, NatsServer::kill).await;
-        }
-        durable.done().await;
-    }
-    commit(&second(&server).await, base, 3, 1).await.unwrap();
-    loop {
-        if let Told::Record(record) = told_by(&mut durable).await {
-            assert_eq!(record.envelope.seq, 3);
-            return;
-        }
-    }
-}
-
-async fn told_by(durable: &mut DurableReader) -> Told {
-    timeout(Duration::from_secs(40), durable.next())
-        .await
-        .expect("nothing was told")
-        .unwrap()
 }

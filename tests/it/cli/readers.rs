@@ -45,13 +45,9 @@ impl Desk {
         self.seq += count;
     }
 
-    fn args<'a>(&self, url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        [&["watch", "-s", url, "--json"], more].concat()
-    }
-
     fn watch(&self, more: &[&str]) -> Run {
         let url = self.nats.url();
-        self.home.run(&self.args(&url, more))
+        self.home.run(&args(&url, more))
     }
 
     /// A watch that reads under a name and has begun.
@@ -63,12 +59,16 @@ impl Desk {
 
     fn unread(&self, more: &[&str]) -> Run {
         let url = self.nats.url();
-        Run::unread(&mut self.home.command(&self.args(&url, more)))
+        Run::unread(&mut self.home.command(&args(&url, more)))
     }
 
     async fn consumer(&self) -> Value {
         ask(&self.bus, "CONSUMER.INFO.PROCESS_EVENTS.mailer", json!({})).await
     }
+}
+
+fn args<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["watch", "-s", url, "--json"], more].concat()
 }
 
 fn numbers(run: &Run) -> Vec<u64> {
@@ -92,6 +92,8 @@ async fn a_durable_watch_goes_on_where_the_last_one_of_its_name_ended() {
     desk.tell(2).await;
     let mut first = desk.durable(&[]).await;
     first.says("is new and begins behind seq 3").await;
+    let last = desk.watch(&["--durable", "last", "-n", "1"]);
+    assert_eq!(told(&last, 1).await, [2]);
     desk.tell(3).await;
     assert_eq!(told(&first, 3).await, [3, 4, 5]);
     assert_eq!(first.end_by(Signal::TERM).await, 143);
