@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::Message;
 use async_nats::client::Request;
-use async_nats::{Message, Subscriber};
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::api::code;
 use super::connect::{ANSWER, Bus, CALL};
-use super::consumer::{BEAT, Place, SILENCE, Start, nanos};
+use super::consumer::{Place, Start, nanos};
 use super::error::{BusError, Refusal, clean};
 use super::link::Link;
+use super::pull::{Pull, Pulled};
 use super::read::{Begin, record};
 use super::stream;
 use super::subscribe::{Delivery, Subscription};
@@ -27,8 +27,6 @@ const AT_ONCE: u64 = 16;
 const UNDER_WORK: u64 = 256;
 /// A record that is not acknowledged within this time is given again.
 const WORK: Duration = Duration::from_secs(30);
-/// How long one request for records stands.
-const EXPIRES: Duration = Duration::from_secs(30);
 /// Pause before the broker is asked again after it could not.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -81,13 +79,6 @@ pub(super) struct Durable {
     link: watch::Receiver<Link>,
 }
 
-struct Pull {
-    inbox: String,
-    messages: Subscriber,
-    asked_for: u64,
-    heard: Instant,
-}
-
 impl Durable {
     /// One that is not opened yet.
     pub(super) fn new(subscription: Subscription, name: String) -> Self {
@@ -128,54 +119,13 @@ impl Durable {
             self.open().await?;
             return Ok(None);
         };
-        if pull.asked_for == 0 {
-            let body = json!({ "batch": AT_ONCE, "expires": nanos(EXPIRES), "idle_heartbeat": nanos(BEAT) });
-            let subject = self
-                .bus
-                .api_subject(&format!("CONSUMER.MSG.NEXT.{}.{}", self.stream, self.name));
-            let reply = pull.inbox.clone();
-            timeout(
-                CALL,
-                self.bus
-                    .client()
-                    .publish_with_reply(subject, reply, body.to_string().into()),
-            )
-            .await
-            .map_err(|_| BusError::Unknown("the client takes no request".to_owned()))?
-            .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
-            pull.asked_for = AT_ONCE;
+        if pull.left() == 0 {
+            let path = format!("{}.{}", self.stream, self.name);
+            pull.ask(&self.bus, &path, AT_ONCE).await?;
         }
-        let message = tokio::select! {
-            biased;
-            message = timeout_at(pull.heard + SILENCE, pull.messages.next()) => message,
-            // Whatever happened to the connection, the server knows nothing of our request any more.
-            _ = self.link.changed() => return Err(BusError::Busy("the connection broke".to_owned())),
-        };
-        let Ok(Some(message)) = message else {
-            return Err(BusError::Unknown(format!(
-                "consumer {} fell silent",
-                self.name
-            )));
-        };
-        pull.heard = Instant::now();
-        match message.status.map(|status| status.as_u16()) {
-            None => {
-                pull.asked_for = pull.asked_for.saturating_sub(1);
-                self.take(&message).await
-            }
-            Some(100) => Ok(None),
-            // The request ran out; the next one follows.
-            Some(408) => {
-                pull.asked_for = 0;
-                Ok(None)
-            }
-            Some(status) => {
-                let why = clean(message.description.as_deref().unwrap_or_default());
-                Err(BusError::Busy(format!(
-                    "consumer {}: {status} {why}",
-                    self.name
-                )))
-            }
+        match pull.next(&self.name, &mut self.link).await? {
+            Pulled::Message(message) => self.take(&message).await,
+            Pulled::Quiet => Ok(None),
         }
     }
 
@@ -236,18 +186,9 @@ impl Durable {
                 return Err(error.into_bus(&self.bus, &format!("describe consumer {}", self.name)));
             }
         }
-        let inbox = self.bus.client().new_inbox();
-        let messages = timeout(CALL, self.bus.client().subscribe(inbox.clone()))
-            .await
-            .map_err(|_| BusError::Unknown("the client takes no subscription".to_owned()))?
-            .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
+        let pull = Pull::open(&self.bus).await?;
         self.created = info.created;
-        self.pull = Some(Pull {
-            inbox,
-            messages,
-            asked_for: 0,
-            heard: Instant::now(),
-        });
+        self.pull = Some(pull);
         Ok(())
     }
 

@@ -10,19 +10,23 @@
 //!
 //! The way in is [`connect::connect`], which gives a [`connect::Bus`]; [`stream::ensure`] makes the stream;
 //! [`publish::JetStreamStore`] is the adapter's [`crate::event::store::EventStore`]; [`read::Reader`] follows the
-//! stream live, and [`subscribe::subscribe`] is the short way for programs of others.
+//! stream live, [`durable_reader::DurableReader`] does so from where the broker remembers it, and
+//! [`subscribe::subscribe`] is the short way for programs of others.
 
 mod api;
 mod batch;
 pub mod connect;
 mod consumer;
 mod durable;
+pub mod durable_reader;
 pub mod error;
 pub mod head;
 pub mod link;
 mod opening;
 pub mod publish;
+mod pull;
 pub mod read;
+mod retry;
 pub mod rights;
 pub mod settings;
 pub mod shape;

@@ -9,6 +9,7 @@ use super::consumer::{Place, Start};
 use super::read::{Begin, Told};
 use super::stream::StreamInfo;
 use crate::event::envelope::Envelope;
+use crate::event::filter::Filter;
 
 /// The sources whose numbers are checked.
 const SOURCES: usize = 4096;
@@ -101,17 +102,20 @@ impl Opening {
     }
 }
 
-/// The last number seen of each source; proves that nothing is missing where everything is read.
+/// The last number that is known of a source: its name, its journal, the number.
+pub(super) type Known = (Box<str>, Box<str>, u64);
+
+/// The last number seen of each source; proves that nothing is missing where everything is handed over.
 #[derive(Debug)]
 pub(super) struct Numbers {
-    checked: bool,
+    wanted: Option<Filter>,
     last: HashMap<Box<str>, (Box<str>, u64)>,
 }
 
 impl Numbers {
-    pub(super) fn new(checked: bool) -> Self {
+    pub(super) fn new(filter: &Filter) -> Self {
         Self {
-            checked,
+            wanted: filter.is_handed_everything().then(|| filter.clone()),
             last: HashMap::new(),
         }
     }
@@ -120,25 +124,61 @@ impl Numbers {
         self.last.clear();
     }
 
+    /// Whether what is known proves, with the next event, that nothing is missing.
+    pub(super) fn prove(&self) -> bool {
+        self.wanted.is_some() && !self.last.is_empty()
+    }
+
+    /// Takes over what was known at the place where reading begins.
+    pub(super) fn learn(&mut self, known: &[Known]) {
+        for (source, journal, seq) in known.iter().take(SOURCES) {
+            if self.wants(source) {
+                let last = (journal.clone(), *seq);
+                self.last.entry(source.clone()).or_insert(last);
+            }
+        }
+    }
+
+    /// What is known.
+    pub(super) fn known(&self) -> Vec<Known> {
+        let known = self.last.iter();
+        known
+            .map(|(source, (journal, seq))| (source.clone(), journal.clone(), *seq))
+            .collect()
+    }
+
+    /// Of a source that is not wanted, not every event is handed over.
+    fn wants(&self, source: &str) -> bool {
+        let wanted = self.wanted.as_ref();
+        wanted.is_some_and(|filter| filter.wants_source(source))
+    }
+
     pub(super) fn check(&mut self, event: &Envelope) -> Option<Told> {
-        if !self.checked {
+        if !self.wants(&event.source) {
             return None;
         }
+        let hole = |after: u64| {
+            (event.seq > after + 1).then(|| Told::Hole {
+                source: event.source.clone(),
+                journal: event.journal.clone(),
+                after,
+                before: event.seq,
+            })
+        };
         if let Some((journal, last)) = self.last.get_mut(event.source.as_str()) {
             if **journal == *event.journal {
                 let after = std::mem::replace(last, event.seq.max(*last));
-                return (event.seq > after + 1).then(|| Told::Hole {
-                    source: event.source.clone(),
-                    journal: event.journal.clone(),
-                    after,
-                    before: event.seq,
-                });
+                return hole(after);
             }
-        } else if self.last.len() >= SOURCES {
-            return None;
+            // Each journal begins with 1.
+            *journal = event.journal.as_str().into();
+            *last = event.seq;
+            return hole(0);
         }
-        let (source, journal) = (event.source.as_str().into(), event.journal.as_str().into());
-        self.last.insert(source, (journal, event.seq));
+        if self.last.len() < SOURCES {
+            let last = (event.journal.as_str().into(), event.seq);
+            self.last.insert(event.source.as_str().into(), last);
+        }
         None
     }
 }

@@ -5,13 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::Message;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::Stream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
 use super::connect::Bus;
 use super::consumer::{Heard, Place, Push};
@@ -19,6 +17,7 @@ use super::error::{BusError, clean};
 use super::head::stored_at as stored_at_of;
 use super::link::Link;
 use super::opening::{Floor, Numbers, Opening, Tail};
+use super::retry::Retry;
 use super::stream;
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
@@ -27,8 +26,6 @@ use crate::event::subject::Prefix;
 
 /// The most events that [`Begin::Last`] gives.
 pub const MOST_LAST: usize = 10_000;
-/// Pause between two attempts to get a consumer, first and longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// The shortest time between two messages.
 const NEXT: TimeDelta = TimeDelta::nanoseconds(1);
@@ -51,7 +48,8 @@ pub enum Begin {
 pub enum Told {
     /// An event that matches.
     Record(Box<Record>),
-    /// Events of a source are missing and the stream does not have them; told only where the filter lets everything by.
+    /// Events of a source are missing and the stream does not have them; told only where the server
+    /// hands over all events of a source: where not exactly one type of process events is wanted.
     Hole {
         /// What is watched.
         source: String,
@@ -60,6 +58,14 @@ pub enum Told {
         /// The last number before the hole.
         after: u64,
         /// The first number behind it.
+        before: u64,
+    },
+    /// What the stream held behind `after` and before `before` left it unread; whether there was an event among it that
+    /// matches, nobody can tell. Told only where no number proves it.
+    Expired {
+        /// The last sequence that was read.
+        after: u64,
+        /// The first sequence that is left.
         before: u64,
     },
     /// The stream is another than before, or lost its end: what it held may be gone, and reading goes on in the new one.
@@ -99,10 +105,8 @@ pub struct Reader {
     numbers: Numbers,
     tail: Option<Tail>,
     window: u64,
-    lost: bool,
     caught_up: bool,
-    attempt: u32,
-    not_before: Instant,
+    retry: Retry,
 }
 
 impl Reader {
@@ -122,7 +126,7 @@ impl Reader {
             bus: bus.clone(),
             stream: stream.into(),
             subjects: filter.subjects(prefix),
-            numbers: Numbers::new(filter.is_complete()),
+            numbers: Numbers::new(&filter),
             filter,
             from,
             floor: None,
@@ -132,10 +136,43 @@ impl Reader {
             ready: VecDeque::new(),
             tail: None,
             window,
-            lost: false,
             caught_up: false,
-            attempt: 0,
-            not_before: Instant::now(),
+            retry: Retry::new(),
+        }
+    }
+
+    /// Takes the place where reading begins now rather than with the first [`Reader::next`], so that whatever is stored
+    /// from here on is told. Does nothing where the beginning does not depend on the moment, or nobody can be asked.
+    ///
+    /// # Errors
+    ///
+    /// Only what waiting does not mend.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    pub async fn take_place(&mut self) -> Result<(), BusError> {
+        if self.from != Begin::Now || self.floor.is_some() {
+            return Ok(());
+        }
+        match stream::info(&self.bus, &self.stream).await {
+            Ok(Some(info)) => {
+                self.created = info.created;
+                self.raise(info.last);
+            }
+            // Nothing is stored now: whatever the stream holds when it is there came later.
+            Ok(None) => self.from = Begin::Sequence(1),
+            Err(error) if error.retry_helps() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Takes over the last number of a source, as its head said after [`Reader::take_place`]: so a hole before the first
+    /// event that is read is noticed too.
+    pub fn knows(&mut self, source: &str, journal: &str, seq: u64) {
+        if self.floor.is_some() {
+            self.numbers.learn(&[(source.into(), journal.into(), seq)]);
         }
     }
 
@@ -189,21 +226,15 @@ impl Reader {
     }
 
     async fn open(&mut self) -> Result<(), BusError> {
-        if !self.bus.is_connected() {
-            if !self.lost {
-                self.tell_lost(&self.bus.away());
-                return Ok(());
-            }
-            self.bus.connected().await;
-            self.not_before = Instant::now();
+        if let Some(lost) = self.retry.due(&self.bus).await {
+            self.ready.push_back(lost);
+            return Ok(());
         }
-        sleep_until(self.not_before).await;
         self.link.mark_unchanged();
         match self.try_open().await {
             Ok(()) => {
-                self.attempt = 0;
-                if std::mem::take(&mut self.lost) {
-                    self.ready.push_front(Told::LinkBack);
+                if let Some(back) = self.retry.succeeded() {
+                    self.ready.push_front(back);
                 }
             }
             Err(error) if error.retry_helps() => {
@@ -214,24 +245,11 @@ impl Reader {
                     // Nothing is stored now: whatever the stream holds when it is there came later.
                     self.from = Begin::Sequence(1);
                 }
-                let pause = (PAUSES.0 * 2_u32.pow(self.attempt.min(10))).min(PAUSES.1);
-                self.attempt = self.attempt.saturating_add(1);
-                self.not_before = Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-                self.tell_lost(&error);
+                self.ready.extend(self.retry.failed(&error));
             }
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    fn tell_lost(&mut self, error: &BusError) {
-        if !std::mem::replace(&mut self.lost, true) {
-            let why = match error {
-                BusError::Unreachable { why, .. } => why.clone(),
-                other => other.to_string(),
-            };
-            self.ready.push_back(Told::LinkLost { why });
-        }
     }
 
     async fn try_open(&mut self) -> Result<(), BusError> {

@@ -79,8 +79,7 @@ impl Subscription {
             );
             return Ok(Deliveries(Way::Live(Box::new(reader))));
         };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
-        if name.is_empty() || name.len() > 200 || !name.chars().all(allowed) {
+        if !is_name(&name) {
             return Err(BusError::Invalid(
                 "the name of a durable subscription has letters, digits, '-' and '_'".to_owned(),
             ));
@@ -89,6 +88,12 @@ impl Subscription {
         durable.open().await?;
         Ok(Deliveries(Way::Durable(Box::new(durable))))
     }
+}
+
+/// Whether the broker may remember something under this name.
+pub(super) fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
+    !name.is_empty() && name.len() <= 200 && name.chars().all(allowed)
 }
 
 /// A record and the right to acknowledge it.

@@ -207,6 +207,6 @@ async fn status() -> Outcome {
         count(used, "command", "commands")
     );
     drop(output.line(text.into_bytes()).await);
-    output.finish()?;
+    output.finish().await?;
     Ok(Exit::Done)
 }

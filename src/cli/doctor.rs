@@ -136,7 +136,7 @@ pub(super) async fn run(args: Doctor, token: CancellationToken) -> Outcome {
     let output = Output::open();
     // A reader that left has had enough.
     drop(output.line(text.into_bytes()).await);
-    output.finish()?;
+    output.finish().await?;
     Ok(exit)
 }
 

@@ -3,7 +3,11 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::connect::Bus;
+use crate::bus::durable_reader::DurableReader;
+use crate::bus::error::BusError;
 use crate::bus::read::{Reader, Told};
+use crate::event::record::Record;
+use crate::event::store::Root;
 use crate::render::notice::{Away, Side};
 
 use super::exit::Failure;
@@ -29,6 +33,49 @@ pub(super) enum Says {
     Nothing,
 }
 
+/// What is read from.
+pub(super) enum Tape {
+    /// The stream, from a place of our own.
+    Live(Box<Reader>),
+    /// The stream, from where the broker remembers that we stopped.
+    Durable(Box<DurableReader>),
+}
+
+impl Tape {
+    /// Tells how far a source's numbers went when the place had just been taken.
+    pub(super) fn knows(&mut self, root: &Root) {
+        if let Self::Live(reader) = self {
+            reader.knows(&root.source, &root.journal, root.seq);
+        }
+    }
+
+    async fn next(&mut self) -> Result<Told, BusError> {
+        match self {
+            Self::Live(reader) => reader.next().await,
+            Self::Durable(reader) => reader.next().await,
+        }
+    }
+
+    /// Shows a record. One that the broker waits for is acknowledged when its line is written, and not before.
+    async fn show(&mut self, view: &mut View, record: &Record) -> Result<(), Viewed> {
+        let shown = view.show(record).await;
+        if let Self::Durable(reader) = self
+            && shown != Err(Viewed::ReaderLeft)
+        {
+            view.written().await?;
+            reader.done().await;
+        }
+        shown
+    }
+
+    /// Ends in order.
+    pub(super) async fn leave(self) {
+        if let Self::Durable(reader) = self {
+            reader.leave().await;
+        }
+    }
+}
+
 /// How long to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
@@ -40,7 +87,7 @@ pub(super) enum Until {
 
 /// Shows what a reader tells; `None` where all that was stored has been shown and no more was wanted.
 pub(super) async fn follow(
-    reader: &mut Reader,
+    tape: &mut Tape,
     view: &mut View,
     broker: Broker<'_>,
     until: Until,
@@ -49,15 +96,15 @@ pub(super) async fn follow(
     let left = view.reader();
     loop {
         let told = tokio::select! {
-            told = reader.next() => told.map_err(broker_failure)?,
+            told = tape.next() => told.map_err(broker_failure)?,
             () = left.left() => return Ok(Some(Viewed::ReaderLeft)),
-            () = token.cancelled() => return Ok(Some(Viewed::Enough)),
+            () = token.cancelled() => return Ok(Some(Viewed::Asked)),
         };
         match told {
             Told::Record(record) => {
                 // A reader that stands still must not keep us from ending.
-                let Some(shown) = token.run_until_cancelled(view.show(&record)).await else {
-                    return Ok(Some(Viewed::Enough));
+                let Some(shown) = token.run_until_cancelled(tape.show(view, &record)).await else {
+                    return Ok(Some(Viewed::Asked));
                 };
                 if let Err(viewed) = shown {
                     return Ok(Some(viewed));
@@ -84,6 +131,11 @@ fn note(told: Told, broker: Broker<'_>) {
         }
         .left(style, &why)),
         Told::LinkBack => say("the stream can be read again, from where reading stopped"),
+        Told::Expired { after, before } => say(&format!(
+            "what the stream held from {} to {} expired before it was read; whether events were among it is not known",
+            after + 1,
+            before - 1
+        )),
         Told::StreamRenewed => say("the stream is another than before: what it held may be gone"),
         Told::Hole {
             source,
@@ -91,8 +143,9 @@ fn note(told: Told, broker: Broker<'_>) {
             before,
             ..
         } => say(&format!(
-            "{}: events {} to {} are missing and the stream does not have them",
+            "{}: {} events ({} to {}) are missing: the stream does not have them any more",
             style.clean(&source, 60),
+            before - after - 1,
             after + 1,
             before - 1
         )),

@@ -196,7 +196,7 @@ impl Heads {
                     self.told
                         .insert(source, (journal, before.saturating_sub(1)));
                 }
-                Told::StreamRenewed | Told::Unreadable { .. } => {}
+                Told::StreamRenewed | Told::Expired { .. } | Told::Unreadable { .. } => {}
             }
         }
     }

@@ -38,6 +38,6 @@ pub(super) async fn run(args: Schema) -> Outcome {
     let output = Output::open();
     // A reader that left has had enough.
     drop(output.line(text.as_bytes().to_vec()).await);
-    output.finish()?;
+    output.finish().await?;
     Ok(Exit::Done)
 }

@@ -4,11 +4,10 @@
 //! for somebody's pager. Between the two stands a bounded channel: a slow reader slows the reading, nothing is dropped.
 
 use std::io::{self, IsTerminal, Write};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::render::door::Charset;
@@ -69,10 +68,17 @@ pub(super) fn width() -> Option<usize> {
     })
 }
 
+/// What goes to the writer.
+enum Out {
+    Line(Vec<u8>),
+    /// Answered once everything before it is written.
+    Mark(oneshot::Sender<()>),
+}
+
 /// The way to stdout.
 pub(super) struct Output {
-    lines: mpsc::Sender<Vec<u8>>,
-    writer: JoinHandle<io::Result<()>>,
+    lines: mpsc::Sender<Out>,
+    ended: oneshot::Receiver<io::Result<()>>,
     left: CancellationToken,
 }
 
@@ -100,18 +106,17 @@ impl ReaderWatch {
 impl Output {
     /// Opens the way; one thread writes until [`Output::finish`].
     pub(super) fn open() -> Self {
-        let (lines, waiting) = mpsc::channel::<Vec<u8>>(WAITING);
+        let (lines, waiting) = mpsc::channel(WAITING);
+        let (end, ended) = oneshot::channel();
         let left = CancellationToken::new();
         let guard = left.clone().drop_guard();
-        let writer = std::thread::spawn(move || {
+        // Never joined: a reader that stands still would keep it, and with it the program, for ever.
+        drop(std::thread::spawn(move || {
             let _left = guard;
-            write_all(waiting)
-        });
-        Self {
-            lines,
-            writer,
-            left,
-        }
+            // Nobody waits any more where the program ends without it.
+            drop(end.send(write_all(waiting)));
+        }));
+        Self { lines, ended, left }
     }
 
     /// What tells when the reader has left.
@@ -121,13 +126,30 @@ impl Output {
 
     /// Hands over one line; waits while the reader is slow.
     pub(super) async fn line(&self, line: Vec<u8>) -> Result<(), ReaderLeft> {
-        self.lines.send(line).await.map_err(|_| ReaderLeft)
+        self.lines
+            .send(Out::Line(line))
+            .await
+            .map_err(|_| ReaderLeft)
     }
 
-    /// Writes what waits, and says how it went. A pipe that was closed is success.
-    pub(super) fn finish(self) -> Result<(), Failure> {
+    /// Waits until every line that was handed over is written and flushed.
+    pub(super) async fn written(&self) -> Result<(), ReaderLeft> {
+        let (mark, passed) = oneshot::channel();
+        self.lines
+            .send(Out::Mark(mark))
+            .await
+            .map_err(|_| ReaderLeft)?;
+        passed.await.map_err(|_| ReaderLeft)
+    }
+
+    /// Writes what waits, for as long as the reader takes, and says how it went. A pipe that was closed is success.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, what is not written yet may be lost; nothing is waited for any more.
+    pub(super) async fn finish(self) -> Result<(), Failure> {
         drop(self.lines);
-        match self.writer.join() {
+        match self.ended.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
                 Exit::Refused,
                 anyhow::Error::from(error).context("stdout cannot be written"),
@@ -141,12 +163,18 @@ impl Output {
     }
 }
 
-/// Writes each line in one go, and flushes when no other one waits.
-fn write_all(mut waiting: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+/// Writes each line in one go and flushes it.
+fn write_all(mut waiting: mpsc::Receiver<Out>) -> io::Result<()> {
     let mut out = io::stdout();
-    while let Some(line) = waiting.blocking_recv() {
-        out.write_all(&line)?;
-        out.flush()?;
+    while let Some(next) = waiting.blocking_recv() {
+        match next {
+            Out::Line(line) => {
+                out.write_all(&line)?;
+                out.flush()?;
+            }
+            // Who asked may have gone.
+            Out::Mark(mark) => drop(mark.send(())),
+        }
     }
     Ok(())
 }

@@ -18,13 +18,13 @@ use super::contact::{Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
-use super::follow::{Broker, Says, Until, follow};
+use super::follow::{Broker, Says, Tape, Until, follow};
 use super::open::{Way, open};
+use super::opening::{arrive, opening};
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
 use super::terminal::say;
-use super::view::{Blind, View, Viewed};
-use super::watch::opening;
+use super::view::{Blind, Sources, View, Viewed};
 
 /// How many past events come first.
 const LAST: usize = 10;
@@ -113,7 +113,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         announce: false,
         spool: args.spool,
     };
-    let view = View::open(args.face.face(false), filter.clone(), Blind::Show, None);
+    let view = View::open(&args.face, Sources::None, filter.clone(), Blind::Show, None);
     let outcome = Box::pin(together(
         Both {
             managed,
@@ -248,20 +248,23 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     } = both;
     let source = contact.source.as_str().to_owned();
     let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
-    let opened = token.run_until_cancelled(opening(&bus, &settings, &mine));
-    let opened = opened.await;
+    let begin = async {
+        arrive(&bus, &settings).await;
+        opening(&bus, &settings, &mine).await
+    };
+    let opened = token.run_until_cancelled(begin).await;
     let Some(Ok(_)) = opened else {
-        view.finish(Viewed::Enough)?;
+        view.finish(Viewed::Asked, token).await?;
         return opened.map_or(Ok(Exit::Done), |failed| failed.map(|_| Exit::Done));
     };
     let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
-    let mut reader = Reader::live(
+    let mut tape = Tape::Live(Box::new(Reader::live(
         &bus,
         &settings.stream,
         &settings.prefix,
         wanted,
         Begin::Last(LAST),
-    );
+    )));
     // The reader stands before the adapter begins, so that its first events are seen as they come.
     let (broker, reading) = (settings.display_url(), bus.clone());
     let read = Broker {
@@ -269,8 +272,8 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         address: &broker,
         says: Says::Nothing,
     };
-    if let Some(viewed) = follow(&mut reader, &mut view, read, Until::CaughtUp, token).await? {
-        view.finish(viewed)?;
+    if let Some(viewed) = follow(&mut tape, &mut view, read, Until::CaughtUp, token).await? {
+        view.finish(viewed, token).await?;
         return Ok(Exit::Done);
     }
     let ending = token.child_token();
@@ -280,7 +283,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         ended
     };
     let viewing = async {
-        let viewed = follow(&mut reader, &mut view, read, Until::Ever, &ending).await;
+        let viewed = follow(&mut tape, &mut view, read, Until::Ever, &ending).await;
         ending.cancel();
         viewed
     };
@@ -290,7 +293,8 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         failure
     };
     let (ended, viewed, gone) = tokio::join!(adapter, viewing, own);
-    view.finish(viewed?.unwrap_or(Viewed::Enough))?;
+    view.finish(viewed?.unwrap_or(Viewed::Enough), token)
+        .await?;
     ended?;
     gone.map_or(Ok(Exit::Done), Err)
 }

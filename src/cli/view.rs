@@ -1,7 +1,12 @@
 //! A view: records go in, lines come out, until somebody has had enough.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
 use crate::process::table::Table;
@@ -10,7 +15,11 @@ use crate::render::line::Look;
 use crate::render::notice::Blindness;
 
 use super::exit::Failure;
+use super::face_args::FaceArgs;
 use super::terminal::{Output, ReaderLeft, ReaderWatch, say, words};
+
+/// How long a reader that stands still may keep us once we are asked to end.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// What becomes of events that tell of an unwatched stretch and are not wanted otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +37,38 @@ pub(super) enum Viewed {
     ReaderLeft,
     /// The count is reached, or the source of records ended.
     Enough,
+    /// We were asked to end.
+    Asked,
+}
+
+/// Whose events are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sources {
+    /// Nobody's yet.
+    None,
+    /// One source's, so that its name needs no column.
+    One(String),
+    /// Those of several.
+    Several,
+}
+
+impl Sources {
+    /// Counts one more.
+    pub(super) fn and(self, source: &str) -> Self {
+        match self {
+            Self::None => Self::One(source.to_owned()),
+            Self::One(one) if one == source => Self::One(one),
+            _ => Self::Several,
+        }
+    }
 }
 
 /// A view on stdout.
 pub(super) struct View {
+    faces: FaceArgs,
     face: Face,
+    sources: Sources,
+    told: HashMap<String, (String, u64)>,
     filter: Filter,
     blind: Blind,
     blindness: Blindness,
@@ -41,9 +77,18 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn open(face: Face, filter: Filter, blind: Blind, count: Option<u64>) -> Self {
+    pub(super) fn open(
+        faces: &FaceArgs,
+        sources: Sources,
+        filter: Filter,
+        blind: Blind,
+        count: Option<u64>,
+    ) -> Self {
         Self {
-            face,
+            face: faces.face(sources == Sources::Several),
+            faces: faces.clone(),
+            sources,
+            told: HashMap::new(),
             filter,
             blind,
             blindness: Blindness::default(),
@@ -52,8 +97,34 @@ impl View {
         }
     }
 
+    /// Takes everything of a source up to this number as told: a snapshot shows what came of it.
+    pub(super) fn told_up_to(&mut self, source: &str, journal: &str, seq: u64) {
+        self.told
+            .insert(source.to_owned(), (journal.to_owned(), seq));
+    }
+
+    /// Whether a snapshot shows what came of it.
+    fn is_told(&self, event: &Envelope) -> bool {
+        let up_to = self.told.get(event.source.as_str());
+        up_to.is_some_and(|(journal, seq)| *journal == event.journal && event.seq <= *seq)
+    }
+
+    /// A source that turns up later gets its column then.
+    fn note_source(&mut self, source: &str) {
+        if matches!(&self.sources, Sources::Several) {
+            return;
+        }
+        self.sources = std::mem::replace(&mut self.sources, Sources::None).and(source);
+        if self.sources == Sources::Several {
+            self.face = self.faces.face(true);
+        }
+    }
+
     /// Shows a record that is wanted; an error says that the view is over.
     pub(super) async fn show(&mut self, record: &Record) -> Result<(), Viewed> {
+        if self.is_told(&record.envelope) {
+            return Ok(());
+        }
         let wanted = self.filter.matches(&record.envelope);
         if !wanted {
             if !self.filter.is_blindness(&record.envelope) {
@@ -64,6 +135,7 @@ impl View {
                 return Ok(());
             }
         }
+        self.note_source(&record.envelope.source);
         let mut line = Vec::with_capacity(record.raw.len() + 1);
         // Writing to memory cannot fail.
         if self.face.write(record, Utc::now(), &mut line).is_ok() {
@@ -120,13 +192,73 @@ impl View {
         self.output.reader()
     }
 
-    /// Writes what waits, and the closing line where something was not seen.
-    pub(super) fn finish(self, viewed: Viewed) -> Result<(), Failure> {
-        if viewed == Viewed::Enough
+    /// Waits until everything shown so far is written.
+    pub(super) async fn written(&self) -> Result<(), Viewed> {
+        self.output
+            .written()
+            .await
+            .map_err(|ReaderLeft| Viewed::ReaderLeft)
+    }
+
+    /// Writes what waits, and the closing line where something was not seen. Once we are asked to end, a reader that
+    /// stands still has [`GRACE`] to take it.
+    pub(super) async fn finish(
+        self,
+        viewed: Viewed,
+        token: &CancellationToken,
+    ) -> Result<(), Failure> {
+        if viewed != Viewed::ReaderLeft
             && let Some(line) = self.blindness.line(words(), Utc::now())
         {
             say(&line);
         }
-        self.output.finish()
+        let patience = async {
+            if viewed != Viewed::Asked {
+                token.cancelled().await;
+            }
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            ended = self.output.finish() => ended,
+            () = patience => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        face: FaceArgs,
+    }
+
+    fn event(source: &str, journal: &str, seq: u64) -> Envelope {
+        let text = format!(
+            r#"{{"type":"connected","timestamp":"2026-08-20T07:18:04Z","subject":"s","severity":"info","schema":1,
+            "id":"i","source":"{source}","journal":"{journal}","seq":{seq},"origin":"change","reason":"r",
+            "certainty":"certain","occurred":{{"after":null,"before":"2026-08-20T07:18:04Z"}},"count":1}}"#
+        );
+        Envelope::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_came_into_a_snapshot_is_not_shown_again_and_a_later_source_gets_its_column() {
+        let faces = Flags::parse_from(["x"]).face;
+        let mut view = View::open(&faces, Sources::None, Filter::all(), Blind::Show, None);
+        view.told_up_to("shop", "j", 7);
+        assert!(view.is_told(&event("shop", "j", 7)));
+        assert!(!view.is_told(&event("shop", "j", 8)));
+        assert!(!view.is_told(&event("shop", "k", 1)));
+        assert!(!view.is_told(&event("lab", "j", 1)));
+        view.note_source("shop");
+        view.note_source("shop");
+        assert_eq!(view.sources, Sources::One("shop".to_owned()));
+        view.note_source("lab");
+        assert_eq!(view.sources, Sources::Several);
     }
 }

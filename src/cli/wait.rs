@@ -80,7 +80,7 @@ pub(super) async fn run(args: Wait, token: CancellationToken) -> Outcome {
         let object = waited.ended(&waiting).json().or_exit(Exit::Refused)?;
         // A reader that left has had enough.
         drop(output.line(object).await);
-        output.finish()?;
+        output.finish().await?;
     }
     Ok(waited.tell(&waiting))
 }

@@ -9,31 +9,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Lease;
 use crate::bus::connect::Bus;
+use crate::bus::durable_reader::Wanted;
 use crate::bus::error::BusError;
-use crate::bus::head::{heads, last_event, read_head_at};
+use crate::bus::head::heads;
 use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::{BusSettings, FirstConnect};
-use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
-use crate::event::store::{Head, Root};
-use crate::event::tell::{Restored, Rows as _};
-use crate::process::rows::ProcessRows;
-use crate::process::table::Table;
 use crate::render::format::Format;
-use crate::render::notice::{Away, LastEvent, Side};
-use crate::render::time::since;
+use crate::render::notice::LastEvent;
 
 use super::broker_args::{BrokerArgs, Choice};
 use super::contact::{Contact, Patience, reach};
 use super::direct;
+use super::durable_watch::begin as begin_durable;
 use super::exit::{Exit, Failure, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
-use super::follow::{Broker, Says, Until, follow};
+use super::follow::{Broker, Says, Tape, Until, follow};
 use super::open::{broker_failure, connect_or_wait};
+use super::opening::{arrive, opening};
 use super::source_args::SourceArgs;
-use super::standing::{sight, sight_of_root, standing};
+use super::standing::{sight, standing};
 use super::terminal::{say, words};
-use super::view::{Blind, View, Viewed};
+use super::view::{Blind, Sources, View, Viewed};
 
 /// How many past events a terminal shows first.
 const LAST: usize = 10;
@@ -49,6 +46,7 @@ Examples:
   observe watch --severity warning -N prod  what matters in one namespace
   observe watch -n 20 -o wide               the last twenty first, everything in one line
   observe watch --count 1 --type crashed    wait for one crash
+  observe watch --durable mailer --json     go on where the last watch of that name stopped
 
 Without a broker it looks at the stack itself; nothing is kept then. A stretch that nobody saw is always shown.";
 
@@ -71,6 +69,9 @@ pub(super) struct Watch {
     /// Print the last so many events first; ten on a terminal
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
+    /// Let the broker remember under this name what was written, so that the next watch of that name goes on there
+    #[arg(long, value_name = "NAME", conflicts_with = "direct")]
+    durable: Option<String>,
     /// End after so many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -111,7 +112,8 @@ enum Way {
 
 impl Watch {
     async fn way(&self) -> Result<Way, Failure> {
-        if self.direct || (self.source.is_given() && !self.broker.is_configured()) {
+        let told_so = self.source.is_given() && !self.broker.is_configured();
+        if self.direct || (told_so && self.durable.is_none()) {
             return Ok(Way::Direct);
         }
         let prefix = self.broker.reading_prefix()?;
@@ -119,7 +121,8 @@ impl Watch {
             .broker
             .choose("observe watch", prefix, FirstConnect::MustSucceed)
             .await?;
-        let is_usual = matches!(choice, Choice::Usual(_));
+        // A place can only be remembered by a broker.
+        let is_usual = matches!(choice, Choice::Usual(_)) && self.durable.is_none();
         let (mut settings, lease) = choice.into_parts();
         if !is_usual && !self.no_retry {
             settings.first_connect = FirstConnect::MayWait;
@@ -159,13 +162,8 @@ impl Watch {
         }
     }
 
-    fn view(&self, filter: Filter, several_sources: bool) -> View {
-        View::open(
-            self.face.face(several_sources),
-            filter,
-            self.blind(),
-            self.count,
-        )
+    fn view(&self, filter: Filter, sources: Sources) -> View {
+        View::open(&self.face, sources, filter, self.blind(), self.count)
     }
 
     fn begin(&self) -> Begin {
@@ -175,6 +173,34 @@ impl Watch {
             None if person && self.count.is_none() && !self.snapshot => Begin::Last(LAST),
             None => Begin::Now,
         }
+    }
+}
+
+impl Watch {
+    /// Takes the place where reading begins.
+    async fn tape(
+        &self,
+        bus: &Bus,
+        settings: &BusSettings,
+        filter: Filter,
+    ) -> Result<Tape, Failure> {
+        let (stream, prefix) = (&settings.stream, &settings.prefix);
+        let filter = filter.and_blindness();
+        let Some(name) = &self.durable else {
+            let mut reader = Reader::live(bus, stream, prefix, filter, self.begin());
+            reader.take_place().await.map_err(broker_failure)?;
+            return Ok(Tape::Live(Box::new(reader)));
+        };
+        let wanted = Wanted {
+            stream: stream.clone(),
+            prefix: prefix.clone(),
+            filter,
+            from: self.last.map_or(Begin::Now, Begin::Last),
+            name: name.clone(),
+        };
+        let patience = Patience::from_flag(self.no_retry);
+        let reader = begin_durable(bus, wanted, patience).await?;
+        Ok(Tape::Durable(Box::new(reader)))
     }
 }
 
@@ -195,16 +221,16 @@ async fn direct_way(args: &Watch, filter: Filter, token: &CancellationToken) -> 
     ));
     let ending = token.child_token();
     let mut direct = direct::begin(&contact, &args.source, patience, &ending)?;
-    let mut view = args.view(filter, false);
+    let mut view = args.view(filter, Sources::None);
     let reader = view.reader();
     let viewed = tokio::select! {
         viewed = direct_view(args, &contact, &mut direct, &mut view) => viewed,
         () = reader.left() => Viewed::ReaderLeft,
-        () = token.cancelled() => Viewed::Enough,
+        () = token.cancelled() => Viewed::Asked,
     };
     ending.cancel();
     let ended = direct.join().await;
-    view.finish(viewed)?;
+    view.finish(viewed, token).await?;
     ended.map(|()| Exit::Done)
 }
 
@@ -247,49 +273,72 @@ async fn bus_way(
     settings: &BusSettings,
     token: &CancellationToken,
 ) -> Outcome {
-    let opening = opening(bus, settings, &filter);
-    let stands = tokio::select! {
-        stands = opening => stands?,
-        () = token.cancelled() => return Ok(Exit::Done),
+    let broker = settings.display_url();
+    let lost = || Failure::say(Exit::Broker, format!("the broker at {broker} is away"));
+    let watched = bus_watch(args, filter, bus, settings, token);
+    tokio::select! {
+        watched = watched => watched.map(|()| Exit::Done),
+        () = gone(bus), if args.no_retry => Err(lost()),
+    }
+}
+
+async fn bus_watch(
+    args: &Watch,
+    filter: Filter,
+    bus: &Bus,
+    settings: &BusSettings,
+    token: &CancellationToken,
+) -> Result<(), Failure> {
+    let begin = async {
+        arrive(bus, settings).await;
+        // The place first, then how things stand: what happens in between is told, and nothing goes unseen.
+        let tape = args.tape(bus, settings, filter.clone()).await?;
+        Ok::<_, Failure>((tape, opening(bus, settings, &filter).await?))
     };
+    let Some(begun) = token.run_until_cancelled(begin).await else {
+        return Ok(());
+    };
+    let (mut tape, stands) = begun?;
+    for (root, _) in &stands {
+        tape.knows(root);
+    }
+    let sources = stands.iter().fold(Sources::None, |sources, (root, _)| {
+        sources.and(&root.source)
+    });
+    let broker = settings.display_url();
     if stands.is_empty() {
         say(&format!(
-            "no source tells anything into {} at {} yet; waiting for the first",
+            "no source tells anything into {} at {broker} yet; waiting for the first",
             settings.stream,
-            settings.display_url()
         ));
     }
-    let several = stands.len() > 1;
-    let mut view = args.view(filter.clone(), several);
-    for (root, table) in &stands {
-        if args.snapshot
-            && let Err(viewed) = view.snapshot(&root.source, table, root.looked_at).await
-        {
-            view.finish(viewed)?;
-            return Ok(Exit::Done);
-        }
-    }
-    let wanted = filter.and_blindness();
-    let mut reader = Reader::live(
-        bus,
-        &settings.stream,
-        &settings.prefix,
-        wanted,
-        args.begin(),
-    );
-    let broker = settings.display_url();
+    let mut view = args.view(filter, sources);
     let read = Broker {
         bus,
         address: &broker,
         says: Says::Links,
     };
-    let lost = token.child_token();
-    let ended = tokio::select! {
-        ended = follow(&mut reader, &mut view, read, Until::Ever, &lost) => ended,
-        () = gone(bus), if args.no_retry => Err(Failure::say(Exit::Broker, format!("the broker at {broker} is away"))),
+    let viewing = async {
+        if args.snapshot {
+            for (root, table) in &stands {
+                let shown = view.snapshot(&root.source, table, root.looked_at);
+                match token.run_until_cancelled(shown).await {
+                    Some(Ok(())) => {}
+                    Some(Err(viewed)) => return Ok(viewed),
+                    None => return Ok(Viewed::Asked),
+                }
+                // What happened between taking the place and reading the head is in the snapshot.
+                if args.durable.is_none() && args.last.is_none() {
+                    view.told_up_to(&root.source, &root.journal, root.seq);
+                }
+            }
+        }
+        let viewed = follow(&mut tape, &mut view, read, Until::Ever, token).await?;
+        Ok::<_, Failure>(viewed.unwrap_or(Viewed::Enough))
     };
-    view.finish(ended?.unwrap_or(Viewed::Enough))?;
-    Ok(Exit::Done)
+    let viewed = viewing.await?;
+    tape.leave().await;
+    view.finish(viewed, token).await
 }
 
 /// Waits until the broker is away.
@@ -297,79 +346,4 @@ async fn gone(bus: &Bus) {
     let mut link = bus.link();
     // The sender lives as long as the bus.
     drop(link.wait_for(|link| !link.is_connected()).await);
-}
-
-/// How each source in view stands; says one line for each.
-pub(super) async fn opening(
-    bus: &Bus,
-    settings: &BusSettings,
-    filter: &Filter,
-) -> Result<Vec<(Root, Table)>, Failure> {
-    let shown = settings.display_url();
-    if tokio::time::timeout(Duration::from_secs(1), bus.connected())
-        .await
-        .is_err()
-    {
-        let away = Away {
-            side: Side::Broker,
-            name: &shown,
-        };
-        say(&format!(
-            "{}; waiting for it",
-            away.left(words(), "nobody answers there").trim_end()
-        ));
-        bus.connected().await;
-    }
-    let roots = match heads(bus, &settings.stream, &settings.prefix).await {
-        Ok(roots) => roots,
-        // That nobody tells anything yet is said by whoever waits for it.
-        Err(BusError::NoStream(_)) => return Ok(Vec::new()),
-        Err(error) if error.retry_helps() => {
-            say(&format!("nothing is known of the sources yet: {error}"));
-            return Ok(Vec::new());
-        }
-        // Neither does waiting help whoever reads on.
-        Err(error) => return Err(broker_failure(error)),
-    };
-    let last = last_event(bus, &settings.stream, &settings.prefix)
-        .await
-        .ok()
-        .flatten();
-    let mut stands = Vec::new();
-    for found in roots {
-        let Ok(root) = found.root else { continue };
-        if !filter.wants_source(&root.source) {
-            continue;
-        }
-        let head = read_head_at(bus, &settings.stream, &found.subject)
-            .await
-            .ok()
-            .flatten();
-        let Some(table) = head.as_ref().and_then(|head| table(head, &root)) else {
-            continue;
-        };
-        let now = Utc::now();
-        let told = when(last.as_ref(), &root, now);
-        say(&standing(&root.source, &table, told, sight_of_root(&root, now)).line(words()));
-        stands.push((root, table));
-    }
-    Ok(stands)
-}
-
-fn when(last: Option<&Envelope>, root: &Root, now: chrono::DateTime<Utc>) -> LastEvent {
-    match last {
-        _ if root.seq == 0 => LastEvent::Never,
-        Some(last) if last.source == root.source => LastEvent::Ago(since(last.timestamp, now)),
-        _ => LastEvent::NotKnown,
-    }
-}
-
-fn table(head: &Head, root: &Root) -> Option<Table> {
-    let restored = Restored {
-        epoch: &root.epoch,
-        resync: false,
-        first: false,
-        looked_at: root.looked_at,
-    };
-    ProcessRows.decode(&mut head.rows(), restored).ok()
 }

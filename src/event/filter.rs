@@ -1,6 +1,7 @@
 //! Filters: which events a reader wants, and which subject narrows them down at the server.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use globset::{Glob, GlobMatcher};
 
@@ -246,15 +247,11 @@ impl Filter {
             && (self.sources.is_empty() || self.sources.iter().any(|p| p.matches(&event.source)))
     }
 
-    /// True where every event of the wanted sources passes, so that `seq` can prove completeness.
-    pub fn is_complete(&self) -> bool {
-        self.names.is_empty()
-            && self.namespaces.is_empty()
-            && self.kinds.is_empty()
-            && self.severity.is_none()
-            && self.reasons.is_empty()
-            && self.certainties.is_empty()
-            && self.origins.is_empty()
+    /// True where the server hands over every event of the wanted sources, whatever is chosen among them afterwards, so
+    /// that `seq` can prove completeness.
+    pub fn is_handed_everything(&self) -> bool {
+        let told = Kind::PROCESS.iter();
+        told.filter(|kind| self.kinds.contains(kind)).count() != 1
     }
 
     /// The two subject filters that cover this one: process events, then source events.
@@ -285,6 +282,39 @@ impl Filter {
             |name| format!("{prefix}.source.{name}.*"),
         );
         [process, source]
+    }
+}
+
+/// The same words for the same filter, in whatever order it was put together: `process=api,web type=crashed`.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = |patterns: &[Pattern]| -> BTreeSet<String> {
+            patterns.iter().map(|p| p.text.clone()).collect()
+        };
+        let kinds = self.kinds.iter().map(|kind| kind.as_str().to_owned());
+        let severity = self.severity.iter().map(|least| least.as_str().to_owned());
+        let keys: [(&str, BTreeSet<String>); 8] = [
+            ("process", texts(&self.names)),
+            ("namespace", texts(&self.namespaces)),
+            ("source", texts(&self.sources)),
+            ("type", kinds.collect()),
+            ("severity", severity.collect()),
+            ("reason", texts(&self.reasons)),
+            ("certainty", texts(&self.certainties)),
+            ("origin", texts(&self.origins)),
+        ];
+        let said: Vec<String> = keys
+            .into_iter()
+            .filter(|(_, values)| !values.is_empty())
+            .map(|(key, values)| {
+                let values: Vec<String> = values.into_iter().collect();
+                format!("{key}={}", values.join(","))
+            })
+            .collect();
+        match said.as_slice() {
+            [] => f.write_str("everything"),
+            said => f.write_str(&said.join(" ")),
+        }
     }
 }
 
@@ -357,6 +387,20 @@ mod tests {
             &["d"],
             Kind::Started
         )));
+    }
+
+    #[test]
+    fn the_same_filter_has_the_same_words_in_whatever_order_it_was_given() {
+        let filter = |pairs: &[&str]| {
+            pairs.iter().fold(Filter::all(), |filter, pair| {
+                filter.key_value(pair).unwrap()
+            })
+        };
+        let one = filter(&["type=crashed,stopped", "process=web", "process=api"]);
+        let other = filter(&["process=api,web,api", "type=stopped", "type=crashed"]);
+        assert_eq!(one.to_string(), other.to_string());
+        assert_eq!(one.to_string(), "process=api,web type=crashed,stopped");
+        assert_eq!(Filter::all().and_blindness().to_string(), "everything");
     }
 
     #[test]

@@ -86,8 +86,8 @@ fn event(source: &str, journal: &str, seq: u64) -> Envelope {
 }
 
 #[test]
-fn a_missing_number_is_a_hole_and_a_new_journal_is_none() {
-    let mut numbers = Numbers::new(true);
+fn a_missing_number_is_a_hole_and_each_journal_begins_with_one() {
+    let mut numbers = Numbers::new(&Filter::all());
     let mut hole = |source, journal, seq| match numbers.check(&event(source, journal, seq)) {
         Some(Told::Hole { after, before, .. }) => Some((after, before)),
         _ => None,
@@ -97,6 +97,44 @@ fn a_missing_number_is_a_hole_and_a_new_journal_is_none() {
     assert_eq!(hole("b", "j", 9), None);
     assert_eq!(hole("a", "j", 9), Some((6, 9)));
     assert_eq!(hole("a", "j", 10), None);
-    assert_eq!(hole("a", "k", 3), None);
-    assert!(Numbers::new(false).check(&event("a", "j", 1)).is_none());
+    assert_eq!(hole("a", "k", 1), None);
+    assert_eq!(hole("b", "k", 3), Some((0, 3)));
+}
+
+#[test]
+fn only_sources_of_which_every_event_is_handed_over_are_checked() {
+    let holes = |filter: Filter, source| {
+        let mut numbers = Numbers::new(&filter);
+        let first = numbers.check(&event(source, "j", 1));
+        assert!(first.is_none());
+        numbers.check(&event(source, "j", 3)).is_some()
+    };
+    let shop = Filter::all().source("shop").unwrap();
+    assert!(holes(shop.clone(), "shop"));
+    assert!(!holes(shop, "lab"));
+    assert!(holes(Filter::all().process("api").unwrap(), "shop"));
+    assert!(!holes(Filter::all().kind("crashed").unwrap(), "shop"));
+}
+
+#[test]
+fn what_was_known_before_is_proved_too() {
+    let mut numbers = Numbers::new(&Filter::all());
+    assert!(!numbers.prove());
+    numbers.check(&event("a", "j", 5));
+    let known = numbers.known();
+    let mut numbers = Numbers::new(&Filter::all());
+    numbers.learn(&known);
+    assert!(numbers.prove());
+    let told = numbers.check(&event("a", "j", 8));
+    assert!(
+        matches!(
+            told,
+            Some(Told::Hole {
+                after: 5,
+                before: 8,
+                ..
+            })
+        ),
+        "{told:?}"
+    );
 }

@@ -2,6 +2,7 @@
 
 mod commit;
 mod connect;
+mod durable;
 mod head;
 mod read;
 mod stream;
@@ -29,11 +30,11 @@ use crate::support::nats::NatsServer;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn settings(server: &NatsServer) -> BusSettings {
+pub(crate) fn settings(server: &NatsServer) -> BusSettings {
     BusSettings::default().at(&server.url())
 }
 
-async fn open(server: &NatsServer) -> (Bus, JetStreamStore) {
+pub(crate) async fn open(server: &NatsServer) -> (Bus, JetStreamStore) {
     let settings = settings(server);
     let bus = connect(&settings).await.unwrap();
     ensure(&bus, &settings).await.unwrap();
@@ -115,7 +116,7 @@ fn events(first: u64, count: u64) -> Vec<Outgoing> {
         .collect()
 }
 
-async fn commit(
+pub(crate) async fn commit(
     store: &JetStreamStore,
     expected: u64,
     first: u64,
@@ -142,7 +143,7 @@ async fn head(store: &JetStreamStore) -> Option<Head> {
         .unwrap()
 }
 
-async fn ask(bus: &Bus, suffix: &str, body: Value) -> Value {
+pub(crate) async fn ask(bus: &Bus, suffix: &str, body: Value) -> Value {
     let answer = bus
         .client()
         .request(format!("$JS.API.{suffix}"), body.to_string().into())
@@ -172,7 +173,7 @@ fn refused(outcome: Result<u64, StoreError>, words: &[&str]) {
     says(&line, words);
 }
 
-fn says(line: &str, words: &[&str]) {
+pub(crate) fn says(line: &str, words: &[&str]) {
     assert!(!line.contains('\n'), "{line}");
     for word in words {
         assert!(line.contains(word), "{word:?} is not in {line:?}");
@@ -210,7 +211,7 @@ async fn restart(server: &mut NatsServer, bus: &Bus, end: fn(&mut NatsServer)) {
 }
 
 /// A second connection with its own store, for the other side of a test.
-async fn second(server: &NatsServer) -> JetStreamStore {
+pub(crate) async fn second(server: &NatsServer) -> JetStreamStore {
     let bus = connect(&settings(server)).await.unwrap();
     JetStreamStore::new(bus, DEFAULT_STREAM, Prefix::default())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use observe::bus::connect::Bus;
+use observe::bus::durable_reader::{DurableReader, Wanted};
 use observe::bus::read::{Begin, Reader, Told};
 use observe::bus::settings::DEFAULT_STREAM;
 use observe::bus::stream::ensure;
@@ -90,6 +91,17 @@ async fn until(reader: &mut Reader, wanted: impl Fn(&Told) -> bool) {
 
 fn numbers(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.envelope.seq).collect()
+}
+
+pub(super) async fn durable(bus: &Bus) -> DurableReader {
+    let wanted = Wanted {
+        stream: DEFAULT_STREAM.to_owned(),
+        prefix: Prefix::default(),
+        filter: Filter::all(),
+        from: Begin::Now,
+        name: "worker".to_owned(),
+    };
+    DurableReader::open(bus, wanted).await.unwrap().0
 }
 
 fn reader(bus: &Bus, begin: Begin) -> Reader {
@@ -231,6 +243,82 @@ async fn numbers_that_the_stream_does_not_have_are_told_as_a_hole() {
 }
 
 #[tokio::test]
+async fn what_is_stored_behind_the_place_that_was_taken_is_told() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let base = commit(&store, 0, 1, 5).await.unwrap();
+    let mut reader = reader(&bus, Begin::Now);
+    reader.take_place().await.unwrap();
+    // The head is read here; it speaks of a moment behind the place.
+    commit(&store, base, 6, 5).await.unwrap();
+    reader.knows("shop", "j", 8);
+    assert_eq!(
+        numbers(&take(&mut reader, 5).await),
+        (6..=10).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_hole_before_the_first_event_that_is_read_is_told() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let base = commit(&store, 0, 1, 5).await.unwrap();
+    let mut reader = reader(&bus, Begin::Now);
+    reader.take_place().await.unwrap();
+    reader.knows("shop", "j", 5);
+    commit(&store, base, 6, 2).await.unwrap();
+    ask(
+        &bus,
+        "STREAM.MSG.DELETE.PROCESS_EVENTS",
+        json!({ "seq": base + 7 }),
+    )
+    .await;
+    let told = told(&mut reader).await;
+    assert!(
+        matches!(
+            &told,
+            Told::Hole {
+                after: 5,
+                before: 7,
+                ..
+            }
+        ),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_source_nobody_asked_for_has_no_holes() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    // Between its events about processes lies one about itself, which is not handed over.
+    for (seq, subject) in [(1, "process.a.b.started"), (3, "process.a.b.started")] {
+        let text = json!({
+            "type": "connected", "timestamp": "2026-08-20T07:18:04Z", "subject": "s", "severity": "info",
+            "schema": 1, "id": "i", "source": "lab", "journal": "l", "seq": seq, "origin": "change",
+            "reason": "r", "certainty": "certain", "count": 1,
+            "occurred": { "after": null, "before": "2026-08-20T07:18:04Z" }
+        });
+        let published = bus
+            .client()
+            .publish(format!("core.{subject}"), text.to_string().into());
+        published.await.unwrap();
+    }
+    ask(&bus, "INFO", json!({})).await;
+    commit(&store, 0, 1, 1).await.unwrap();
+    let shop = Filter::all().source("shop").unwrap();
+    let mut reader = Reader::live(
+        &bus,
+        DEFAULT_STREAM,
+        &Prefix::default(),
+        shop,
+        Begin::Sequence(1),
+    );
+    let told = told(&mut reader).await;
+    assert!(matches!(told, Told::Record(_)), "{told:?}");
+}
+
+#[tokio::test]
 async fn what_is_no_event_is_told_and_hides_nothing() {
     let server = NatsServer::start();
     let (bus, store) = open(&server).await;
@@ -341,11 +429,24 @@ async fn a_frozen_broker_is_told_and_nothing_is_missed_or_repeated() {
     let mut reader = reader(&bus, Begin::Sequence(1));
     take(&mut reader, 5).await;
     caught_up(&mut reader).await;
+    let mut durable = durable(&bus).await;
+    let asking = durable.next();
+    // It asks, and the request stands when the broker freezes.
+    assert!(timeout(Duration::from_millis(300), asking).await.is_err());
     server.freeze();
     until(&mut reader, |told| matches!(told, Told::LinkLost { .. })).await;
     server.thaw();
     until(&mut reader, |told| matches!(told, Told::LinkBack)).await;
     commit(&store, base, 6, 5).await.unwrap();
+    let mut found = Vec::new();
+    while found.len() < 5 {
+        let told = timeout(Duration::from_secs(60), durable.next()).await;
+        if let Told::Record(record) = told.expect("nothing was told").unwrap() {
+            found.push(record.envelope.seq);
+            durable.done().await;
+        }
+    }
+    assert_eq!(found, [6, 7, 8, 9, 10]);
     assert_eq!(
         numbers(&take(&mut reader, 5).await),
         (6..=10).collect::<Vec<_>>()

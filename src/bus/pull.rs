@@ -1,0 +1,110 @@
+//! Asking a consumer for messages: one request at a time, a heartbeat while it stands, and an error at the least doubt.
+
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connect::{Bus, CALL};
+use super::consumer::{BEAT, SILENCE, nanos};
+use super::error::{BusError, clean};
+use super::link::Link;
+
+/// How long one request for messages stands.
+const EXPIRES: Duration = Duration::from_secs(30);
+
+/// The place where messages that were asked for arrive.
+pub(super) struct Pull {
+    inbox: String,
+    messages: Subscriber,
+    left: u64,
+    heard: Instant,
+}
+
+/// What came.
+pub(super) enum Pulled {
+    Message(Message),
+    /// A heartbeat, or the end of a request that ran out.
+    Quiet,
+}
+
+impl Pull {
+    /// Begins to listen; nothing is asked for yet.
+    pub(super) async fn open(bus: &Bus) -> Result<Self, BusError> {
+        let inbox = bus.client().new_inbox();
+        let messages = timeout(CALL, bus.client().subscribe(inbox.clone()))
+            .await
+            .map_err(|_| BusError::Unknown("the client takes no subscription".to_owned()))?
+            .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
+        Ok(Self {
+            inbox,
+            messages,
+            left: 0,
+            heard: Instant::now(),
+        })
+    }
+
+    /// How many messages of the request that stands have not come yet.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Asks for so many messages; only where nothing is left of an earlier request.
+    pub(super) async fn ask(&mut self, bus: &Bus, path: &str, batch: u64) -> Result<(), BusError> {
+        let body =
+            json!({ "batch": batch, "expires": nanos(EXPIRES), "idle_heartbeat": nanos(BEAT) });
+        let subject = bus.api_subject(&format!("CONSUMER.MSG.NEXT.{path}"));
+        let request =
+            bus.client()
+                .publish_with_reply(subject, self.inbox.clone(), body.to_string().into());
+        timeout(CALL, request)
+            .await
+            .map_err(|_| BusError::Unknown("the client takes no request".to_owned()))?
+            .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
+        self.left = batch;
+        // What passed while nothing was asked for was no silence.
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    /// Waits for what comes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(super) async fn next(
+        &mut self,
+        name: &str,
+        link: &mut watch::Receiver<Link>,
+    ) -> Result<Pulled, BusError> {
+        let message = tokio::select! {
+            biased;
+            message = timeout_at(self.heard + SILENCE, self.messages.next()) => message,
+            // Whatever happened to the connection, the server knows nothing of our request any more.
+            _ = link.changed() => return Err(BusError::Busy("the connection broke".to_owned())),
+        };
+        let Ok(Some(message)) = message else {
+            return Err(BusError::Unknown(format!("consumer {name} fell silent")));
+        };
+        self.heard = Instant::now();
+        match message.status.map(|status| status.as_u16()) {
+            None => {
+                self.left = self.left.saturating_sub(1);
+                Ok(Pulled::Message(message))
+            }
+            Some(100) => Ok(Pulled::Quiet),
+            // The request ran out; the next one follows.
+            Some(408) => {
+                self.left = 0;
+                Ok(Pulled::Quiet)
+            }
+            Some(status) => {
+                let why = clean(message.description.as_deref().unwrap_or_default());
+                Err(BusError::Busy(format!("consumer {name}: {status} {why}")))
+            }
+        }
+    }
+}

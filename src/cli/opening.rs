@@ -1,0 +1,107 @@
+//! The opening of a view: how each source stands, as its head says it.
+
+use std::time::Duration;
+
+use chrono::Utc;
+
+use crate::bus::connect::Bus;
+use crate::bus::error::BusError;
+use crate::bus::head::{heads, last_event, read_head_at};
+use crate::bus::settings::BusSettings;
+use crate::event::envelope::Envelope;
+use crate::event::filter::Filter;
+use crate::event::store::{Head, Root};
+use crate::event::tell::{Restored, Rows as _};
+use crate::process::rows::ProcessRows;
+use crate::process::table::Table;
+use crate::render::notice::{Away, LastEvent, Side};
+use crate::render::time::since;
+
+use super::exit::Failure;
+use super::open::broker_failure;
+use super::standing::{sight_of_root, standing};
+use super::terminal::{say, words};
+
+/// Waits until the broker answers, and says so where that takes a while.
+pub(super) async fn arrive(bus: &Bus, settings: &BusSettings) {
+    if tokio::time::timeout(Duration::from_secs(1), bus.connected())
+        .await
+        .is_ok()
+    {
+        return;
+    }
+    let shown = settings.display_url();
+    let away = Away {
+        side: Side::Broker,
+        name: &shown,
+    };
+    say(&format!(
+        "{}; waiting for it",
+        away.left(words(), "nobody answers there").trim_end()
+    ));
+    bus.connected().await;
+}
+
+/// How each source in view stands; says one line for each.
+pub(super) async fn opening(
+    bus: &Bus,
+    settings: &BusSettings,
+    filter: &Filter,
+) -> Result<Vec<(Root, Table)>, Failure> {
+    let roots = match heads(bus, &settings.stream, &settings.prefix).await {
+        Ok(roots) => roots,
+        // That nobody tells anything yet is said by whoever waits for it.
+        Err(BusError::NoStream(_)) => return Ok(Vec::new()),
+        Err(error) if error.retry_helps() => {
+            say(&format!("nothing is known of the sources yet: {error}"));
+            return Ok(Vec::new());
+        }
+        // Neither does waiting help whoever reads on.
+        Err(error) => return Err(broker_failure(error)),
+    };
+    let last = last_event(bus, &settings.stream, &settings.prefix)
+        .await
+        .ok()
+        .flatten();
+    let mut stands = Vec::new();
+    for found in roots {
+        let Ok(root) = found.root else { continue };
+        if !filter.wants_source(&root.source) {
+            continue;
+        }
+        let head = read_head_at(bus, &settings.stream, &found.subject)
+            .await
+            .ok()
+            .flatten();
+        // The root of the head that was read whole, which may be newer than the one that was listed.
+        let Some(Head { root: Ok(root), .. }) = &head else {
+            continue;
+        };
+        let (root, Some(table)) = (root.clone(), head.as_ref().and_then(|h| table(h, root))) else {
+            continue;
+        };
+        let now = Utc::now();
+        let told = when(last.as_ref(), &root, now);
+        say(&standing(&root.source, &table, told, sight_of_root(&root, now)).line(words()));
+        stands.push((root, table));
+    }
+    Ok(stands)
+}
+
+fn when(last: Option<&Envelope>, root: &Root, now: chrono::DateTime<Utc>) -> LastEvent {
+    match last {
+        _ if root.seq == 0 => LastEvent::Never,
+        Some(last) if last.source == root.source => LastEvent::Ago(since(last.timestamp, now)),
+        _ => LastEvent::NotKnown,
+    }
+}
+
+fn table(head: &Head, root: &Root) -> Option<Table> {
+    let restored = Restored {
+        epoch: &root.epoch,
+        resync: false,
+        first: false,
+        looked_at: root.looked_at,
+    };
+    ProcessRows.decode(&mut head.rows(), restored).ok()
+}
