@@ -24,6 +24,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("simulate", &[]),
     ("render", &["event", "process"]),
     ("cli", EVERYTHING),
+    ("fuzzing", EVERYTHING),
 ];
 
 const EVERYTHING: &[&str] = &["*"];

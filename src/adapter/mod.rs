@@ -30,6 +30,8 @@
 
 mod dress;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 mod pending;
 mod report;
 mod settle;

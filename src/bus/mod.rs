@@ -19,6 +19,8 @@ mod consumer;
 mod durable;
 pub mod error;
 pub mod head;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 pub mod link;
 mod opening;
 pub mod publish;

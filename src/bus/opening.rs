@@ -118,7 +118,7 @@ impl Numbers {
         if let Some((journal, last)) = self.last.get_mut(event.source.as_str()) {
             if **journal == *event.journal {
                 let after = std::mem::replace(last, event.seq.max(*last));
-                return (event.seq > after + 1).then(|| Told::Hole {
+                return (event.seq > after.saturating_add(1)).then(|| Told::Hole {
                     source: event.source.clone(),
                     journal: event.journal.clone(),
                     after,

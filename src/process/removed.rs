@@ -184,7 +184,7 @@ fn event(
 ) -> ProcessEvent {
     let previous = row.as_previous();
     let (before, at) = when;
-    row.memory.process_seq += 1;
+    row.memory.process_seq = row.memory.process_seq.saturating_add(1);
     let severity = severity(
         &verdict.kind,
         &verdict.reason,

@@ -60,7 +60,7 @@ pub(super) fn tell_new_name(
     let kind = Kind::StatusChanged;
     let mut previous = former.as_previous();
     previous.name = Some(former.name.to_string());
-    row.memory.process_seq += 1;
+    row.memory.process_seq = row.memory.process_seq.saturating_add(1);
     let payload = Payload {
         severity: severity(&kind, "renamed", &[], 1, look.ended),
         kind,

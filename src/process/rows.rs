@@ -233,8 +233,10 @@ fn is_dash(sign: &Sign) -> bool {
     sign.0 == 0
 }
 
+/// A time no further away than a few centuries, as those of a reading are.
 fn time(millis: Millis) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+    let nanos = millis.checked_mul(1_000_000);
+    nanos.map_or_else(DateTime::default, DateTime::from_timestamp_nanos)
 }
 
 fn nanos(time: Option<DateTime<Utc>>) -> Option<Nanos> {

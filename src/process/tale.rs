@@ -317,7 +317,7 @@ impl<'a> Tale<'a> {
     /// Numbers one event and tells it.
     pub(super) fn push(&mut self, told: &mut Told, former_name: Option<String>) {
         let memory = &mut self.row.memory;
-        memory.process_seq += 1;
+        memory.process_seq = memory.process_seq.saturating_add(1);
         let severity = severity(
             &told.kind,
             &told.reason,

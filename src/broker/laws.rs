@@ -1,0 +1,17 @@
+//! What must hold for whatever lies in the folder of a managed broker, and whoever greets; held by the property tests and
+//! by the fuzz targets.
+
+use super::{folder, ready};
+
+/// A card, a ports file, a greeting.
+pub(crate) fn texts(bytes: &[u8]) {
+    if let Some(card) = folder::card(bytes) {
+        assert!(
+            !format!("{card:?}").contains(card.token.reveal()) || card.token.reveal().len() < 8
+        );
+    }
+    if let Some(address) = ready::address(bytes) {
+        assert!(address.starts_with("nats://127.0.0.1:"));
+    }
+    let _greeting = ready::greeting(bytes);
+}
