@@ -6,9 +6,7 @@ use super::{folder, ready};
 /// A card, a ports file, a greeting.
 pub(crate) fn texts(bytes: &[u8]) {
     if let Some(card) = folder::card(bytes) {
-        assert!(
-            !format!("{card:?}").contains(card.token.reveal()) || card.token.reveal().len() < 8
-        );
+        assert_eq!(format!("{:?}", card.token), "Token(hidden)");
     }
     if let Some(address) = ready::address(bytes) {
         assert!(address.starts_with("nats://127.0.0.1:"));

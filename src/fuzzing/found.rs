@@ -1,6 +1,6 @@
 //! What was found by spoilt samples or by fuzzing, each by the name of what went wrong.
 
-use super::{broker_answers, head, looks, samples, stack};
+use super::{broker_answers, event, head, looks, samples, stack, table};
 
 /// The first sample of a target with one part of it replaced.
 fn with(target: &str, part: &str, by: &str) -> Vec<u8> {
@@ -105,4 +105,21 @@ fn names_that_nobody_asked_for_are_forgotten_before_they_fill_the_memory() {
     crate::process_compose::laws::invented(&frames, 6_000, 4_096);
     let kept = crate::process_compose::laws::names_kept(&frames);
     assert!(kept.1 <= 16 * 1024 * 1024, "{kept:?}");
+}
+
+#[test]
+fn a_server_that_answers_with_an_error_without_a_word() {
+    table(br#"{"error":""}"#);
+    table(br#"{"error":" \n\t"}"#);
+}
+
+#[test]
+fn bytes_that_are_no_text_under_a_key_that_nobody_reads() {
+    let mut bytes = with("event", "\"count\":1", "\"mood\":\"X\",\"count\":1");
+    let at = bytes
+        .windows(3)
+        .position(|three| three == b"\"X\"")
+        .unwrap();
+    bytes[at + 1] = 0x9b;
+    event(&bytes);
 }

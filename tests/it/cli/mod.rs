@@ -14,6 +14,8 @@ mod names;
 mod pipes;
 mod restarts;
 mod run;
+mod source_away;
 mod source_input;
 mod stack;
 mod terminal;
+mod weapons;
