@@ -5,8 +5,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that cannot go on says so by panicking, and what it measured by printing"
+    reason = "a test that cannot go on says so by panicking"
 )]
 
 use std::convert::Infallible;
@@ -37,6 +36,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Memory is measured for the whole process, so one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// Processes that flap at once.
+const COUNT: usize = 10_000;
+/// What an adapter may need for a process that flaps, in bytes: its row, its events, and what waits of them.
+const MOST: usize = 24 * 1024;
 
 /// A number in kB out of `/proc/self/status`, in bytes.
 fn status(key: &str) -> usize {
@@ -297,9 +301,6 @@ fn a_million_looks_leave_memory_where_it_was() {
 #[test]
 fn ten_thousand_processes_that_flap_at_every_look_stay_within_a_bound() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    const COUNT: usize = 10_000;
-    /// What an adapter may need for a process that flaps, in bytes: its row, its events, and what waits of them.
-    const MOST: usize = 24 * 1024;
     let before = resident();
     for away in [false, true] {
         let store = Arc::new(Taker::default());

@@ -123,3 +123,16 @@ fn bytes_that_are_no_text_under_a_key_that_nobody_reads() {
     bytes[at + 1] = 0x9b;
     event(&bytes);
 }
+
+#[test]
+fn a_process_without_a_namespace_that_passed_no_filter() {
+    let bytes = with(
+        "event",
+        "\"namespace\":\"default\"",
+        "\"place\":\"default\"",
+    );
+    let bytes = String::from_utf8(bytes)
+        .unwrap()
+        .replace("\"namespaces\"", "\"places\"");
+    event(bytes.as_bytes());
+}

@@ -42,6 +42,21 @@ enum Way {
     NewEpoch,
 }
 
+const WAYS: [Way; 12] = [
+    Way::Refused,
+    Way::SocketLeft,
+    Way::Hangs,
+    Way::Fails,
+    Way::FailsWithATable,
+    Way::Html,
+    Way::Half,
+    Way::Endless,
+    Way::WrongJson,
+    Way::EmptyTable,
+    Way::Stranger,
+    Way::NewEpoch,
+];
+
 impl Way {
     /// What `disconnected` says of it.
     fn reason(self) -> &'static str {
@@ -177,7 +192,7 @@ impl Watched {
     }
 
     async fn return_(&self) {
-        if !self.way.is_gone() {
+        if self.way == Way::Stranger {
             self.stage.store(BETWEEN, Ordering::SeqCst);
             let asked = || {
                 self.server
@@ -187,12 +202,12 @@ impl Watched {
                     .map_or(0, |server| server.requests().len())
             };
             let before = asked();
-            // Those that hang are never asked twice before somebody gives up.
             until(LIMIT, "questions to nobody", async || asked() >= before + 2).await;
-            self.stage.store(BACK, Ordering::SeqCst);
-            return;
         }
         self.stage.store(BACK, Ordering::SeqCst);
+        if !self.way.is_gone() {
+            return;
+        }
         let (way, now) = (self.way, Arc::clone(&self.stage));
         let script = move |request: &Request| answer(way, now.load(Ordering::SeqCst), request);
         let server = if let Some(path) = &self.path {
@@ -277,26 +292,31 @@ impl Watched {
             assert!(end.epoch.starts_with("2026-08-20T10:15:02"), "{}", said());
         }
     }
+
+    /// One line when it left and one when it was back.
+    fn said_what_it_was(&mut self) {
+        assert!(
+            self.run.is_running(),
+            "{}: {:#?}",
+            self.name,
+            self.run.err.all()
+        );
+        let lines = self.run.err.all();
+        let said = |needle: &str| lines.iter().filter(|line| line.contains(needle)).count();
+        assert_eq!(
+            (said("is away"), said("is back")),
+            (1, 1),
+            "{}: {lines:#?}",
+            self.name
+        );
+    }
 }
 
 #[tokio::test]
 async fn whatever_hides_a_source_nothing_is_told_of_its_processes_until_it_is_back() {
     let (home, nats) = (Home::new(), NatsServer::start());
     let mut all = Vec::new();
-    for way in [
-        Way::Refused,
-        Way::SocketLeft,
-        Way::Hangs,
-        Way::Fails,
-        Way::FailsWithATable,
-        Way::Html,
-        Way::Half,
-        Way::Endless,
-        Way::WrongJson,
-        Way::EmptyTable,
-        Way::Stranger,
-        Way::NewEpoch,
-    ] {
+    for way in WAYS {
         all.push(Watched::begin(&home, &nats, way).await);
     }
     let each = async |what: &str, holds: &dyn Fn(&Watched, &[Envelope]) -> bool| {
@@ -338,20 +358,7 @@ async fn whatever_hides_a_source_nothing_is_told_of_its_processes_until_it_is_ba
     let told = events(&nats).await;
     for one in &mut all {
         one.check(&told);
-        assert!(
-            one.run.is_running(),
-            "{}: {:#?}",
-            one.name,
-            one.run.err.all()
-        );
-        let lines = one.run.err.all();
-        let said = |needle: &str| lines.iter().filter(|line| line.contains(needle)).count();
-        assert_eq!(
-            (said("is away"), said("is back")),
-            (1, 1),
-            "{}: {lines:#?}",
-            one.name
-        );
+        one.said_what_it_was();
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use observe::event::envelope::Envelope;
 use observe::event::subject::{Token, decode_token};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -92,10 +93,6 @@ fn answer(request: &Request, table: &str, project: &str) -> Reply {
     }
 }
 
-fn args<'a>(first: &'a [&'a str], more: &'a [&'a str]) -> Vec<&'a str> {
-    [first, more].concat()
-}
-
 /// Nothing that moves a cursor, changes a direction or begins a line of its own.
 fn harmless(run: &Run) {
     for line in run.out.all().iter().chain(&run.err.all()) {
@@ -108,33 +105,10 @@ fn harmless(run: &Run) {
     }
 }
 
-#[tokio::test]
-async fn names_that_are_weapons_reach_their_own_subject_and_their_own_line() {
-    let (home, nats, table) = (Home::new(), NatsServer::start(), table());
-    let server = FakeServer::tcp(move |request| answer(request, &table, "host/shop")).await;
-    let (port, url) = (server.port.to_string(), nats.url());
-    let adapter = home.run(&["adapter", "-p", &port, "-s", &url, "--interval", "250ms"]);
-    let names: BTreeSet<String> = weapons().into_iter().collect();
-    until(LIMIT, "all of them told", async || {
-        let told = events(&nats).await;
-        names.iter().all(|name| {
-            told.iter()
-                .any(|event| event.process.as_ref() == Some(name))
-        })
-    })
-    .await;
-    let told = events(&nats).await;
-    without_holes(&told);
-    assert!(
-        !told
-            .iter()
-            .any(|event| event.process.as_deref() == Some("odd one"))
-    );
-
-    // Each stands under a subject of its own, from which its name can be read.
-    let stored = subjects(&nats).await;
+/// Each stands under a subject of its own, from which its name can be read.
+fn stands_alone(told: &[Envelope], stored: &[String]) {
     let mut seen = BTreeMap::new();
-    for (event, subject) in told.iter().zip(&stored) {
+    for (event, subject) in told.iter().zip(stored) {
         assert_eq!(&event.subject, subject);
         let Some(name) = &event.process else { continue };
         let tokens: Vec<&str> = subject.split('.').collect();
@@ -149,7 +123,7 @@ async fn names_that_are_weapons_reach_their_own_subject_and_their_own_line() {
             match decode_token(token) {
                 Some(Token::Whole(back)) => assert_eq!(&back, full),
                 Some(Token::Cut { prefix, .. }) => {
-                    assert!(full.starts_with(&prefix) && full.len() > 255)
+                    assert!(full.starts_with(&prefix) && full.len() > 255);
                 }
                 None => panic!("{token} is no token"),
             }
@@ -158,8 +132,10 @@ async fn names_that_are_weapons_reach_their_own_subject_and_their_own_line() {
     }
     let tokens: BTreeSet<&String> = seen.values().collect();
     assert_eq!(tokens.len(), seen.len(), "no two names share a token");
+}
 
-    // The source was asked for each of them in one segment of a path, and for nothing else.
+/// The source was asked for each of them in one segment of a path, and for nothing else.
+async fn asks_for_nothing_else(server: &FakeServer) {
     until(LIMIT, "questions about them", async || {
         server
             .requests()
@@ -186,61 +162,113 @@ async fn names_that_are_weapons_reach_their_own_subject_and_their_own_line() {
         });
         assert!(one || known.contains(&target), "{target:?}");
     }
+}
 
-    let count = told.len().to_string();
-    let about = told.iter().filter(|event| event.process.is_some()).count();
-    for more in [
-        &["--color", "never"][..],
-        &["-o", "wide", "--color", "never"],
-        &["--json"],
-    ] {
-        let first = ["watch", "-s", &url, "-n", &count, "--no-gaps"];
-        let watch = home.run(&args(&first, more));
-        until(LIMIT, "a line for each event", async || {
-            watch.out.all().len() >= about
-        })
-        .await;
-        harmless(&watch);
-        let lines = watch.out.all();
-        assert!(
-            lines.len() <= told.len(),
-            "{} lines for {} events",
-            lines.len(),
-            told.len()
-        );
-        if more == ["--json"] {
-            let back: BTreeSet<String> = lines
-                .iter()
-                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-                .filter_map(|event| event["process"].as_str().map(str::to_owned))
-                .collect();
-            assert!(names.is_subset(&back));
+/// Everything that was told, for whoever watches.
+struct Watching<'a> {
+    home: &'a Home,
+    url: &'a str,
+    told: &'a [Envelope],
+}
+
+impl Watching<'_> {
+    fn run(&self, more: &[&str]) -> Run {
+        let count = self.told.len().to_string();
+        self.home
+            .run(&[&["watch", "-s", self.url, "-n", &count], more].concat())
+    }
+
+    async fn shows_a_line_for_each(&self, names: &BTreeSet<String>) {
+        let told = self.told;
+        let about = told.iter().filter(|event| event.process.is_some()).count();
+        for more in [
+            &["--color", "never"][..],
+            &["-o", "wide", "--color", "never"],
+            &["--json"],
+        ] {
+            let watch = self.run(&[&["--no-gaps"], more].concat());
+            until(LIMIT, "a line for each event", async || {
+                watch.out.all().len() >= about
+            })
+            .await;
+            harmless(&watch);
+            let lines = watch.out.all();
             assert!(
-                !lines
-                    .iter()
-                    .any(|line| line.contains("\"type\":\"forged\""))
+                lines.len() <= told.len(),
+                "{} lines for {} events",
+                lines.len(),
+                told.len()
             );
+            if more == ["--json"] {
+                let back: BTreeSet<String> = lines
+                    .iter()
+                    .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+                    .filter_map(|event| event["process"].as_str().map(str::to_owned))
+                    .collect();
+                assert!(names.is_subset(&back));
+                assert!(
+                    !lines
+                        .iter()
+                        .any(|line| line.contains("\"type\":\"forged\""))
+                );
+            }
         }
     }
 
-    // A filter means the name that it is, and no other.
-    for (name, filter) in [
-        ("a.b", "a.b"),
-        ("*", "[*]"),
-        (">", ">"),
-        ("a.*", "a.[*]"),
-        (
-            "$JS.API.STREAM.DELETE.PROCESS_EVENTS",
-            "$JS.API.STREAM.DELETE.PROCESS_EVENTS",
-        ),
-    ] {
-        let watch = home.run(&["watch", "-s", &url, "-n", &count, "--json", filter]);
-        watch.tells("\"type\"").await;
-        for line in watch.out.all() {
-            let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-            assert_eq!(event["process"], name, "{filter}");
+    /// A filter means the name that it is, and no other.
+    async fn finds_by_name(&self) {
+        for (name, filter) in [
+            ("a.b", "a.b"),
+            ("*", "[*]"),
+            (">", ">"),
+            ("a.*", "a.[*]"),
+            (
+                "$JS.API.STREAM.DELETE.PROCESS_EVENTS",
+                "$JS.API.STREAM.DELETE.PROCESS_EVENTS",
+            ),
+        ] {
+            let watch = self.run(&["--json", filter]);
+            watch.tells("\"type\"").await;
+            for line in watch.out.all() {
+                let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(event["process"], name, "{filter}");
+            }
         }
     }
+}
+
+#[tokio::test]
+async fn names_that_are_weapons_reach_their_own_subject_and_their_own_line() {
+    let (home, nats, table) = (Home::new(), NatsServer::start(), table());
+    let server = FakeServer::tcp(move |request| answer(request, &table, "host/shop")).await;
+    let (port, url) = (server.port.to_string(), nats.url());
+    let adapter = home.run(&["adapter", "-p", &port, "-s", &url, "--interval", "250ms"]);
+    let names: BTreeSet<String> = weapons().into_iter().collect();
+    until(LIMIT, "all of them told", async || {
+        let told = events(&nats).await;
+        names.iter().all(|name| {
+            told.iter()
+                .any(|event| event.process.as_ref() == Some(name))
+        })
+    })
+    .await;
+    let told = events(&nats).await;
+    without_holes(&told);
+    assert!(
+        !told
+            .iter()
+            .any(|event| event.process.as_deref() == Some("odd one"))
+    );
+
+    stands_alone(&told, &subjects(&nats).await);
+    asks_for_nothing_else(&server).await;
+    let watching = Watching {
+        home: &home,
+        url: &url,
+        told: &told,
+    };
+    watching.shows_a_line_for_each(&names).await;
+    watching.finds_by_name().await;
     harmless(&adapter);
     assert!(adapter.err.all().len() <= 12, "{:#?}", adapter.err.all());
 }
