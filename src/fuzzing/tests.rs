@@ -10,7 +10,7 @@ use super::{TARGETS, samples};
 /// How often each reader is tried; `FUZZ_CASES` says otherwise.
 fn cases() -> u32 {
     let said = std::env::var("FUZZ_CASES").ok();
-    said.and_then(|text| text.parse().ok()).unwrap_or(500)
+    said.and_then(|text| text.parse().ok()).unwrap_or(300)
 }
 
 fn hold(target: &str) {

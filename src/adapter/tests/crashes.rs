@@ -281,5 +281,5 @@ fn an_adapter_that_dies_at_any_point_and_its_successor_too_lose_nothing_and_tell
         all.1 += second;
     }
     println!("{} points, {} pairs", all.0, all.1);
-    assert!(all.0 > 60, "{all:?}: a scene does not do what it says");
+    assert!(all.0 >= 50, "{all:?}: a scene does not do what it says");
 }
