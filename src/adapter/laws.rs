@@ -24,21 +24,27 @@ pub(crate) fn beginning(root: &Root, remembered: Option<&Acknowledged>) {
                 root_sequence: 7,
                 shards,
             };
-            let us = Us {
-                adapter: "us",
-                identity: &identity,
-                epoch: Some("2026-08-20T07:00:00.000Z"),
-                claim,
-            };
-            let line = match decide(Some(&head), us, remembered, now) {
-                Beginning::Refuse { line, .. } => line,
-                Beginning::Resume { takes_over, .. } => takes_over.unwrap_or_default(),
-                Beginning::First | Beginning::Invalid { .. } => continue,
-            };
-            assert!(!line.chars().any(char::is_control), "{line:?}");
-            assert!(line.chars().count() < 4096, "{} characters", line.len());
+            for epoch in [Some("2026-08-20T07:00:00.000Z"), None] {
+                let us = Us {
+                    adapter: "us",
+                    identity: &identity,
+                    epoch,
+                    claim,
+                };
+                said(decide(Some(&head), us, remembered, now));
+            }
         }
     }
+}
+
+fn said(beginning: Beginning) {
+    let line = match beginning {
+        Beginning::Refuse { line, .. } => line,
+        Beginning::Resume { takes_over, .. } => takes_over.unwrap_or_default(),
+        Beginning::First | Beginning::Invalid { .. } => return,
+    };
+    assert!(!line.chars().any(char::is_control), "{line:?}");
+    assert!(line.chars().count() < 4096, "{} characters", line.len());
 }
 
 /// What the memory of an adapter holds.

@@ -61,6 +61,10 @@ pub fn looks(bytes: &[u8]) {
     let (head, bodies) = parts(bytes);
     for event in crate::process_compose::laws::looks(head, bodies) {
         shown(&event);
+        let mut text = Vec::new();
+        assert!(event.write_json(&mut text).is_ok());
+        let back = crate::event::laws::event(&text);
+        assert!(back.is_some(), "{}", String::from_utf8_lossy(&text));
     }
 }
 
