@@ -233,10 +233,8 @@ fn is_dash(sign: &Sign) -> bool {
     sign.0 == 0
 }
 
-/// A time no further away than a few centuries, as those of a reading are.
 fn time(millis: Millis) -> DateTime<Utc> {
-    let nanos = millis.checked_mul(1_000_000);
-    nanos.map_or_else(DateTime::default, DateTime::from_timestamp_nanos)
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
 fn nanos(time: Option<DateTime<Utc>>) -> Option<Nanos> {
