@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::event::payload::{Origin, Severity};
+use crate::process::diff::Unread;
 
 use super::stage::{a, before, named, nothing};
 
@@ -314,6 +315,19 @@ fn source_not_seen_tells_only_what_frames_told() {
 }
 
 #[test]
+fn an_end_that_only_frames_told_names_the_state_before_it() {
+    let stage = before([])
+        .covered()
+        .after([a("Running").pid(5)])
+        .frame(100, &a("Completed").code(3))
+        .source_leaves()
+        .tells(["crashed exit code 3"]);
+    let event = &stage.told()[0];
+    assert_eq!(event.state.status, "Completed");
+    assert_eq!(event.previous.as_ref().unwrap().status, "Running");
+}
+
+#[test]
 fn a_restart_announced_to_a_source_that_left_is_not_told_twice() {
     before([])
         .covered()
@@ -323,4 +337,34 @@ fn a_restart_announced_to_a_source_that_left_is_not_told_twice() {
         .tells(["crashed exit code 3"])
         .after([a("Running").pid(6).restarts(1).code(3)])
         .tells(["restarted policy"]);
+}
+
+#[test]
+fn a_process_that_is_listed_and_cannot_be_read_is_not_gone() {
+    let names = ["a".to_owned()];
+    let unread = Unread {
+        names: &names,
+        nameless: false,
+    };
+    let stage = (0..5).fold(before([a("Running").pid(5)]), |stage, _| {
+        stage.after_unread(2000, [], unread).tells([])
+    });
+    stage
+        .after([a("Completed").pid(5).code(3)])
+        .tells(["crashed exit ambiguous code 3"]);
+}
+
+#[test]
+fn what_lost_even_its_name_hides_a_removal_for_two_looks() {
+    let unread = Unread {
+        names: &[],
+        nameless: true,
+    };
+    before([a("Running").pid(5)])
+        .after_unread(2000, [], unread)
+        .tells([])
+        .after_unread(2000, [], unread)
+        .tells([])
+        .after_unread(2000, [], unread)
+        .tells(["stopped removed inferred"]);
 }
