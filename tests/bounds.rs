@@ -24,7 +24,7 @@ use observe::observation::observer::{Observer, Step};
 use observe::observation::runtime::ObservationRuntime;
 use observe::observation::schedule::Schedule;
 use observe::observation::source::{FixedSources, ObservedSource};
-use observe::process::diff::{Circumstances, compare};
+use observe::process::diff::{Circumstances, Unread, compare};
 use observe::process::event::{ProcessEvent, TellProcess};
 use observe::process::evidence::NoEvidence;
 use observe::process::phase::{Health, Phase};
@@ -110,7 +110,7 @@ fn now(began: Instant) -> DateTime<Utc> {
 impl Flapping {
     fn look(&self, before: &Table) -> Step<Table, ProcessEvent> {
         let look = self.looks.fetch_add(1, Ordering::Relaxed);
-        let readings = (0..self.count)
+        let readings: Vec<_> = (0..self.count)
             .map(|number| reading(number, (self.changes)(look)))
             .collect();
         let ended = now(self.began);
@@ -120,8 +120,9 @@ impl Flapping {
             ended,
             interval: Duration::from_secs(2),
             sticky_health: false,
+            unread: Unread::default(),
         };
-        let comparison = compare(before, readings, &NoEvidence, &circumstances);
+        let comparison = compare(before, &readings, &NoEvidence, &circumstances);
         (self.at)(look);
         Step {
             epoch: Epoch::new(Arc::clone(comparison.table.epoch())),

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::event::envelope::{Envelope, Stamp};
 use crate::event::subject::Prefix;
 use crate::event::tell::{Restored, Rows as _, Tell as _};
-use crate::process::diff::{Circumstances, Comparison, compare, compare_frames};
+use crate::process::diff::{Circumstances, Comparison, Unread, compare, compare_frames};
 use crate::process::event::TellProcess;
 use crate::process::rows::ProcessRows;
 use crate::process::table::Table;
@@ -181,6 +181,11 @@ pub(crate) fn looks(head: &[u8], bytes: &[u8]) -> Vec<Envelope> {
         let heard = Heard::new(&frames, &lessons, &looks);
         let comparison = match wire::decode(line) {
             Ok(reading) => {
+                let names: Vec<_> = reading
+                    .odd
+                    .iter()
+                    .filter_map(|odd| odd.name.clone())
+                    .collect();
                 let readings: Vec<_> = reading.rows.into_iter().map(translate::reading).collect();
                 lessons.seen("e", &readings, |_| false);
                 let circumstances = Circumstances {
@@ -193,8 +198,12 @@ pub(crate) fn looks(head: &[u8], bytes: &[u8]) -> Vec<Envelope> {
                     ended: at + TimeDelta::milliseconds(5),
                     interval: Duration::from_secs(2),
                     sticky_health: number % 2 == 0,
+                    unread: Unread {
+                        names: &names,
+                        nameless: reading.odd.iter().any(|odd| odd.name.is_none()),
+                    },
                 };
-                Some(compare(&before, readings, &heard, &circumstances))
+                Some(compare(&before, &readings, &heard, &circumstances))
             }
             Err(_) => compare_frames(&before, &heard, at, Duration::from_secs(2)),
         };
