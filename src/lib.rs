@@ -49,6 +49,11 @@ pub mod render;
 // Roof.
 pub mod cli;
 
+// What is held against everything that reads foreign bytes.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 // For outsiders only: inside, things are imported from where they live.
 pub use bus::connect::{Bus, connect};
 pub use bus::error::BusError;

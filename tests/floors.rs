@@ -37,6 +37,7 @@ const PLAN: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", EVERYTHING),
+    ("fuzzing", EVERYTHING),
 ];
 
 const EVERYTHING: &[&str] = &["*"];

@@ -95,7 +95,7 @@ pub fn owe(owed: &mut Vec<Owed>, gap: Owed) {
     same.to = same.to.zip(gap.to).map(|(a, b)| a.max(b));
     same.events = match (same.events, gap.events) {
         (None, None) => None,
-        (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
     };
 }
 
@@ -106,7 +106,8 @@ pub fn is_rolled_back(root: &Root, remembered: Option<&Acknowledged>) -> bool {
         if known.journal == root.journal {
             root.seq < known.seq
         } else {
-            root.looked_at + root.stale_after() < known.looked_at
+            let passed = (known.looked_at - root.looked_at).to_std();
+            passed.is_ok_and(|passed| passed > root.stale_after())
         }
     })
 }

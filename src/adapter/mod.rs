@@ -39,6 +39,8 @@ mod dress;
 mod frame;
 mod keep;
 mod late;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 mod opening;
 mod pending;
 mod report;

@@ -1,6 +1,7 @@
 //! The adapter against a scripted broker in memory: every sentence of its contract, then two of them at random.
 
 mod answers;
+mod crashes;
 mod grounds;
 mod heads;
 mod house;

@@ -164,7 +164,7 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
 /// A file that cannot be understood counts as absent: it is written whole, so it is not ours.
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, BrokerError> {
     match fs::read(path) {
-        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Ok(text) => Ok(parse(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(BrokerError::Io {
             action: "read",
@@ -172,6 +172,16 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, BrokerError>
             source,
         }),
     }
+}
+
+fn parse<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    serde_json::from_slice(text).ok()
+}
+
+/// A card as it lies in the folder.
+#[cfg(any(test, fuzzing))]
+pub(super) fn card(text: &[u8]) -> Option<super::card::Card> {
+    parse(text)
 }
 
 fn remove(path: &Path) -> Result<(), BrokerError> {

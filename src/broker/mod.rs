@@ -45,6 +45,8 @@ mod conf;
 mod ensure;
 mod error;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 mod lease;
 mod lock;
 mod places;

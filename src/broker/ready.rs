@@ -54,7 +54,7 @@ fn told(ports: &Path, pid: u32) -> Option<String> {
     address(&fs::read(entry.path()).ok()?)
 }
 
-fn address(text: &[u8]) -> Option<String> {
+pub(super) fn address(text: &[u8]) -> Option<String> {
     let ports: Ports = serde_json::from_slice(text).ok()?;
     ports.nats.into_iter().find(|url| authority(url).is_some())
 }
@@ -80,7 +80,7 @@ pub(super) async fn greet(url: &str) -> io::Result<Greeting> {
     greeting(&line).ok_or_else(|| odd("not the greeting of a nats-server"))
 }
 
-fn greeting(line: &[u8]) -> Option<Greeting> {
+pub(super) fn greeting(line: &[u8]) -> Option<Greeting> {
     serde_json::from_slice(line.strip_prefix(b"INFO ")?.strip_suffix(b"\n")?).ok()
 }
 

@@ -155,7 +155,7 @@ fn no_answer() -> ApiError {
     ApiError::TimedOut(format!("no answer within {} s", ANSWER.as_secs()))
 }
 
-fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
+pub(super) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
     #[derive(Deserialize)]
     struct Judged {
         error: Option<Fault>,

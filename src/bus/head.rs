@@ -20,6 +20,9 @@ const READS: usize = 8;
 /// Shards asked for at once.
 const AT_ONCE: usize = 8;
 
+/// The highest number of an event that is believed: what every language reads exactly out of JSON.
+const MOST: u64 = 1 << 53;
+
 /// One stored message, as the leader has it.
 struct Stored {
     subject: String,
@@ -238,16 +241,18 @@ pub async fn heads(bus: &Bus, stream: &str, prefix: &Prefix) -> Result<Vec<RootA
     Ok(found.into_iter().flatten().collect())
 }
 
-fn parse(payload: &[u8]) -> Result<Root, String> {
+pub(super) fn parse(payload: &[u8]) -> Result<Root, String> {
     let root: Root = serde_json::from_slice(payload).map_err(|error| clean(&error.to_string()))?;
-    if root.format == HEAD_FORMAT {
-        Ok(root)
-    } else {
-        Err(format!(
+    if root.format != HEAD_FORMAT {
+        return Err(format!(
             "its format is {}, this build reads {HEAD_FORMAT}",
             root.format
-        ))
+        ));
     }
+    if root.seq > MOST {
+        return Err(format!("nobody told {} events", root.seq));
+    }
+    Ok(root)
 }
 
 /// The payloads of the messages at these places, each `None` where another subject or nothing stands there.
@@ -273,7 +278,7 @@ async fn shards(
 }
 
 /// Where the root says that its shards stand: one token behind its own subject.
-fn places(subject: &str, root: &Root, root_sequence: u64) -> Vec<(String, u64)> {
+pub(super) fn places(subject: &str, root: &Root, root_sequence: u64) -> Vec<(String, u64)> {
     (0..)
         .zip(&root.shards)
         .map(|(number, place): (u32, _)| {

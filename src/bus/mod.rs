@@ -21,6 +21,8 @@ mod durable;
 pub mod durable_reader;
 pub mod error;
 pub mod head;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 pub mod link;
 mod opening;
 pub mod publish;

@@ -158,7 +158,7 @@ impl Numbers {
             return None;
         }
         let hole = |after: u64| {
-            (event.seq > after + 1).then(|| Told::Hole {
+            (event.seq > after.saturating_add(1)).then(|| Told::Hole {
                 source: event.source.clone(),
                 journal: event.journal.clone(),
                 after,

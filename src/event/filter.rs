@@ -222,7 +222,8 @@ impl Filter {
                 .map(String::as_str)
                 .chain(event.group());
             names.any(|name| any(&self.names, name))
-                && event.namespaces().any(|name| any(&self.namespaces, name))
+                && (self.namespaces.is_empty()
+                    || event.namespaces().any(|name| any(&self.namespaces, name)))
         } else {
             let asked = self.kinds.contains(&event.kind) && !Kind::PROCESS.contains(&event.kind);
             asked || (self.names.is_empty() && self.namespaces.is_empty())

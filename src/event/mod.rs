@@ -10,6 +10,8 @@
 
 pub mod envelope;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 pub mod payload;
 pub mod record;
 pub mod schema;

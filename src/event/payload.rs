@@ -348,7 +348,8 @@ pub struct Payload {
 
 /// Times on the wire: RFC 3339, UTC, exactly three fractional digits.
 pub mod millis {
-    use chrono::{DateTime, SecondsFormat, Utc};
+    use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
+    use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
     /// Writes a time.
@@ -371,7 +372,14 @@ pub mod millis {
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<DateTime<Utc>, D::Error> {
-        DateTime::<Utc>::deserialize(deserializer)
+        let time = DateTime::<Utc>::deserialize(deserializer)?;
+        within(time).ok_or_else(|| D::Error::custom("a year that RFC 3339 cannot write"))
+    }
+
+    /// RFC 3339 has years of four digits. Whoever wrote another one wrote no time of ours, and counting from it would end
+    /// beyond the calendar.
+    fn within(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        (1..=9998).contains(&time.year()).then_some(time)
     }
 
     /// The same for times that may be absent.
@@ -402,7 +410,8 @@ pub mod millis {
         pub fn deserialize<'de, D: Deserializer<'de>>(
             deserializer: D,
         ) -> Result<Option<DateTime<Utc>>, D::Error> {
-            Option::<DateTime<Utc>>::deserialize(deserializer)
+            let time = Option::<DateTime<Utc>>::deserialize(deserializer)?;
+            Ok(time.and_then(super::within))
         }
     }
 }

@@ -30,7 +30,8 @@ impl ShardPlace {
     pub fn resolve(self, root: u64) -> u64 {
         match self {
             Self::At(sequence) => sequence,
-            Self::Behind(offset) => root + offset,
+            // A root that somebody made up names places that do not exist.
+            Self::Behind(offset) => root.saturating_add(offset),
         }
     }
 }

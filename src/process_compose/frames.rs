@@ -19,6 +19,12 @@ pub const MAX_FRAMES: usize = 4096;
 /// Bytes of kept frames in all, as estimated.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
+/// Names kept in all; a server that invents more of them than this is no longer listened to for the old ones.
+pub const MAX_NAMES: usize = 65_536;
+
+/// Bytes of kept names in all.
+const MAX_NAME_BYTES: usize = 16 * 1024 * 1024;
+
 /// What one kept frame costs beside its words, in bytes.
 const FRAME_COST: usize = 160;
 
@@ -84,6 +90,7 @@ struct Store {
     all_since: Option<u64>,
     live: usize,
     bytes: usize,
+    name_bytes: usize,
     overflows: u64,
     status: StreamStatus,
 }
@@ -92,6 +99,16 @@ struct Store {
 struct Lane {
     since: Option<u64>,
     frames: VecDeque<Frame>,
+}
+
+/// How much a store keeps.
+#[cfg(any(test, fuzzing))]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
+    pub(super) names: usize,
+    pub(super) name_bytes: usize,
 }
 
 impl Frames {
@@ -169,7 +186,9 @@ impl Frames {
     pub fn forget(&self, name: &str) {
         let mut store = self.lock();
         store.prune(name, u64::MAX);
-        store.lanes.remove(name);
+        if store.lanes.remove(name).is_some() {
+            store.name_bytes -= name.len();
+        }
     }
 
     /// How the stream stands.
@@ -180,6 +199,18 @@ impl Frames {
     /// How often frames had to be dropped because nobody used them in time.
     pub fn overflows(&self) -> u64 {
         self.lock().overflows
+    }
+
+    /// How much is kept.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn kept(&self) -> Kept {
+        let store = self.lock();
+        Kept {
+            frames: store.live,
+            bytes: store.bytes,
+            names: store.lanes.len(),
+            name_bytes: store.name_bytes,
+        }
     }
 
     /// Waits until `holds` is true of this store, or the limit is over; says whether it held. It is asked again after
@@ -249,7 +280,7 @@ impl Frames {
         store.next += 1;
         let after = store.next;
         if let Some(name) = name {
-            store.lanes.entry(name.into()).or_default().since = Some(after);
+            store.lane(name, after).since = Some(after);
         } else {
             store.generation += 1;
             store.restart_coverage(after);
@@ -304,15 +335,28 @@ impl Store {
         {
             self.overflow(frame.index);
         }
-        let lane = match self.lanes.get_mut(name) {
-            Some(lane) => lane,
-            None => self.lanes.entry(name.into()).or_default(),
-        };
-        lane.since
-            .get_or_insert(self.all_since.unwrap_or(frame.index));
-        self.live += usize::from(!frame.snapshot);
-        self.bytes += cost(name, &frame);
+        let (is_live, bytes, all_since) = (!frame.snapshot, cost(name, &frame), self.all_since);
+        let lane = self.lane(name, frame.index);
+        lane.since.get_or_insert(all_since.unwrap_or(frame.index));
         lane.frames.push_back(frame);
+        self.live += usize::from(is_live);
+        self.bytes += bytes;
+    }
+
+    /// The lane of a name. One name too many, and all the others are forgotten.
+    fn lane(&mut self, name: &str, index: u64) -> &mut Lane {
+        let is_new = !self.lanes.contains_key(name);
+        if is_new
+            && (self.lanes.len() >= MAX_NAMES || self.name_bytes + name.len() > MAX_NAME_BYTES)
+        {
+            self.overflow(index);
+            self.lanes.clear();
+            self.name_bytes = 0;
+        }
+        if is_new {
+            self.name_bytes += name.len();
+        }
+        self.lanes.entry(name.into()).or_default()
     }
 
     fn prune(&mut self, name: &str, index: u64) {
@@ -355,6 +399,7 @@ impl Store {
             lane.since = None;
         }
         self.lanes.retain(|_, lane| !lane.frames.is_empty());
+        self.name_bytes = self.lanes.keys().map(|name| name.len()).sum();
     }
 }
 

@@ -18,6 +18,8 @@ mod evidence;
 mod exchange;
 pub mod frames;
 pub mod info;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 mod learner;
 pub mod nudge;
 pub mod observer;

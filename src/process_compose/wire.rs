@@ -345,7 +345,13 @@ fn present_rows<T>(data: Data<T>, error: Option<&RawValue>) -> Result<Vec<T>, De
         (Data::Missing, Some(error)) => {
             let text = serde_json::from_str::<String>(error.get())
                 .unwrap_or_else(|_| error.get().to_owned());
-            Err(DecodeError::ServerError(clean(&text, 200)))
+            let text = clean(&text, 200);
+            let said = if text.is_empty() {
+                "without a word".to_owned()
+            } else {
+                text
+            };
+            Err(DecodeError::ServerError(said))
         }
         (Data::Missing, None) => Err(DecodeError::OtherJson),
     }

@@ -1,5 +1,6 @@
 //! What machines read: the stored text itself, one object per line.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -23,10 +24,9 @@ pub fn raw(stored: &[u8]) -> Vec<u8> {
 /// The stored text as one line that is safe to look at: what cannot be seen stands escaped within its strings, so that
 /// the value stays the same. Text without such characters, which is nearly all text, is handed on byte for byte.
 pub fn shown(stored: &[u8]) -> Vec<u8> {
-    let Ok(text) = std::str::from_utf8(stored) else {
-        return raw(stored);
-    };
-    if !text.chars().any(is_unseen) {
+    // A key that nobody reads may hold bytes that are no text.
+    let text = String::from_utf8_lossy(stored);
+    if matches!(text, Cow::Borrowed(_)) && !text.chars().any(is_unseen) {
         return raw(stored);
     }
     let mut out = Vec::with_capacity(stored.len() + 64);

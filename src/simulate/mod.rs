@@ -24,6 +24,8 @@ pub mod builder;
 pub mod control;
 pub mod describe;
 pub mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 mod line;
 pub mod profile;
 pub mod random;

@@ -191,6 +191,9 @@ impl Deed {
 }
 
 impl Stack {
+    /// The most processes of a stack, all replicas counted.
+    pub const MOST: u64 = 100_000;
+
     /// Reads a stack file.
     ///
     /// # Errors
@@ -216,6 +219,14 @@ impl Stack {
 
     fn check(&self) -> Result<(), StackError> {
         let sense = |text: String| Err(StackError::Sense(text));
+        let counts = self.processes.values().map(|spec| u64::from(spec.count()));
+        let count: u64 = counts.sum();
+        if count > Self::MOST {
+            return sense(format!(
+                "these are {count} processes, {} are the most",
+                Self::MOST
+            ));
+        }
         let mut names = BTreeSet::new();
         for (group, spec) in &self.processes {
             for number in 0..spec.count() {

@@ -104,7 +104,8 @@ pub fn parse(text: &str) -> Result<Duration, SpanError> {
             _ => return Err(wrong()),
         };
         rest = &rest[letters..];
-        total += Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+        let part = Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+        total = total.checked_add(part).ok_or_else(wrong)?;
     }
     Ok(total)
 }

@@ -5,6 +5,7 @@
 //! library, except to play the stack that is watched and to read back what stands in the stream.
 
 mod adapter;
+mod bounds;
 mod broker_input;
 mod command;
 mod direct;
@@ -21,9 +22,11 @@ mod readers;
 mod restarts;
 mod rights;
 mod run;
+mod source_away;
 mod source_input;
 mod stack;
 mod storage;
 mod terminal;
 mod two_adapters;
 mod wait;
+mod weapons;

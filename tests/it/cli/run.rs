@@ -129,6 +129,11 @@ impl Run {
         self.readers.take().unwrap()
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) fn send(&self, signal: Signal) {
         send(self.child.id(), signal);
     }
