@@ -41,6 +41,11 @@ impl Names {
         }
     }
 
+    /// True where it knows no name.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Where the row of this name stands.
     pub(super) fn find(&self, rows: &[Arc<Row>], name: &str) -> Option<usize> {
         if self.slots.is_empty() {

@@ -56,7 +56,7 @@ impl Rows for ProcessRows {
         rows.dedup_by(|a, b| a.name == b.name);
         Ok(Table::from_inner(Inner {
             vitals: vec![Vitals::default(); rows.len()],
-            names: Names::of(&rows, &Table::default()),
+            names: Names::default(),
             rows,
             epoch: restored.epoch.into(),
             looked_at: Some(restored.looked_at),

@@ -245,7 +245,11 @@ pub enum Beginning {
 }
 
 impl Table {
-    pub(super) fn from_inner(inner: Inner) -> Self {
+    /// A table of these parts; where the names have no index yet, they get one.
+    pub(super) fn from_inner(mut inner: Inner) -> Self {
+        if inner.names.is_empty() {
+            inner.names = Names::of(&inner.rows, &Self::default());
+        }
         Self {
             inner: Arc::new(inner),
         }
