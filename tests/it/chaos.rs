@@ -1,0 +1,182 @@
+//! Chaos: two adapters watch one source and tell it to one broker, and all four, and the wires between them, are killed,
+//! stopped, cut and filled up at moments that a seed decides. When everything has settled, the stream is held against what
+//! really happened ([`score`] says what is accepted).
+//!
+//! The list of faults and their times follow from the seed alone. How the programs interleave with them does not: a seed
+//! that failed once is likely, not certain, to fail again; what it leaves behind (the streams, the truth, the logs) is kept.
+//!
+//! `CHAOS_SECONDS` and `CHAOS_SEED` choose another length and another seed; `make chaos` runs ten minutes of a new one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use observe::bus::connect::connect;
+use observe::bus::read::{Begin, Reader, Told};
+use observe::bus::settings::BusSettings;
+use observe::event::filter::Filter;
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
+
+use self::plan::{Fault, moments, plan, tally};
+use self::score::score;
+use self::stage::Stage;
+
+mod plan;
+mod proxy;
+mod score;
+mod stage;
+mod truth;
+
+/// The seed where nobody names one.
+const SEED: u64 = 1;
+/// How long it lasts where nobody says.
+const SECONDS: u64 = 60;
+/// How long everything may take to be told once all is well again.
+const SETTLING: Duration = Duration::from_secs(90);
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().expect("a number"))
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what was done and how to do it again, for whoever reads the test's output"
+)]
+fn say(line: &str) {
+    eprintln!("chaos: {line}");
+}
+
+/// Everything the stream holds, in order.
+async fn stored(url: &str) -> Vec<Value> {
+    let settings = BusSettings::default().at(url);
+    let bus = connect(&settings).await.unwrap();
+    let mut reader = Reader::live(
+        &bus,
+        &settings.stream,
+        &settings.prefix,
+        Filter::all(),
+        Begin::Sequence(1),
+    );
+    let mut events = Vec::new();
+    loop {
+        match reader.next().await.unwrap() {
+            Told::Record(record) => events.push(serde_json::from_slice(&record.raw).unwrap()),
+            Told::CaughtUp(_) => return events,
+            other => panic!("the stream tells {other:?}"),
+        }
+    }
+}
+
+/// True where the last state told of each process is the one the source shows.
+fn is_told(events: &[Value], shown: &[Value]) -> bool {
+    shown.iter().all(|state| {
+        let last = events
+            .iter()
+            .rev()
+            .find(|event| event["process"] == state["name"]);
+        last.is_some_and(|event| {
+            ["status", "pid"]
+                .iter()
+                .all(|&key| event["state"][key] == state[key])
+        })
+    })
+}
+
+fn folder(seed: u64) -> PathBuf {
+    let name = format!("chaos-{seed}-{}", std::process::id());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    drop(fs::remove_dir_all(&path));
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// Does what the plan says, when it says so.
+async fn perform(stage: &mut Stage, faults: &[Fault], seconds: u64) {
+    let zero = Instant::now();
+    for moment in moments(faults) {
+        sleep_until(zero + moment.at).await;
+        stage.check();
+        if moment.is_over {
+            stage.mend(moment.hit).await;
+        } else {
+            stage.strike(moment.hit).await;
+        }
+    }
+    sleep_until(zero + Duration::from_secs(seconds)).await;
+}
+
+/// One performance, from the first look to the verdict.
+async fn run(seed: u64, seconds: u64) {
+    let folder = folder(seed);
+    let faults = plan(seed, seconds);
+    let list: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
+    fs::write(folder.join("faults.txt"), &list).unwrap();
+    if number("CHAOS_PLAN").is_some() {
+        say(&format!("the plan of seed {seed}:\n{list}"));
+    }
+    let guard = Guard {
+        folder: &folder,
+        seed,
+        seconds,
+    };
+    let mut stage = Stage::new(&folder, seed).await;
+    perform(&mut stage, &faults, seconds).await;
+    stage.calm().await;
+    let shown = stage.shown();
+    let end = Instant::now() + SETTLING;
+    while !is_told(&stored(&stage.broker()).await, &shown) && Instant::now() < end {
+        stage.check();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stage.end_adapters().await;
+    let events = stored(&stage.broker()).await;
+    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+    fs::write(folder.join("stream.jsonl"), lines).unwrap();
+    fs::write(
+        folder.join("shown.json"),
+        Value::Array(shown.clone()).to_string(),
+    )
+    .unwrap();
+    fs::write(folder.join("broker.log"), stage.broker_log()).unwrap();
+    let truth = stage.truth();
+    let score = score(&truth, &events, &shown);
+    say(&format!(
+        "seed {seed}, {seconds} s, {} faults ({}); {} epochs, {} facts; {score}",
+        faults.len(),
+        tally(&faults),
+        truth.epochs.len(),
+        truth.facts()
+    ));
+    assert!(score.is_clean(), "the stream does not tell the truth");
+    std::mem::forget(guard);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Says, if it is dropped, where everything lies and how to do it again.
+struct Guard<'a> {
+    folder: &'a Path,
+    seed: u64,
+    seconds: u64,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let Self {
+            folder,
+            seed,
+            seconds,
+        } = self;
+        say(&format!(
+            "FAILED; everything lies in {}; again: CHAOS_SEED={seed} CHAOS_SECONDS={seconds} make chaos",
+            folder.display()
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_stream_tells_the_truth_whatever_is_done_to_those_who_tell_it() {
+    let seed = number("CHAOS_SEED").unwrap_or(SEED);
+    run(seed, number("CHAOS_SECONDS").unwrap_or(SECONDS)).await;
+}
