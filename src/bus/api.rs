@@ -13,6 +13,7 @@ use super::link::Denial;
 
 /// Codes of the API that are told apart here.
 pub(super) mod code {
+    pub(crate) const ACCOUNT_FULL: u32 = 10002;
     pub(crate) const ACCOUNT_WITHOUT_JETSTREAM: u32 = 10039;
     pub(crate) const BATCH_DISABLED: u32 = 10174;
     pub(crate) const BATCH_INCOMPLETE: u32 = 10176;

@@ -307,6 +307,7 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
             code::BATCH_INCOMPLETE
             | code::TOO_MANY_BATCHES
             | code::STORE_FAILED
+            | code::ACCOUNT_FULL
             | code::INSUFFICIENT_STORAGE
             | code::INSUFFICIENT_RESOURCES,
             _,
@@ -378,6 +379,7 @@ mod tests {
             (500, 10077),
             (503, 10023),
             (500, 10047),
+            (400, 10002),
             (429, 1),
         ] {
             assert!(matches!(judged(code, busy), StoreError::Busy(_)), "{busy}");
