@@ -22,6 +22,7 @@ use self::plan::{Fault, moments, plan, tally};
 use self::score::score;
 use self::stage::Stage;
 
+mod doctored;
 mod plan;
 mod proxy;
 mod score;
@@ -126,7 +127,9 @@ async fn run(seed: u64, seconds: u64) {
     stage.calm().await;
     let shown = stage.shown();
     let end = Instant::now() + SETTLING;
-    while !is_told(&stored(&stage.broker()).await, &shown) && Instant::now() < end {
+    let mut settled = false;
+    while !settled && Instant::now() < end {
+        settled = stage.has_broker() && is_told(&stored(&stage.broker()).await, &shown);
         stage.check();
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -141,7 +144,10 @@ async fn run(seed: u64, seconds: u64) {
     .unwrap();
     fs::write(folder.join("broker.log"), stage.broker_log()).unwrap();
     let truth = stage.truth();
-    let score = score(&truth, &events, &shown);
+    let mut score = score(&truth, &events, &shown);
+    if !settled {
+        score.wrong.push(format!("not settled within {SETTLING:?}"));
+    }
     say(&format!(
         "seed {seed}, {seconds} s, {} faults ({}); {} epochs, {} facts; {score}",
         faults.len(),

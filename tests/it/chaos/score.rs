@@ -4,7 +4,7 @@
 //! process; each `id` is `source.journal.seq`. Timestamps never step back. For each process, ends and beginnings (each as
 //! often as its `count` says) take turns within an epoch; only the first look ever may tell an end that never began. The
 //! state in the last event of a look is up exactly where the telling leaves a run open. `disconnected` and `connected`
-//! take turns.
+//! take turns; an epoch is entered once, by the source's `restarted`, before anything is told of a process in it.
 //!
 //! **Each told run** is one run of the truth: of the same process and epoch, in the same order, each at most once. Its
 //! pid, where the telling names one, is the true one; the true beginning and the true end lie within the windows
@@ -257,10 +257,23 @@ fn numbers(events: &[Event], wrong: &mut Vec<String>) {
     }
 }
 
-/// The source is first seen, then out of sight and in sight in turn; a gap ends no earlier than it begins.
+/// The source is first seen, then out of sight and in sight in turn; each epoch is entered once, before anything is told of
+/// it; a gap ends no earlier than it begins.
 fn sights(events: &[Event], wrong: &mut Vec<String>) {
-    let mut sight = None;
-    for event in events.iter().filter(|event| event.process.is_none()) {
+    let (mut sight, mut entered) = (None, "");
+    for event in events {
+        let is_new = event.epoch != entered;
+        if event.kind == "restarted" && event.process.is_none() || entered.is_empty() {
+            entered = &event.epoch;
+            if !is_new {
+                wrong.push(format!("the source is told to begin twice: {event}"));
+            }
+        } else if is_new && !matches!(event.kind.as_str(), "gap" | "connected") {
+            wrong.push(format!("an epoch that was not entered: {event}"));
+        }
+        if event.process.is_some() {
+            continue;
+        }
         match (event.kind.as_str(), sight) {
             ("connected", None | Some(false)) => sight = Some(true),
             ("disconnected", Some(true)) => sight = Some(false),
