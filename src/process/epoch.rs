@@ -19,19 +19,16 @@ pub(super) fn entered(tale: &mut Tale<'_>, before: &Row) {
     let alive = reading.phase.is_alive();
     let ran = reading.pid.is_some() && reading.phase.is_over() && !reading.unmet;
     match (before.memory.open, alive) {
-        (true, true) => tale.push(
-            &mut Told::new(Kind::Restarted, REASON, CERTAIN, limit),
-            None,
-        ),
-        (false, true) => tale.push(&mut Told::new(Kind::Started, REASON, CERTAIN, limit), None),
+        (true, true) => tale.push(&Told::new(Kind::Restarted, REASON, CERTAIN, limit), None),
+        (false, true) => tale.push(&Told::new(Kind::Started, REASON, CERTAIN, limit), None),
         (open, false) if ran => {
             let kind = if open { Kind::Restarted } else { Kind::Started };
-            tale.push(&mut Told::new(kind, REASON, INFERRED, limit), None);
-            let mut told = end(tale);
-            tale.push(&mut told, None);
+            tale.push(&Told::new(kind, REASON, INFERRED, limit), None);
+            let told = end(tale);
+            tale.push(&told, None);
         }
         // It may live on as an orphan.
-        (true, false) => tale.push(&mut Told::new(Kind::Stopped, REASON, INFERRED, limit), None),
+        (true, false) => tale.push(&Told::new(Kind::Stopped, REASON, INFERRED, limit), None),
         (false, false) => {}
     }
     if reading.phase == Phase::Failed {

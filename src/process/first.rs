@@ -40,17 +40,17 @@ fn described(tale: &mut Tale<'_>) {
         && !reading.is_ok(reading.exit_code);
     if reading.phase.is_alive() {
         let at = reading.started_at.filter(|&at| at <= tale.look.ended);
-        let mut told = Told {
+        let told = Told {
             at,
             ..Told::new(Kind::Started, "present", CERTAIN, tale.look.ended)
         };
-        tale.push(&mut told, None);
+        tale.push(&told, None);
     } else if reading.phase == Phase::Failed {
         tale.spawn_failed(AMBIGUOUS);
     } else if broken {
         let mut told = end(tale);
         told.certainty = AMBIGUOUS;
-        tale.push(&mut told, None);
+        tale.push(&told, None);
     }
 }
 
@@ -63,19 +63,16 @@ fn added(tale: &mut Tale<'_>) {
         && reading.phase.is_over()
         && reading.phase != Phase::Waiting;
     if reading.phase.is_alive() {
-        tale.push(&mut Told::new(Kind::Started, "added", CERTAIN, limit), None);
+        tale.push(&Told::new(Kind::Started, "added", CERTAIN, limit), None);
     } else if reading.phase == Phase::Failed {
         tale.spawn_failed(CERTAIN);
     } else if ran {
-        tale.push(
-            &mut Told::new(Kind::Started, "added", INFERRED, limit),
-            None,
-        );
-        let mut told = end(tale);
-        tale.push(&mut told, None);
+        tale.push(&Told::new(Kind::Started, "added", INFERRED, limit), None);
+        let told = end(tale);
+        tale.push(&told, None);
     } else {
         tale.push(
-            &mut Told::new(Kind::StatusChanged, "added", CERTAIN, limit),
+            &Told::new(Kind::StatusChanged, "added", CERTAIN, limit),
             None,
         );
     }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind, Occurred, Payload};
+use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind};
 
 use super::diff::Look;
-use super::event::{ProcessEvent, remember_crashes, severity};
+use super::event::ProcessEvent;
 use super::evidence::{Evidence, Life, lives};
 use super::judge::{Code, End, Followed, Seen, Verdict, Whose, judge};
 use super::phase::Phase;
 use super::reading::Vitals;
-use super::table::{LastEnd, Row};
+use super::table::Row;
+use super::told::{AfterEnd, Told};
 
 /// An end somebody asked for, of which nothing else is known.
 const UNKNOWN_EXIT: Exit = Exit {
@@ -45,14 +46,18 @@ pub(super) fn removed(
         let new_epoch = row.epoch != look.tag;
         let verdict = end_by_removal(ended.map(|(verdict, _)| verdict), new_epoch);
         row.memory.open = false;
-        events.push(event(&mut row, vitals, &verdict, (look.ended, None), look));
+        let previous = row.as_previous();
+        let end = told(&verdict, (look.ended, None));
+        events.push(end.number(&mut row, &vitals, Some(previous), look));
         // That the name is gone too, only this reason says by itself.
         if !new_epoch {
             return events;
         }
     }
     row.memory.open = false;
-    events.push(gone(&mut row, vitals, look));
+    let previous = row.as_previous();
+    let gone = Told::new(Kind::StatusChanged, "removed", CERTAIN, look.ended);
+    events.push(gone.number(&mut row, &vitals, Some(previous), look));
     events
 }
 
@@ -75,20 +80,6 @@ fn end_by_removal(seen: Option<Verdict>, new_epoch: bool) -> Verdict {
         exit,
         requested: true,
     }
-}
-
-/// Tells that a name is gone, and nothing of a run.
-fn gone(row: &mut Row, vitals: Vitals, look: &Look<'_>) -> ProcessEvent {
-    let verdict = Verdict {
-        kind: Kind::StatusChanged,
-        reason: "removed".into(),
-        certainty: CERTAIN,
-        exit: UNKNOWN_EXIT,
-        requested: false,
-    };
-    let mut told = event(row, vitals, &verdict, (look.ended, None), look);
-    told.payload.exit = None;
-    told
 }
 
 /// Tells the end of a run that frames saw after the last look, and the row that becomes of it.
@@ -156,6 +147,7 @@ fn told_end(
     life: &Life,
     look: &Look<'_>,
 ) -> ProcessEvent {
+    let previous = row.as_previous();
     let mut when = (look.ended, None);
     if let Some(frame) = &life.end {
         row.status = Arc::clone(&frame.status);
@@ -172,50 +164,24 @@ fn told_end(
     row.memory.open = false;
     row.memory.stopping = None;
     row.memory.not_ready = None;
-    event(row, vitals, verdict, when, look)
+    told(verdict, when).number(row, &vitals, Some(previous), look)
 }
 
-fn event(
-    row: &mut Row,
-    vitals: Vitals,
-    verdict: &Verdict,
-    when: (DateTime<Utc>, Option<DateTime<Utc>>),
-    look: &Look<'_>,
-) -> ProcessEvent {
-    let previous = row.as_previous();
-    let (before, at) = when;
-    row.memory.process_seq += 1;
-    let severity = severity(
-        &verdict.kind,
-        &verdict.reason,
-        &row.memory.crashes,
-        1,
-        look.ended,
-    );
-    if verdict.kind == Kind::Crashed {
-        remember_crashes(&mut row.memory.crashes, 1, look.ended);
-    }
-    if verdict.kind.is_end() {
-        row.memory.last_end = Some(LastEnd {
-            at: before,
-            requested: verdict.requested,
-        });
-    }
-    let payload = Payload {
-        kind: verdict.kind.clone(),
-        severity,
-        state: row.state(&vitals),
-        reason: verdict.reason.clone(),
-        certainty: verdict.certainty.clone(),
-        occurred: Occurred {
-            after: look.after.map(|after| after.min(before)),
-            before,
-            at,
-        },
+/// An end as it is told, seen then, and at that time by the source's own word.
+fn told(verdict: &Verdict, (before, at): (DateTime<Utc>, Option<DateTime<Utc>>)) -> Told {
+    Told {
         exit: Some(verdict.exit),
-        count: 1,
-        previous: Some(previous),
-        process_seq: row.memory.process_seq,
-    };
-    ProcessEvent { payload }
+        at,
+        after_end: if verdict.requested {
+            AfterEnd::Requested
+        } else {
+            AfterEnd::Nothing
+        },
+        ..Told::new(
+            verdict.kind.clone(),
+            verdict.reason.clone(),
+            verdict.certainty.clone(),
+            before,
+        )
+    }
 }

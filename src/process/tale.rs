@@ -2,17 +2,17 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, Kind, Occurred, Payload, Word};
+use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, Kind, Word};
 
 use super::diff::Look;
-use super::event::{ProcessEvent, remember_crashes, severity};
+use super::event::ProcessEvent;
 use super::evidence::{Evidence, STALE, Trail, lives};
 use super::phase::{Health, Phase};
 use super::plan::{Plan, Step, plan};
 use super::reading::Reading;
 use super::runs::{Between, matched_index};
-use super::table::{Beginning, LastEnd, Row};
-use super::told::{AfterEnd, Told, folded};
+use super::table::{Beginning, Row};
+use super::told::{Told, folded};
 
 /// The tale of one process.
 pub(super) struct Tale<'a> {
@@ -66,8 +66,8 @@ impl<'a> Tale<'a> {
         let runs = lives(&trail.frames, before.memory.open);
         let plan = self.extended(plan(before, self.reading, step), &trail, &runs, before);
         if let Some(name) = self.former_name.clone() {
-            let mut told = Told::new(Kind::StatusChanged, "renamed", CERTAIN, self.look.ended);
-            self.push(&mut told, Some(name));
+            let told = Told::new(Kind::StatusChanged, "renamed", CERTAIN, self.look.ended);
+            self.push(&told, Some(name));
         }
         let acts = self.acts(&Between {
             before,
@@ -78,8 +78,8 @@ impl<'a> Tale<'a> {
         });
         let last_begin = acts.iter().rposition(|told| told.kind.is_beginning());
         let began = last_begin.is_some();
-        for mut told in folded(&acts) {
-            self.push(&mut told, None);
+        for told in folded(&acts) {
+            self.push(&told, None);
         }
         self.remember_run(before, &plan, began);
         self.use_frames(&trail, &plan, before.memory.open);
@@ -204,12 +204,12 @@ impl<'a> Tale<'a> {
             expected: false,
         };
         let at = self.plausible(self.reading.ended_at);
-        let mut told = Told {
+        let told = Told {
             exit: Some(exit),
             at,
             ..Told::new(Kind::Crashed, "spawn_failed", certainty, self.look.ended)
         };
-        self.push(&mut told, None);
+        self.push(&told, None);
     }
 
     /// Compares the health of the newest run with what was told of it.
@@ -226,11 +226,11 @@ impl<'a> Tale<'a> {
             Health::Unknown => return,
             Health::Ready => {
                 let at = self.plausible(self.reading.ready_at);
-                let mut told = Told {
+                let told = Told {
                     at,
                     ..Told::new(Kind::Healthy, "probe", certainty, self.look.ended)
                 };
-                self.push(&mut told, None);
+                self.push(&told, None);
                 self.row.memory.was_ready = true;
             }
             Health::NotReady => {
@@ -240,7 +240,7 @@ impl<'a> Tale<'a> {
                     "starting"
                 };
                 self.push(
-                    &mut Told::new(Kind::Unhealthy, reason, certainty, self.look.ended),
+                    &Told::new(Kind::Unhealthy, reason, certainty, self.look.ended),
                     None,
                 );
             }
@@ -291,7 +291,7 @@ impl<'a> Tale<'a> {
             "status"
         };
         self.push(
-            &mut Told::new(Kind::StatusChanged, reason, CERTAIN, self.look.ended),
+            &Told::new(Kind::StatusChanged, reason, CERTAIN, self.look.ended),
             None,
         );
     }
@@ -314,47 +314,13 @@ impl<'a> Tale<'a> {
         }
     }
 
-    /// Numbers one event and tells it.
-    pub(super) fn push(&mut self, told: &mut Told, former_name: Option<String>) {
-        let memory = &mut self.row.memory;
-        memory.process_seq += 1;
-        let severity = severity(
-            &told.kind,
-            &told.reason,
-            &memory.crashes,
-            told.count,
-            self.look.ended,
-        );
-        if told.kind == Kind::Crashed {
-            remember_crashes(&mut memory.crashes, told.count, self.look.ended);
-        }
-        if told.kind.is_end() {
-            memory.last_end = Some(LastEnd {
-                at: told.before,
-                requested: told.after_end == AfterEnd::Requested,
-            });
-        }
+    /// Tells one event.
+    pub(super) fn push(&mut self, told: &Told, former_name: Option<String>) {
         let mut previous = self.before.map(Row::as_previous);
         if let Some(previous) = &mut previous {
             previous.name = former_name;
         }
-        let payload = Payload {
-            kind: told.kind.clone(),
-            severity,
-            state: self.row.state(&self.reading.vitals),
-            reason: told.reason.clone(),
-            certainty: told.certainty.clone(),
-            occurred: Occurred {
-                // A frame may be older than the end of the look it overtook, and clocks step back.
-                after: self.look.after.map(|after| after.min(told.before)),
-                before: told.before,
-                at: told.at,
-            },
-            exit: told.exit,
-            count: told.count,
-            previous,
-            process_seq: self.row.memory.process_seq,
-        };
-        self.events.push(ProcessEvent { payload });
+        let event = told.number(&mut self.row, &self.reading.vitals, previous, self.look);
+        self.events.push(event);
     }
 }

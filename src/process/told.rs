@@ -2,7 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::event::payload::{Exit, Kind, Word};
+use crate::event::payload::{Exit, Kind, Occurred, Payload, Previous, Word};
+
+use super::diff::Look;
+use super::event::{ProcessEvent, remember_crashes, severity};
+use super::reading::Vitals;
+use super::table::{LastEnd, Row};
 
 /// One thing to be told, before it has its number.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +50,53 @@ impl Told {
             before,
             after_end: AfterEnd::Nothing,
         }
+    }
+
+    /// Gives it the next number of its process, and the row what a later event must know of it.
+    pub(super) fn number(
+        &self,
+        row: &mut Row,
+        vitals: &Vitals,
+        previous: Option<Previous>,
+        look: &Look<'_>,
+    ) -> ProcessEvent {
+        let memory = &mut row.memory;
+        memory.process_seq += 1;
+        let severity = severity(
+            &self.kind,
+            &self.reason,
+            &memory.crashes,
+            self.count,
+            look.ended,
+        );
+        if self.kind == Kind::Crashed {
+            remember_crashes(&mut memory.crashes, self.count, look.ended);
+        }
+        if self.kind.is_end() {
+            memory.last_end = Some(LastEnd {
+                at: self.before,
+                requested: self.after_end == AfterEnd::Requested,
+            });
+        }
+        let process_seq = memory.process_seq;
+        let payload = Payload {
+            kind: self.kind.clone(),
+            severity,
+            state: row.state(vitals),
+            reason: self.reason.clone(),
+            certainty: self.certainty.clone(),
+            occurred: Occurred {
+                // A frame may be older than the end of the look it overtook, and clocks step back.
+                after: look.after.map(|after| after.min(self.before)),
+                before: self.before,
+                at: self.at,
+            },
+            exit: self.exit,
+            count: self.count,
+            previous,
+            process_seq,
+        };
+        ProcessEvent { payload }
     }
 
     fn is_like(&self, other: &Self) -> bool {

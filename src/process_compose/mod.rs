@@ -2,7 +2,7 @@
 //!
 //! What happens here, from the wire upward: [`connect`] opens a TCP, TLS or unix connection; [`client`] keeps one HTTP
 //! connection and asks; [`wire`] turns the answer of every version from v0.50 on into rows, [`info`] the project's
-//! state and a process's configuration; [`nudge`] listens to the state stream where the server has one and puts what
+//! state and a process's configuration; [`translate`] says the rows in the words of the process floor; [`nudge`] listens to the state stream where the server has one and puts what
 //! it hears into [`frames`]; [`discovery`] finds the server nobody named.
 //!
 //! Above them stands [`observer`]: it looks, makes sure whom it looks at ([`server`]), and lets the process floor compare.
@@ -23,5 +23,5 @@ pub mod nudge;
 pub mod observer;
 pub mod server;
 pub mod settings;
-mod translate;
+pub mod translate;
 pub mod wire;

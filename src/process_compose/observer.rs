@@ -184,14 +184,7 @@ impl ComposeObserver {
         for odd in &reading.odd {
             tracing::warn!(why = %odd.why, "a process could not be read; the others are told");
         }
-        let translated = reading.rows.into_iter().map(|row| {
-            let torn = row.is_torn();
-            Reading {
-                torn,
-                ..translate::reading(row)
-            }
-        });
-        Ok(translated.collect())
+        Ok(translate::readings(reading.rows))
     }
 
     /// The epoch of a table: asked for whenever the server may be another run.

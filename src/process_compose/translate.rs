@@ -8,6 +8,11 @@ use crate::process::reading::{Configuration, Probe, Reading, Vitals};
 use super::info::{self, ProcessInfo};
 use super::wire::{Namespaces, WireRow};
 
+/// All rows of a table in the words of the process floor, in their order.
+pub fn readings(rows: Vec<WireRow<'_>>) -> Vec<Reading<'_>> {
+    rows.into_iter().map(reading).collect()
+}
+
 /// What a status word means. `ended` says whether a `Terminating` one is over: it has no pid, or an end time.
 pub(super) fn phase(status: &str, ended: bool) -> Phase {
     match status {
@@ -28,6 +33,7 @@ pub(super) fn reading(row: WireRow<'_>) -> Reading<'_> {
     let ended_at = row.process_end_time.utc();
     // Up to v1.120 the end time of a former run stays; a process that is being stopped and has a pid is not over then.
     let ended = row.pid <= 0 || (ended_at.is_some() && !row.running() && started_before_end(&row));
+    let torn = row.is_torn();
     let mut namespaces = match row.namespaces {
         Namespaces::One(name) => vec![name],
         Namespaces::Many(names) => names,
@@ -60,7 +66,7 @@ pub(super) fn reading(row: WireRow<'_>) -> Reading<'_> {
         schedule_at: row.next_run_time.utc(),
         watch_at: row.watch_trigger_time.utc(),
         unmet: row.status == "Skipped",
-        torn: false,
+        torn,
         name: row.name,
         status: row.status,
         allowed_codes: row.success_exit_codes,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::style::{Role, Style};
 use super::time::since;
-use super::words::{age, count, span};
+use super::words::{age, count, setting, span};
 use crate::event::envelope::Envelope;
 use crate::event::payload::Kind;
 
@@ -205,7 +205,7 @@ impl Beginning<'_> {
             ": {} at {}, every {}, {}",
             style.clean(self.supervisor, NAME),
             style.clean(self.address, ADDRESS),
-            span(self.interval),
+            setting(self.interval),
             style.clean(self.evidence, NAME),
         );
         style.paint(Role::Plain, &looks, &mut out);

@@ -21,6 +21,16 @@ pub fn span(duration: Duration) -> String {
     }
 }
 
+/// A setting, as it was given: as [`span`], but nothing of a short one is rounded away: `250 ms`, `1.9 s`, `2 min`.
+pub fn setting(duration: Duration) -> String {
+    let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
+    if seconds == 0 || seconds >= 60 || millis == 0 {
+        return span(duration);
+    }
+    let fraction = format!("{millis:03}");
+    format!("{seconds}.{} s", fraction.trim_end_matches('0'))
+}
+
 /// How long ago something was, in one unit, rounded down: `0 s`, `14 min`, `3 h`, `2 d`.
 pub fn age(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -104,6 +114,19 @@ pub fn signal(number: i64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_setting_is_shown_as_it_was_given() {
+        for (ms, wanted) in [
+            (250, "250 ms"),
+            (1900, "1.9 s"),
+            (2000, "2 s"),
+            (2005, "2.005 s"),
+            (90_500, "1 min 30 s"),
+        ] {
+            assert_eq!(setting(Duration::from_millis(ms)), wanted);
+        }
+    }
 
     #[test]
     fn stretches_take_two_units_at_most() {

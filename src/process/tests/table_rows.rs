@@ -314,6 +314,19 @@ fn source_not_seen_tells_only_what_frames_told() {
 }
 
 #[test]
+fn an_end_that_only_frames_told_names_the_state_before_it() {
+    let stage = before([])
+        .covered()
+        .after([a("Running").pid(5)])
+        .frame(100, &a("Completed").code(3))
+        .source_leaves()
+        .tells(["crashed exit code 3"]);
+    let event = &stage.told()[0];
+    assert_eq!(event.state.status, "Completed");
+    assert_eq!(event.previous.as_ref().unwrap().status, "Running");
+}
+
+#[test]
 fn a_restart_announced_to_a_source_that_left_is_not_told_twice() {
     before([])
         .covered()

@@ -1,0 +1,62 @@
+//! `make bench`: what observe costs, as ratios against references measured in the same run on the same machine.
+//!
+//! An absolute time proves nothing about another machine; a ratio nearly does. Each figure is measured in turn with its
+//! reference, so that a machine that slows down slows both; the table shows the median and the spread of the pairs.
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub,
+    clippy::cast_precision_loss,
+    reason = "a program that measures and prints, and may stop where it cannot"
+)]
+
+mod body;
+mod look;
+mod measure;
+
+use measure::{Figure, Goal};
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Enough to see a regression.
+    Quick,
+    /// Enough to quote.
+    Full,
+}
+
+impl Size {
+    fn pairs(self) -> usize {
+        match self {
+            Self::Quick => 7,
+            Self::Full => 21,
+        }
+    }
+}
+
+fn main() {
+    let quick = std::env::var("QUICK").is_ok_and(|value| value == "1");
+    let size = if quick { Size::Quick } else { Size::Full };
+    for figure in look::figures(size) {
+        print(&figure);
+    }
+}
+
+fn print(figure: &Figure) {
+    let goal = match figure.goal {
+        Some(Goal::AtMost(goal)) => format!("≤ {goal:.2}"),
+        Some(Goal::AtLeast(goal)) => format!("≥ {goal:.2}"),
+        None => "–".to_owned(),
+    };
+    println!(
+        "{:<4} {:<75} {:>6.2} ({:.2}–{:.2})  {goal:<7} {}  [{}]",
+        figure.name,
+        figure.subject,
+        figure.ratio,
+        figure.spread.0,
+        figure.spread.1,
+        if figure.is_held() { "held" } else { "NOT HELD" },
+        figure.absolute,
+    );
+}
