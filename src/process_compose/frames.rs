@@ -135,7 +135,8 @@ impl Frames {
                 .cloned()
                 .collect()
         };
-        let spoken = |lane: &Lane| lane.frames.back().is_some_and(|frame| !frame.snapshot);
+        // Also behind the snapshot of a later connection: what is hidden now would come up with the next live frame.
+        let spoken = |lane: &Lane| lane.frames.iter().any(|frame| !frame.snapshot);
         (store.lanes.iter())
             .filter(|(_, lane)| spoken(lane))
             .map(|(name, lane)| (name.to_string(), live(lane), lane.since.or(store.all_since)))
