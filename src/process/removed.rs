@@ -100,14 +100,21 @@ pub(super) fn ended_by_frames(
 
 /// The end of the run that was going on, where frames saw it.
 fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdict, Life)> {
-    let trail = evidence.trail(&row.name, row.memory.mark);
-    let life = lives(&trail.frames, true).into_iter().next()?;
-    let frame = life.end.as_ref()?;
-    let seen_up = if row.phase == Phase::Up {
+    let seen_up = if row.phase == Phase::Up && row.memory.doubts == 0 {
         look.before_from
     } else {
         row.memory.seen_up_at
     };
+    let mut trail = evidence.trail(&row.name, row.memory.mark);
+    // An end whose frame had come before a look saw the run up is that of another run: the frame was late, and what it
+    // tells was told by somebody else.
+    let others = trail
+        .frames
+        .iter()
+        .rposition(|frame| frame.phase.is_over() && seen_up.is_some_and(|seen| frame.at <= seen));
+    trail.frames.drain(..others.map_or(0, |last| last + 1));
+    let life = lives(&trail.frames, true).into_iter().next()?;
+    let frame = life.end.as_ref()?;
     let covered = trail
         .covered_since
         .zip(seen_up)
