@@ -47,7 +47,8 @@ pub(super) struct Look<'a> {
     pub(super) ended: DateTime<Utc>,
     pub(super) interval: Duration,
     pub(super) sticky_health: bool,
-    /// The end of the look before.
+    /// Nothing that this look shows and the look before did not is older: the beginning of the look before, since it may
+    /// have been answered long before it ended. Only its end is known where another program run made it.
     pub(super) after: Option<DateTime<Utc>>,
     /// The beginning of the look before, where this program run made it.
     pub(super) before_from: Option<DateTime<Utc>>,
@@ -140,7 +141,7 @@ fn look<'a>(before: &Table, circumstances: &Circumstances<'a>) -> Look<'a> {
         ended: circumstances.ended,
         interval: circumstances.interval,
         sticky_health: circumstances.sticky_health,
-        after: before.looked_at(),
+        after: before.inner().looked_from.or(before.looked_at()),
         before_from: before.inner().looked_from,
         beginning: before.beginning(),
     }
