@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapter::error::{AdapterError, AdapterErrorKind};
@@ -10,6 +11,7 @@ use crate::adapter::settings::{Hooks, PENDING_BYTES, Settings};
 use crate::adapter::start::{Begun, Parts};
 use crate::bus::connect::Bus;
 use crate::bus::publish::JetStreamStore;
+use crate::event::store::refresh_every;
 use crate::process::event::TellProcess;
 use crate::process::rows::ProcessRows;
 use crate::process_compose::error::ClientError;
@@ -55,7 +57,9 @@ pub(super) async fn begin(
         remembered: memory.remembered(),
     };
     let mut epoch = contact.server.epoch();
-    let (mut asked, mut said) = (false, false);
+    let (mut differs_since, mut said) = (None::<Instant>, false);
+    // The other adapter has told the server's new epoch by then, if it is the same server, or it no longer looks.
+    let enough = plan.args.interval * 2 + refresh_every(plan.args.interval);
     loop {
         let Some(read) = token
             .run_until_cancelled(parts.read(epoch.as_deref()))
@@ -67,15 +71,24 @@ pub(super) async fn begin(
             Ok(found) => return Ok(Some(parts.begin(found))),
             Err(AdapterError::OtherServer {
                 ask_again: true, ..
-            }) if !asked => {
+            }) if differs_since.is_none_or(|since| since.elapsed() < enough) => {
                 let Some(answer) = token.run_until_cancelled(identify(&contact.client)).await
                 else {
                     return Ok(None);
                 };
                 if let Some(server) = patiently(answer, plan.patience)? {
-                    asked = true;
+                    let is_first = differs_since.is_none();
+                    differs_since.get_or_insert_with(Instant::now);
                     epoch = server.epoch();
-                    continue;
+                    if is_first {
+                        continue;
+                    }
+                    if !std::mem::replace(&mut said, true) {
+                        let source = contact.source.as_str();
+                        say(&format!(
+                            "another adapter tells {source} of another run of its server; waiting whether it is ours, begun again"
+                        ));
+                    }
                 }
             }
             Err(error) => wait_or_end(error, plan.patience, &mut said)?,

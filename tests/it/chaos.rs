@@ -78,9 +78,9 @@ fn is_told(events: &[Value], shown: &[Value]) -> bool {
             .rev()
             .find(|event| event["process"] == state["name"]);
         last.is_some_and(|event| {
-            ["status", "pid"]
-                .iter()
-                .all(|&key| event["state"][key] == state[key])
+            // No pid is none.
+            let pid = |state: &Value| state["pid"].as_i64().unwrap_or_default();
+            event["state"]["status"] == state["status"] && pid(&event["state"]) == pid(state)
         })
     })
 }

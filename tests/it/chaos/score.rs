@@ -629,7 +629,14 @@ fn last_state(name: &str, last: Option<&Event>, shown: Option<&Value>, wrong: &m
     };
     let told = &last.raw["state"];
     for key in ["status", "is_running", "restarts", "pid", "exit_code"] {
-        if told[key] != shown[key] {
+        // No pid is none.
+        let known = |state: &Value| {
+            state
+                .get(key)
+                .filter(|value| key != "pid" || **value != 0)
+                .cloned()
+        };
+        if known(told).filter(|pid| !pid.is_null()) != known(shown).filter(|pid| !pid.is_null()) {
             wrong.push(format!(
                 "at the end {name} shows {key} {}, told {}: {last}",
                 shown[key], told[key]
