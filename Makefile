@@ -1,10 +1,11 @@
 # `make demo` and `make test` fetch what they need into .tools/; OFFLINE=1 never downloads.
 
-.PHONY: help demo test lint fmt clean
+.PHONY: help demo test chaos lint fmt clean
 
 help:
 	@echo "make demo    a broker, a stack, the adapter and a live view; Ctrl-C ends it all (DEMO_SECONDS=20: by itself)"
 	@echo "make test    every test, against a real nats-server"
+	@echo "make chaos   ten minutes of kills, stops, cuts and full disks, and the stream held against the truth (CHAOS_SECONDS, CHAOS_SEED)"
 	@echo "make lint    formatting and clippy, nothing tolerated"
 	@echo "make fmt     format the code"
 	@echo "make clean   remove what was built and fetched"
@@ -14,6 +15,9 @@ demo:
 
 test:
 	@scripts/test.sh
+
+chaos:
+	@scripts/chaos.sh
 
 lint:
 	cargo fmt --check
