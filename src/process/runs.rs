@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::event::payload::{CERTAIN, INFERRED, Kind};
+use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind};
 
 use super::evidence::{Frame, Life, Trail, lives};
 use super::judge::{Code, End, Followed, Seen, Whose, Window, judge};
@@ -103,8 +103,18 @@ impl Tale<'_> {
         let said = frame
             .and_then(|frame| frame.ended_at)
             .or(self.reading.ended_at.filter(|_| last));
+        // What the source still shows is the code of the last end; of those before it, it makes a likely kind, no more.
+        let known = frame.is_some() || number + 1 == between.plan.ends;
+        let exit = match verdict.exit {
+            exit if known => exit,
+            exit => Exit {
+                code: None,
+                signal: None,
+                ..exit
+            },
+        };
         Told {
-            exit: Some(verdict.exit),
+            exit: Some(exit),
             at: self.plausible(said),
             after_end,
             ..Told::new(verdict.kind, verdict.reason, verdict.certainty, limit)

@@ -318,7 +318,7 @@ fn after_a_stretch_unwatched_what_differs_is_a_resync() {
         .restored(true)
         .after_ms(600_000, [a("Running").pid(9).restarts(2).code(3)])
         .tells([
-            "crashed missed inferred code 3",
+            "crashed missed inferred",
             "restarted policy inferred",
             "crashed missed inferred code 3",
             "restarted policy",
