@@ -44,7 +44,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
         let waits = matches!(before, Progress::Waiting);
         if !(look.is_news || self.owes()) {
-            self.looked_at = Some(look.at);
+            self.looked_at = Some(self.seen_until(&look));
             if waits || self.moved_at.elapsed() < self.refresh_every() {
                 return Ok(before);
             }
@@ -53,7 +53,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return self.collapse();
         }
         if look.basis == Basis::Look {
-            self.looked_at = Some(look.at);
+            self.looked_at = Some(self.seen_until(&look));
         }
         let frame = self.frame(&look)?;
         self.pending.push(frame);

@@ -24,7 +24,7 @@ pub struct Restored<'a> {
     /// True where the table starts empty although the source is not new: what the first look finds is a description, not
     /// news, so that nothing is told as added.
     pub first: bool,
-    /// When the source was last looked at, as the head says.
+    /// When the last look at the source began, as the head says.
     pub looked_at: chrono::DateTime<chrono::Utc>,
 }
 
@@ -55,4 +55,10 @@ pub trait Rows: Send + Sync + 'static {
         rows: &mut dyn Iterator<Item = &[u8]>,
         restored: Restored<'_>,
     ) -> Result<Self::State, RowError>;
+
+    /// When the look began that a state is of, where that is known: nothing that the state does not show is older.
+    fn looked_from(&self, state: &Self::State) -> Option<chrono::DateTime<chrono::Utc>> {
+        let _ = state;
+        None
+    }
 }

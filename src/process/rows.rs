@@ -69,6 +69,10 @@ impl Rows for ProcessRows {
             unclear: Vec::new(),
         }))
     }
+
+    fn looked_from(&self, state: &Table) -> Option<chrono::DateTime<chrono::Utc>> {
+        state.inner().looked_from
+    }
 }
 
 /// One row on the wire; keys of one or two letters, because a head holds thousands.
