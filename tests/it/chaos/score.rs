@@ -200,7 +200,6 @@ pub(super) fn score(truth: &Truth, stream: &[Value], shown: &[Value]) -> Score {
             events,
             sources: &sources,
             epochs: &epochs,
-            truth,
             lives,
         };
         process.score(&mut score);
@@ -342,7 +341,6 @@ struct Process<'a> {
     events: &'a [&'a Event],
     sources: &'a [&'a Event],
     epochs: &'a BTreeMap<String, usize>,
-    truth: &'a Truth,
     lives: &'a [Life],
 }
 
@@ -391,7 +389,7 @@ impl<'a> Process<'a> {
             while let Some(index) = rest.next() {
                 let event = look[index];
                 if !event.is_begin() && !event.is_end() {
-                    out.push((None, event, rest.is_empty()));
+                    out.push((None, event, false));
                     continue;
                 }
                 let pair = look.get(index + 1).copied().filter(|second| {
@@ -413,7 +411,7 @@ impl<'a> Process<'a> {
                             newest: ultimate && last_begin.is_none_or(|last| last <= index),
                             is_begin: event.is_begin(),
                         };
-                        out.push((Some(act), event, ultimate && rest.is_empty()));
+                        out.push((Some(act), event, false));
                     }
                 }
             }
@@ -610,7 +608,6 @@ impl<'a> Process<'a> {
                 ));
             }
         }
-        let _ = self.truth;
     }
 }
 

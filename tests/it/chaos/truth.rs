@@ -13,8 +13,6 @@ pub(super) type Time = i64;
 pub(super) struct Epoch {
     /// When it began.
     pub(super) begun: Time,
-    /// When it was ended from outside; its processes ended with it, and nobody wrote that down.
-    pub(super) over: Option<Time>,
 }
 
 /// One run of one process.
@@ -63,7 +61,8 @@ pub(super) fn time(text: &str) -> Time {
 }
 
 impl Truth {
-    /// Adds a run of the server: the text of its truth file, and when it was ended from outside.
+    /// Adds a run of the server: the text of its truth file, and when it was ended from outside; its processes ended with
+    /// it then, and nobody wrote that down.
     pub(super) fn add(&mut self, text: &str, over: Option<Time>) {
         let number = self.epochs.len();
         let mut begun = None;
@@ -78,7 +77,7 @@ impl Truth {
             self.fact(number, at, &fact);
         }
         let begun = begun.expect("a truth that begins");
-        self.epochs.push(Epoch { begun, over });
+        self.epochs.push(Epoch { begun });
         let Some(over) = over else { return };
         for life in self.lives.values_mut().flatten() {
             if life.epoch == number {
