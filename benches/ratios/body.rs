@@ -18,14 +18,21 @@ pub enum Change {
 pub fn body(processes: usize, look: u64, change: Change) -> Vec<u8> {
     let mut out = String::with_capacity(processes * 480);
     out.push_str(r#"{"data":["#);
-    for number in 0..processes {
-        if number > 0 {
+    for (place, number) in shuffled(processes).into_iter().enumerate() {
+        if place > 0 {
             out.push(',');
         }
         element(&mut out, number, look, change);
     }
     out.push_str("]}");
     out.into_bytes()
+}
+
+/// The server walks a hash map: no order, but here always the same.
+fn shuffled(processes: usize) -> Vec<usize> {
+    let mut numbers: Vec<_> = (0..processes).collect();
+    fastrand::Rng::with_seed(7).shuffle(&mut numbers);
+    numbers
 }
 
 fn element(out: &mut String, number: usize, look: u64, change: Change) {

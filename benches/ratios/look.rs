@@ -6,7 +6,7 @@ use observe::event::envelope::{Envelope, Stamp};
 use observe::event::payload::Origin;
 use observe::event::subject::Prefix;
 use observe::event::tell::Tell as _;
-use observe::process::diff::{Circumstances, compare};
+use observe::process::diff::{Circumstances, Unread, compare};
 use observe::process::event::{ProcessEvent, TellProcess};
 use observe::process::evidence::NoEvidence;
 use observe::process::table::Table;
@@ -61,8 +61,9 @@ pub fn look(before: &Table, body: &[u8]) -> (Table, usize) {
         ended: now,
         interval: Duration::from_secs(2),
         sticky_health: false,
+        unread: Unread::default(),
     };
-    let comparison = compare(before, readings, &NoEvidence, &circumstances);
+    let comparison = compare(before, &readings, &NoEvidence, &circumstances);
     let bytes = dressed(&comparison.events);
     (comparison.table, bytes)
 }

@@ -15,6 +15,7 @@ use super::epoch;
 use super::event::ProcessEvent;
 use super::evidence::{Evidence, Unused};
 use super::first;
+use super::names::{Names, Pair, in_name_order};
 use super::phase::{Health, Phase};
 use super::plan::is_doubtful;
 use super::reading::{Reading, Vitals};
@@ -36,6 +37,17 @@ pub struct Circumstances<'a> {
     pub interval: Duration,
     /// Whether this server shows a new run with the health of the former one.
     pub sticky_health: bool,
+    /// What of the look could not be read.
+    pub unread: Unread<'a>,
+}
+
+/// What of a look could not be read: a process that is listed and not understood is not gone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unread<'a> {
+    /// The names of processes that could not be read.
+    pub names: &'a [String],
+    /// Whether there was something of which not even the name could be read.
+    pub nameless: bool,
 }
 
 /// The circumstances of a look, together with what the table says of the look before.
@@ -72,12 +84,11 @@ const DOUBTS: u8 = 2;
 /// Compares what was last told with what a look saw.
 pub fn compare(
     before: &Table,
-    mut readings: Vec<Reading<'_>>,
+    readings: &[Reading<'_>],
     evidence: &dyn Evidence,
     circumstances: &Circumstances<'_>,
 ) -> Comparison {
-    readings.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| rank(b).cmp(&rank(a))));
-    readings.dedup_by(|a, b| a.name == b.name);
+    let pairs = in_name_order(before, readings);
     let evidence = &unused(before, evidence);
     let look = look(before, circumstances);
     let new_epoch = !before.epoch().is_empty() && **before.epoch() != *look.epoch;
@@ -90,10 +101,12 @@ pub fn compare(
     let mut merge = Merge {
         look: &look,
         evidence,
-        renames: renames(before, &readings, look.tag),
+        unread: circumstances.unread,
+        renames: renames(before, readings, &pairs, look.tag),
         next: Inner {
             rows: Vec::with_capacity(readings.len()),
             vitals: Vec::with_capacity(readings.len()),
+            names: Names::default(),
             epoch: if new_epoch || before.epoch().is_empty() {
                 look.epoch.into()
             } else {
@@ -109,7 +122,8 @@ pub fn compare(
         unclear: &before.inner().unclear,
         events: Vec::new(),
     };
-    merge.run(before, &readings);
+    merge.run(before, readings, &pairs);
+    merge.next.names = Names::of(&merge.next.rows, before);
     Comparison {
         table: Table::from_inner(merge.next),
         events: merge.events,
@@ -120,17 +134,6 @@ pub fn compare(
 fn unused<'a>(before: &Table, all: &'a dyn Evidence) -> Unused<'a> {
     let told_until = before.inner().told_until;
     Unused { all, told_until }
-}
-
-/// Which of two readings of one name counts, in whatever order they came: the one that tells of more.
-fn rank<'r>(reading: &'r Reading<'_>) -> (bool, i64, Option<i64>, i64, &'r str) {
-    (
-        reading.phase.is_alive(),
-        reading.restarts,
-        reading.pid,
-        reading.exit_code,
-        &*reading.status,
-    )
 }
 
 fn look<'a>(before: &Table, circumstances: &Circumstances<'a>) -> Look<'a> {
@@ -164,12 +167,14 @@ pub fn compare_frames(
         ended: at,
         interval,
         sticky_health: false,
+        unread: Unread::default(),
     };
     let look = look(before, &circumstances);
     let inner = before.inner();
     let mut next = Inner {
         rows: inner.rows.clone(),
         vitals: inner.vitals.clone(),
+        names: inner.names.clone(),
         epoch: epoch.clone(),
         looked_at: inner.looked_at,
         looked_from: inner.looked_from,
@@ -198,6 +203,7 @@ pub fn compare_frames(
 struct Merge<'a> {
     look: &'a Look<'a>,
     evidence: &'a dyn Evidence,
+    unread: Unread<'a>,
     renames: HashMap<String, Arc<Row>>,
     next: Inner,
     /// Names the look before passed over.
@@ -207,31 +213,35 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     /// Walks both sides in name order.
-    fn run(&mut self, before: &Table, readings: &[Reading<'_>]) {
+    fn run(&mut self, before: &Table, readings: &[Reading<'_>], pairs: &[Pair]) {
         let inner = before.inner();
         let moved: Vec<Arc<str>> = self
             .renames
             .values()
             .map(|row| Arc::clone(&row.name))
             .collect();
-        let mut old = inner.rows.iter().zip(&inner.vitals).peekable();
-        for reading in readings {
-            while let Some((row, vitals)) = old.next_if(|(row, _)| *row.name < *reading.name) {
-                self.gone(row, vitals, &moved);
+        for &(reading, row) in pairs {
+            let row = row.map(|row| (&inner.rows[row], &inner.vitals[row]));
+            match (reading, row) {
+                (Some(reading), row) => self.present(row, &readings[reading]),
+                (None, Some((row, _))) if moved.contains(&row.name) => {}
+                (None, Some((row, vitals))) => self.missing(row, vitals),
+                (None, None) => {}
             }
-            let same = old.next_if(|(row, _)| *row.name == *reading.name);
-            self.present(same, reading);
-        }
-        for (row, vitals) in old {
-            self.gone(row, vitals, &moved);
         }
     }
 
-    fn gone(&mut self, row: &Row, vitals: &Vitals, moved: &[Arc<str>]) {
-        if !moved.contains(&row.name) {
-            self.events
-                .extend(removed::removed(row, *vitals, self.evidence, self.look));
+    /// A process that the look does not show.
+    fn missing(&mut self, row: &Arc<Row>, vitals: &Vitals) {
+        if self.unread.names.iter().any(|name| **name == *row.name) {
+            return self.keep(Arc::clone(row), *vitals);
         }
+        // It may be the one whose name could not be read; but not for ever.
+        if self.unread.nameless && row.memory.doubts < DOUBTS {
+            return self.keep(self.doubted(row), *vitals);
+        }
+        let told = removed::removed(row, *vitals, self.evidence, self.look);
+        self.events.extend(told);
     }
 
     fn present(&mut self, before: Option<(&Arc<Row>, &Vitals)>, reading: &Reading<'_>) {
@@ -320,12 +330,17 @@ impl Merge<'_> {
         if row.epoch != self.look.tag || !is_doubtful(row, reading) || row.memory.doubts >= DOUBTS {
             return Belief::Believed;
         }
-        let mut row = Row::clone(row);
+        Belief::Doubted(self.doubted(row))
+    }
+
+    /// The row as it was, one doubt the more.
+    fn doubted(&self, row: &Row) -> Arc<Row> {
+        let mut row = row.clone();
         if row.memory.doubts == 0 && row.phase == Phase::Up {
             row.memory.seen_up_at = self.look.before_from;
         }
         row.memory.doubts += 1;
-        Belief::Doubted(Arc::new(row))
+        Arc::new(row)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod event;
 pub mod evidence;
 mod first;
 mod judge;
+mod names;
 pub mod phase;
 mod plan;
 pub mod reading;

@@ -3,28 +3,28 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::event::payload::{CERTAIN, Kind, Occurred, Payload};
+use crate::event::payload::{CERTAIN, Kind};
 
 use super::diff::Look;
-use super::event::{ProcessEvent, severity};
+use super::event::ProcessEvent;
+use super::names::Pair;
 use super::reading::{Reading, Vitals};
 use super::table::{Row, Table};
+use super::told::Told;
 
 /// Names of running or ended processes that a look shows under another name: new name → row before.
 pub(super) fn renames(
     before: &Table,
     readings: &[Reading<'_>],
+    pairs: &[Pair],
     tag: u32,
 ) -> HashMap<String, Arc<Row>> {
-    let listed = |name: &str| {
-        readings
-            .binary_search_by(|reading| (*reading.name).cmp(name))
-            .is_ok()
-    };
     let mut gone: HashMap<i64, &Arc<Row>> = HashMap::new();
-    for row in &before.inner().rows {
+    for row in pairs.iter().filter(|pair| pair.0.is_none()) {
+        let Some(row) = row.1.map(|row| &before.inner().rows[row]) else {
+            continue;
+        };
         if let (Some(pid), true) = (row.pid, row.epoch == tag)
-            && !listed(&row.name)
             // Pids come again: of two rows with the same one, it is that of the run that goes on.
             && (row.memory.open || !gone.contains_key(&pid))
         {
@@ -34,10 +34,9 @@ pub(super) fn renames(
     if gone.is_empty() {
         return HashMap::new();
     }
-    let new = readings
-        .iter()
-        .filter(|reading| before.row(&reading.name).is_none());
-    new.filter_map(|reading| {
+    let new = pairs.iter().filter(|pair| pair.1.is_none());
+    new.filter_map(|pair| {
+        let reading = &readings[pair.0?];
         let pid = reading.pid?;
         // Under the pid of a run that has ended nothing goes on: that is another process.
         let row = gone
@@ -57,25 +56,12 @@ pub(super) fn tell_new_name(
     vitals: Vitals,
     look: &Look<'_>,
 ) -> ProcessEvent {
-    let kind = Kind::StatusChanged;
     let mut previous = former.as_previous();
     previous.name = Some(former.name.to_string());
-    row.memory.process_seq += 1;
-    let payload = Payload {
-        severity: severity(&kind, "renamed", &[], 1, look.ended),
-        kind,
-        state: row.state(&vitals),
-        reason: "renamed".into(),
-        certainty: CERTAIN,
-        occurred: Occurred {
-            after: look.after.map(|after| after.min(look.ended)),
-            before: look.ended,
-            at: None,
-        },
-        exit: None,
-        count: 1,
-        previous: Some(previous),
-        process_seq: row.memory.process_seq,
-    };
-    ProcessEvent { payload }
+    Told::new(Kind::StatusChanged, "renamed", CERTAIN, look.ended).number(
+        row,
+        &vitals,
+        Some(previous),
+        look,
+    )
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::tell::{Restored, RowError, Rows};
 
+use super::names::Names;
 use super::phase::{Health, Phase};
 use super::reading::{Configuration, Probe, Vitals};
 use super::table::{Beginning, Inner, LastEnd, Memory, Row, Table, epoch_tag};
@@ -55,6 +56,7 @@ impl Rows for ProcessRows {
         rows.dedup_by(|a, b| a.name == b.name);
         Ok(Table::from_inner(Inner {
             vitals: vec![Vitals::default(); rows.len()],
+            names: Names::of(&rows, &Table::default()),
             rows,
             epoch: restored.epoch.into(),
             looked_at: Some(restored.looked_at),

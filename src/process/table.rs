@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::event::payload::{Previous, State};
 
+use super::names::Names;
 use super::phase::{Health, Phase};
 use super::reading::{Configuration, Reading, Vitals};
 
@@ -215,6 +216,7 @@ pub struct Table {
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub(super) rows: Vec<Arc<Row>>,
+    pub(super) names: Names,
     pub(super) vitals: Vec<Vitals>,
     pub(super) epoch: Arc<str>,
     pub(super) looked_at: Option<DateTime<Utc>>,
@@ -273,11 +275,7 @@ impl Table {
 
     /// One row by name.
     pub fn row(&self, name: &str) -> Option<&Row> {
-        let at = self
-            .inner
-            .rows
-            .binary_search_by(|row| (*row.name).cmp(name))
-            .ok()?;
+        let at = self.inner.names.find(&self.inner.rows, name)?;
         self.inner.rows.get(at).map(AsRef::as_ref)
     }
 

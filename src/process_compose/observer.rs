@@ -17,7 +17,7 @@ use crate::observation::delta::{Epoch, Origin};
 use crate::observation::handle::Nudge;
 use crate::observation::observer::{Observer, Step};
 use crate::observation::source::ObservedSource;
-use crate::process::diff::{Circumstances, Comparison, compare, compare_frames};
+use crate::process::diff::{Circumstances, Comparison, Unread, compare, compare_frames};
 use crate::process::event::ProcessEvent;
 use crate::process::reading::Reading;
 use crate::process::table::Table;
@@ -31,7 +31,7 @@ use super::nudge::{Clock, Names, StateStream};
 use super::server::Server;
 use super::settings::{Endpoint, Evidence, Settings};
 use super::translate;
-use super::wire;
+use super::wire::{self, Odd};
 
 /// How long a look waits for the frame of an end that it has overtaken.
 const FRAME_WAIT: Duration = Duration::from_millis(250);
@@ -139,14 +139,15 @@ impl ComposeObserver {
     async fn look(&self, before: &Table) -> Result<Comparison, ClientError> {
         let mut started = self.begin();
         let mut body = self.client.processes().await?;
-        let mut readings = self.decode(&body)?;
-        if readings.iter().any(|reading| reading.torn) {
+        let mut decoded = self.decode(&body)?;
+        if decoded.0.iter().any(|reading| reading.torn) {
             started = self.begin();
             let again = self.client.processes().await?;
-            readings = Vec::new();
+            drop(decoded);
             body = again;
-            readings.extend(self.decode(&body)?);
+            decoded = self.decode(&body)?;
         }
+        let (readings, odd) = decoded;
         let epoch = self.epoch(&body, before, &readings).await?;
         let sticky_health = self
             .server()
@@ -159,19 +160,24 @@ impl ComposeObserver {
                     .row(name)
                     .is_some_and(|row| row.configuration.is_some())
         });
+        let names: Vec<_> = odd.iter().filter_map(|odd| odd.name.clone()).collect();
         let circumstances = Circumstances {
             epoch: &epoch,
             started,
             ended,
             interval: self.interval,
             sticky_health,
+            unread: Unread {
+                names: &names,
+                nameless: names.len() < odd.len(),
+            },
         };
         let heard = self.heard();
         // What the committed table has used up is needed by no later one.
         for (name, index) in heard.used(before) {
             self.frames.prune_upto(name, index);
         }
-        let comparison = compare(before, readings, &heard, &circumstances);
+        let comparison = compare(before, &readings, &heard, &circumstances);
         self.publish_names(&comparison.table);
         if heard.has_unexplained(&comparison.table) {
             self.nudge.nudge();
@@ -179,12 +185,13 @@ impl ComposeObserver {
         Ok(comparison)
     }
 
-    fn decode<'b>(&self, body: &'b Body) -> Result<Vec<Reading<'b>>, ClientError> {
+    /// The processes of a body, and what of it could not be read.
+    fn decode<'b>(&self, body: &'b Body) -> Result<(Vec<Reading<'b>>, Vec<Odd>), ClientError> {
         let reading = wire::decode(&body.bytes).map_err(|error| self.client.undecodable(error))?;
         for odd in &reading.odd {
             tracing::warn!(why = %odd.why, "a process could not be read; the others are told");
         }
-        Ok(translate::readings(reading.rows))
+        Ok((translate::readings(reading.rows), reading.odd))
     }
 
     /// The epoch of a table: asked for whenever the server may be another run.

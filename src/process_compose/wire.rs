@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike as _, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -13,6 +12,9 @@ use self::lenient::{list, real, stamp, text, whole};
 use super::error::clean;
 
 mod lenient;
+mod stamp;
+
+pub use stamp::Stamp;
 
 /// An age beyond this, in nanoseconds, is not an age but a reading taken while a process was being started: ten years.
 const OLDEST: i64 = 10 * 366 * 86_400 * 1_000_000_000;
@@ -139,27 +141,6 @@ impl WireRow<'_> {
     }
 }
 
-/// A time as the server wrote it, read only when somebody asks: most are never needed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stamp<'a>(Option<Cow<'a, str>>);
-
-impl Stamp<'_> {
-    /// The time; nothing where it is absent, unreadable or the zero time.
-    pub fn utc(&self) -> Option<DateTime<Utc>> {
-        let time = DateTime::parse_from_rfc3339(self.0.as_deref()?).ok()?;
-        (time.year() > 1).then(|| time.to_utc())
-    }
-
-    /// The text as it came.
-    pub fn text(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-
-    fn into_owned(self) -> Stamp<'static> {
-        Stamp(self.0.map(|text| Cow::Owned(text.into_owned())))
-    }
-}
-
 /// The namespaces of a process, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Namespaces<'a> {
@@ -198,7 +179,7 @@ impl Default for Namespaces<'_> {
 /// What one body says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading<'a> {
-    /// The processes, by name, each name once.
+    /// The processes, in the server's order.
     pub rows: Vec<WireRow<'a>>,
     /// The elements that are no process we can read; they hide nobody.
     pub odd: Vec<Odd>,
@@ -325,16 +306,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Data<T> {
 /// # Errors
 /// [`DecodeError`] where the body as a whole is no table, or no element of it a process.
 pub fn decode(bytes: &[u8]) -> Result<Reading<'_>, DecodeError> {
-    let mut reading = match serde_json::from_slice::<Table<'_, WireRow<'_>>>(bytes) {
-        Ok(table) => Reading {
+    match serde_json::from_slice::<Table<'_, WireRow<'_>>>(bytes) {
+        Ok(table) => Ok(Reading {
             rows: present_rows(table.data, table.error)?,
             odd: Vec::new(),
-        },
-        Err(_) => decode_each(bytes)?,
-    };
-    reading.rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    drop_doubles(&mut reading);
-    Ok(reading)
+        }),
+        Err(_) => decode_each(bytes),
+    }
 }
 
 fn decode_each(bytes: &[u8]) -> Result<Reading<'static>, DecodeError> {
@@ -371,24 +349,6 @@ fn present_rows<T>(data: Data<T>, error: Option<&RawValue>) -> Result<Vec<T>, De
         }
         (Data::Missing, None) => Err(DecodeError::OtherJson),
     }
-}
-
-/// A name that stands there twice says nothing we could compare.
-fn drop_doubles(reading: &mut Reading<'_>) {
-    if reading.rows.is_sorted_by(|a, b| a.name < b.name) {
-        return;
-    }
-    let doubles: std::collections::BTreeSet<String> = (reading.rows.windows(2))
-        .filter_map(|pair| match pair {
-            [a, b] if a.name == b.name => Some(a.name.clone().into_owned()),
-            _ => None,
-        })
-        .collect();
-    reading.rows.retain(|row| !doubles.contains(&*row.name));
-    reading.odd.extend(doubles.into_iter().map(|name| Odd {
-        name: Some(name),
-        why: "listed more than once".to_owned(),
-    }));
 }
 
 fn name_of(element: &RawValue) -> Option<String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::event::payload::{Kind, Payload};
-use crate::process::diff::{Circumstances, Comparison, compare};
+use crate::process::diff::{Circumstances, Comparison, Unread, compare};
 use crate::process::evidence::NoEvidence;
 use crate::process::phase::{Health, Phase};
 use crate::process::reading::Configuration;
@@ -25,14 +25,15 @@ fn circumstances(ms: i64, epoch: &str) -> Circumstances<'_> {
         ended: at(ms),
         interval: Duration::from_secs(2),
         sticky_health: false,
+        unread: Unread::default(),
     }
 }
 
 fn look(table: &Table, seen: &[Seen], book: Option<&Book>, ms: i64, epoch: &str) -> Comparison {
-    let readings = seen.iter().map(|seen| seen.0.clone()).collect();
+    let readings: Vec<_> = seen.iter().map(|seen| seen.0.clone()).collect();
     match book {
-        Some(book) => compare(table, readings, book, &circumstances(ms, epoch)),
-        None => compare(table, readings, &NoEvidence, &circumstances(ms, epoch)),
+        Some(book) => compare(table, &readings, book, &circumstances(ms, epoch)),
+        None => compare(table, &readings, &NoEvidence, &circumstances(ms, epoch)),
     }
 }
 

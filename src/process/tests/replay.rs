@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::event::envelope::{Envelope, SourceNotice, Stamp};
 use crate::event::payload::{Kind, Occurred, Origin, Severity};
 use crate::event::subject::Prefix;
-use crate::process::diff::{Circumstances, Comparison, compare, compare_frames};
+use crate::process::diff::{Circumstances, Comparison, Unread, compare, compare_frames};
 use crate::process::evidence::{Evidence, Frame, Trail};
 use crate::process::reading::{Configuration, Reading};
 use crate::process::table::Table;
@@ -196,12 +196,18 @@ impl<'a> Player<'a> {
             ended: at,
             interval: Duration::from_secs(2),
             sticky_health: self.recording.sticky,
+            unread: Unread::default(),
         };
         let step = match self.mode {
-            Mode::Poll => compare(&self.table, readings, &Deaf(self.recording), &circumstances),
+            Mode::Poll => compare(
+                &self.table,
+                &readings,
+                &Deaf(self.recording),
+                &circumstances,
+            ),
             Mode::Stream => {
                 let heard = self.heard(at + TimeDelta::milliseconds(250));
-                compare(&self.table, readings, &heard, &circumstances)
+                compare(&self.table, &readings, &heard, &circumstances)
             }
         };
         self.take(step, at);

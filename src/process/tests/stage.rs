@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::event::payload::{Kind, Origin, Payload};
-use crate::process::diff::{Circumstances, Comparison, compare, compare_frames};
+use crate::process::diff::{Circumstances, Comparison, Unread, compare, compare_frames};
 use crate::process::evidence::{Evidence, Frame, Trail};
 use crate::process::phase::{Health, Phase};
 use crate::process::reading::{Configuration, Probe, Reading, Vitals};
@@ -194,7 +194,17 @@ impl Stage {
     }
 
     /// The next look, so much later.
-    pub(super) fn after_ms(mut self, ms: i64, rows: impl IntoIterator<Item = Seen>) -> Self {
+    pub(super) fn after_ms(self, ms: i64, rows: impl IntoIterator<Item = Seen>) -> Self {
+        self.after_unread(ms, rows, Unread::default())
+    }
+
+    /// The next look, which could not be read whole.
+    pub(super) fn after_unread(
+        mut self,
+        ms: i64,
+        rows: impl IntoIterator<Item = Seen>,
+        unread: Unread<'_>,
+    ) -> Self {
         self.now_ms += ms;
         let circumstances = Circumstances {
             epoch: self.epoch,
@@ -202,9 +212,10 @@ impl Stage {
             ended: at(self.now_ms),
             interval: Duration::from_secs(2),
             sticky_health: self.sticky,
+            unread,
         };
-        let readings = rows.into_iter().map(|seen| seen.0).collect();
-        let step = compare(&self.table, readings, &self.book, &circumstances);
+        let readings: Vec<_> = rows.into_iter().map(|seen| seen.0).collect();
+        let step = compare(&self.table, &readings, &self.book, &circumstances);
         self.take(step)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::event::payload::{Origin, Severity};
+use crate::process::diff::Unread;
 
 use super::stage::{a, before, named, nothing};
 
@@ -336,4 +337,34 @@ fn a_restart_announced_to_a_source_that_left_is_not_told_twice() {
         .tells(["crashed exit code 3"])
         .after([a("Running").pid(6).restarts(1).code(3)])
         .tells(["restarted policy"]);
+}
+
+#[test]
+fn a_process_that_is_listed_and_cannot_be_read_is_not_gone() {
+    let names = ["a".to_owned()];
+    let unread = Unread {
+        names: &names,
+        nameless: false,
+    };
+    let stage = (0..5).fold(before([a("Running").pid(5)]), |stage, _| {
+        stage.after_unread(2000, [], unread).tells([])
+    });
+    stage
+        .after([a("Completed").pid(5).code(3)])
+        .tells(["crashed exit ambiguous code 3"]);
+}
+
+#[test]
+fn what_lost_even_its_name_hides_a_removal_for_two_looks() {
+    let unread = Unread {
+        names: &[],
+        nameless: true,
+    };
+    before([a("Running").pid(5)])
+        .after_unread(2000, [], unread)
+        .tells([])
+        .after_unread(2000, [], unread)
+        .tells([])
+        .after_unread(2000, [], unread)
+        .tells(["stopped removed inferred"]);
 }

@@ -136,14 +136,6 @@ fn one_odd_process_hides_nobody() {
 }
 
 #[test]
-fn a_name_listed_twice_says_nothing() {
-    let body = br#"{"data":[{"name":"b","status":"Running"},{"name":"a","status":"Running"},{"name":"b","status":"Error"}]}"#;
-    let reading = decode(body).unwrap();
-    assert_eq!(reading.rows.len(), 1);
-    assert_eq!(reading.odd[0].name.as_deref(), Some("b"));
-}
-
-#[test]
 fn broken_utf8_in_one_name_hides_nobody() {
     let mut body = br#"{"data":[{"name":"a","status":"Running"},{"name":"x"#.to_vec();
     body.extend(b"\xff\",\"status\":\"Running\"}]}");
