@@ -57,9 +57,7 @@ pub(super) async fn begin(
         remembered: memory.remembered(),
     };
     let mut epoch = contact.server.epoch();
-    let (mut differs_since, mut said) = (None::<Instant>, false);
-    // The other adapter has told the server's new epoch by then, if it is the same server, or it no longer looks.
-    let enough = plan.args.interval * 2 + refresh_every(plan.args.interval);
+    let (mut doubt, mut said) = (Doubt::new(plan.args.interval), false);
     loop {
         let Some(read) = token
             .run_until_cancelled(parts.read(epoch.as_deref()))
@@ -71,23 +69,15 @@ pub(super) async fn begin(
             Ok(found) => return Ok(Some(parts.begin(found))),
             Err(AdapterError::OtherServer {
                 ask_again: true, ..
-            }) if differs_since.is_none_or(|since| since.elapsed() < enough) => {
+            }) if doubt.may_last() => {
                 let Some(answer) = token.run_until_cancelled(identify(&contact.client)).await
                 else {
                     return Ok(None);
                 };
                 if let Some(server) = patiently(answer, plan.patience)? {
-                    let is_first = differs_since.is_none();
-                    differs_since.get_or_insert_with(Instant::now);
                     epoch = server.epoch();
-                    if is_first {
+                    if doubt.begins(contact.source.as_str()) {
                         continue;
-                    }
-                    if !std::mem::replace(&mut said, true) {
-                        let source = contact.source.as_str();
-                        say(&format!(
-                            "another adapter tells {source} of another run of its server; waiting whether it is ours, begun again"
-                        ));
                     }
                 }
             }
@@ -100,6 +90,41 @@ pub(super) async fn begin(
         {
             return Ok(None);
         }
+    }
+}
+
+/// Whether another adapter's epoch is that of our server before it began again, or that of another server.
+struct Doubt {
+    questions: u32,
+    since: Instant,
+    /// By then the other adapter has told the new epoch, or has written the root once more in the old one, or is gone.
+    limit: Duration,
+}
+
+impl Doubt {
+    fn new(interval: Duration) -> Self {
+        Self {
+            questions: 0,
+            since: Instant::now(),
+            limit: refresh_every(interval) + 2 * interval,
+        }
+    }
+
+    fn may_last(&self) -> bool {
+        self.questions == 0 || self.since.elapsed() < self.limit
+    }
+
+    /// Our server has answered: true where that was the first time, so that its answer is to be tried at once.
+    fn begins(&mut self, source: &str) -> bool {
+        self.questions += 1;
+        match self.questions {
+            1 => self.since = Instant::now(),
+            2 => say(&format!(
+                "another adapter tells {source} in another run of its server; waiting whether it is ours, begun again"
+            )),
+            _ => {}
+        }
+        self.questions == 1
     }
 }
 

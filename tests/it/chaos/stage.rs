@@ -323,8 +323,10 @@ impl Stage {
         until(LIMIT, "a source in which nothing runs", async || {
             // One that waits to be restarted is only called off when nothing of it runs.
             self.ask("PATCH", "/processes/stop", &names);
-            let over =
-                |state: &Value| state["is_running"] == false && state["status"] != "Restarting";
+            let over = |state: &Value| {
+                let word = state["status"].as_str().unwrap_or_default();
+                state["is_running"] == false && !["Restarting", "Terminating"].contains(&word)
+            };
             self.shown().iter().all(over)
         })
         .await;
