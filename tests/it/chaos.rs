@@ -49,6 +49,12 @@ fn say(line: &str) {
     eprintln!("chaos: {line}");
 }
 
+/// One a line.
+fn lines(all: &[impl std::fmt::Display]) -> String {
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    all.join("\n") + "\n"
+}
+
 /// Everything the stream holds, in order.
 async fn stored(url: &str) -> Vec<Value> {
     let settings = BusSettings::default().at(url);
@@ -112,7 +118,7 @@ async fn perform(stage: &mut Stage, faults: &[Fault], seconds: u64) {
 async fn run(seed: u64, seconds: u64) {
     let folder = folder(seed);
     let faults = plan(seed, seconds);
-    let list: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
+    let list = lines(&faults);
     fs::write(folder.join("faults.txt"), &list).unwrap();
     if number("CHAOS_PLAN").is_some() {
         say(&format!("the plan of seed {seed}:\n{list}"));
@@ -135,8 +141,7 @@ async fn run(seed: u64, seconds: u64) {
     }
     stage.end_adapters().await;
     let events = stored(&stage.broker()).await;
-    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
-    fs::write(folder.join("stream.jsonl"), lines).unwrap();
+    fs::write(folder.join("stream.jsonl"), lines(&events)).unwrap();
     fs::write(
         folder.join("shown.json"),
         Value::Array(shown.clone()).to_string(),

@@ -88,7 +88,7 @@ fn tell(at: Time, after: impl Into<Option<Time>>, process: &str, kind: &str, pid
     }
 }
 
-fn of_source(at: Time, after: impl Into<Option<Time>>, kind: &str, more: Value) -> Tell {
+fn of_source(at: Time, after: impl Into<Option<Time>>, kind: &str, more: &Value) -> Tell {
     let mut told = tell(at, after, "-", kind, 0);
     let event = told.event.as_object_mut().unwrap();
     event.retain(|key, _| key == "type" || key == "count" || key == "certainty");
@@ -97,7 +97,7 @@ fn of_source(at: Time, after: impl Into<Option<Time>>, kind: &str, more: Value) 
 }
 
 impl Tell {
-    fn with(mut self, more: Value) -> Self {
+    fn with(mut self, more: &Value) -> Self {
         let event = self.event.as_object_mut().unwrap();
         event.extend(more.as_object().unwrap().clone());
         self
@@ -109,7 +109,7 @@ impl Tell {
     }
 
     fn exit(self, code: i64) -> Self {
-        self.with(json!({"reason": "exit", "exit": {"code": code}}))
+        self.with(&json!({"reason": "exit", "exit": {"code": code}}))
     }
 }
 
@@ -118,26 +118,26 @@ fn story() -> Vec<Value> {
     let gap = json!({"gap": {"from": wall(7000), "to": wall(17_000), "why": "adapter_down"}});
     let inferred = || json!({"certainty": "inferred", "count": 2, "reason": "missed"});
     let tells = [
-        of_source(500, None, "connected", json!({})),
+        of_source(500, None, "connected", &json!({})),
         tell(500, None, "api", "started", 1)
-            .with(json!({"origin": "initial", "reason": "present"})),
+            .with(&json!({"origin": "initial", "reason": "present"})),
         tell(500, None, "job", "started", 10)
-            .with(json!({"origin": "initial", "reason": "present"})),
+            .with(&json!({"origin": "initial", "reason": "present"})),
         tell(1050, 500, "api", "unhealthy", 1),
         tell(1550, 1050, "job", "stopped", 10).exit(0),
         tell(2050, 1550, "api", "healthy", 1),
         tell(5050, 4550, "api", "crashed", 1).exit(3),
         tell(6050, 5550, "api", "restarted", 2),
-        of_source(17_000, 7000, "gap", gap),
+        of_source(17_000, 7000, "gap", &gap),
         tell(17_000, 7000, "api", "crashed", 4)
-            .with(inferred())
+            .with(&inferred())
             .shown_up(),
-        tell(17_000, 7000, "api", "restarted", 4).with(json!({"count": 2})),
+        tell(17_000, 7000, "api", "restarted", 4).with(&json!({"count": 2})),
         tell(17_000, 7000, "api", "healthy", 4),
-        tell(18_050, 17_550, "job", "started", 12).with(json!({"reason": "schedule"})),
+        tell(18_050, 17_550, "job", "started", 12).with(&json!({"reason": "schedule"})),
         tell(19_050, 18_050, "job", "crashed", 12).exit(2),
-        of_source(23_000, 19_550, "restarted", json!({})),
-        tell(23_000, 19_550, "api", "restarted", 1).with(json!({"reason": "source_restarted"})),
+        of_source(23_000, 19_550, "restarted", &json!({})),
+        tell(23_000, 19_550, "api", "restarted", 1).with(&json!({"reason": "source_restarted"})),
         tell(24_550, 24_050, "api", "healthy", 1),
         tell(26_550, 26_050, "api", "stopped", 1).exit(0),
     ];

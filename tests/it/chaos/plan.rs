@@ -62,8 +62,11 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Kinds of fault, each with how often it is drawn and who is hit how; adapters are renumbered by the dice.
-const KINDS: [(&str, u8, &[(Part, Blow)]); 20] = {
+/// A kind of fault, how often it is drawn, and who is hit how; adapters are renumbered by the dice.
+type Kind = (&'static str, u8, &'static [(Part, Blow)]);
+
+/// All kinds.
+const KINDS: [Kind; 20] = {
     use Blow::{Cut, End, Fill, Freeze, Kill, Refuse, Stall};
     use Part::{Adapter, Broker, BrokerWire, Source, SourceWire};
     [
