@@ -1,6 +1,7 @@
 //! Chaos: two adapters watch one source and tell it to one broker, and all four, and the wires between them, are killed,
 //! stopped, cut and filled up at moments that a seed decides. When everything has settled, the stream is held against what
-//! really happened ([`score`] says what is accepted).
+//! really happened ([`score`] says what is accepted). A person stops, starts and restarts processes meanwhile, and a reader
+//! watches all the time: it must be shown exactly what stands in the stream.
 //!
 //! The list of faults and their times follow from the seed alone. How the programs interleave with them does not: a seed
 //! that failed once is likely, not certain, to fail again; what it leaves behind (the streams, the truth, the logs) is kept.
@@ -18,7 +19,7 @@ use observe::event::filter::Filter;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use self::plan::{Fault, moments, plan, tally};
+use self::plan::{Errand, Fault, errands, moments, plan, tally};
 use self::score::score;
 use self::stage::Stage;
 
@@ -100,9 +101,14 @@ fn folder(seed: u64) -> PathBuf {
 }
 
 /// Does what the plan says, when it says so.
-async fn perform(stage: &mut Stage, faults: &[Fault], seconds: u64) {
+async fn perform(stage: &mut Stage, (faults, errands): (&[Fault], &[Errand]), seconds: u64) {
     let zero = Instant::now();
+    let mut errands = errands.iter().peekable();
     for moment in moments(faults) {
+        while let Some(errand) = errands.next_if(|errand| errand.at <= moment.at) {
+            sleep_until(zero + errand.at).await;
+            stage.run_errand(errand);
+        }
         sleep_until(zero + moment.at).await;
         stage.check();
         if moment.is_over {
@@ -111,7 +117,38 @@ async fn perform(stage: &mut Stage, faults: &[Fault], seconds: u64) {
             stage.strike(moment.hit).await;
         }
     }
+    for errand in errands {
+        sleep_until(zero + errand.at).await;
+        stage.run_errand(errand);
+    }
     sleep_until(zero + Duration::from_secs(seconds)).await;
+}
+
+/// What a reader who watched all the time was shown otherwise than it stands in the stream, from its first event on.
+async fn read_along(stage: &Stage, events: &[Value]) -> Option<String> {
+    let ids = events.iter().filter(|event| event["process"].is_string());
+    let ids: Vec<&str> = ids.map(|event| event["id"].as_str().unwrap()).collect();
+    let end = Instant::now() + SETTLING;
+    loop {
+        let shown = stage.watched();
+        let from = ids
+            .iter()
+            .position(|id| shown.first().is_some_and(|first| first == id));
+        let wanted = from.map_or(&[][..], |from| &ids[from..]);
+        let agrees = shown.iter().zip(wanted).all(|(a, b)| a == b);
+        if !shown.is_empty() && agrees && shown.len() == wanted.len() {
+            return None;
+        }
+        if !agrees || shown.len() > wanted.len() || Instant::now() > end {
+            let differs = shown.iter().zip(wanted).position(|(a, b)| a != b);
+            return Some(format!(
+                "the reader was shown {} of {} events, otherwise than they stand from number {differs:?} on",
+                shown.len(),
+                wanted.len()
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// One performance, from the first look to the verdict.
@@ -129,7 +166,7 @@ async fn run(seed: u64, seconds: u64) {
         seconds,
     };
     let mut stage = Stage::new(&folder, seed).await;
-    perform(&mut stage, &faults, seconds).await;
+    perform(&mut stage, (&faults, &errands(seed, seconds)), seconds).await;
     stage.calm().await;
     let shown = stage.shown();
     let end = Instant::now() + SETTLING;
@@ -148,11 +185,13 @@ async fn run(seed: u64, seconds: u64) {
     )
     .unwrap();
     fs::write(folder.join("broker.log"), stage.broker_log()).unwrap();
+    let missed = read_along(&stage, &events).await;
     let truth = stage.truth();
     let mut score = score(&truth, &events, &shown);
     if !settled {
         score.wrong.push(format!("not settled within {SETTLING:?}"));
     }
+    score.wrong.extend(missed);
     say(&format!(
         "seed {seed}, {seconds} s, {} faults ({}); {} epochs, {} facts; {score}",
         faults.len(),

@@ -206,6 +206,34 @@ pub(super) fn moments(faults: &[Fault]) -> Vec<Moment> {
     all
 }
 
+/// What a person asks of the source in the middle of it all: a request and its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Errand {
+    pub(super) at: Duration,
+    pub(super) method: &'static str,
+    pub(super) path: String,
+}
+
+/// The errands of a seed, a few processes stopped, started and restarted; the last of them is done in time.
+pub(super) fn errands(seed: u64, seconds: u64) -> Vec<Errand> {
+    let mut dice = fastrand::Rng::with_seed(seed ^ 0xe44a);
+    let end = Duration::from_secs(seconds.saturating_sub(4));
+    let (mut at, mut errands) = (PEACE, Vec::new());
+    while at < end {
+        let (method, word) = [
+            ("PATCH", "stop"),
+            ("POST", "start"),
+            ("POST", "start"),
+            ("POST", "restart"),
+        ][dice.usize(0..4)];
+        // Few of them, so that one that was stopped is started again.
+        let path = format!("/process/{word}/p{:02}", dice.usize(3..9));
+        errands.push(Errand { at, method, path });
+        at += Duration::from_millis(dice.u64(500..4000));
+    }
+    errands
+}
+
 /// How many faults of each kind.
 pub(super) fn tally(faults: &[Fault]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

@@ -10,7 +10,7 @@ use chrono::Utc;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::plan::{Blow, Hit, Part};
+use super::plan::{Blow, Errand, Hit, Part};
 use super::proxy::{Proxy, Wire};
 use super::truth::{Time, Truth};
 use crate::support::house::send;
@@ -19,6 +19,8 @@ use crate::support::wait::until;
 
 /// The most that any one thing may take.
 const LIMIT: Duration = Duration::from_secs(60);
+/// What a reader was shown, and said.
+const WATCH: &str = "watch.log";
 /// The time between two looks.
 pub(super) const INTERVAL: &str = "500ms";
 const OBSERVE: &str = env!("CARGO_BIN_EXE_observe");
@@ -103,6 +105,7 @@ pub(super) struct Stage {
     /// The truth files so far, each with the time its server was ended at.
     truths: Vec<(PathBuf, Option<Time>)>,
     adapters: Vec<Adapter>,
+    watch: Option<Program>,
 }
 
 impl Stage {
@@ -115,6 +118,7 @@ impl Stage {
             port: 0,
             truths: Vec::new(),
             adapters: Vec::new(),
+            watch: None,
         };
         stage.start_source().await;
         let broker = stage
@@ -133,7 +137,37 @@ impl Stage {
             });
             stage.start_adapter(number);
         }
+        let url = stage.nats.url();
+        let args = ["watch", "-s", &url, "--json", "--gaps"];
+        stage.watch = Some(Program::start(&args, folder, &folder.join(WATCH)));
         stage
+    }
+
+    /// The ids of the events about processes that a reader was shown live, all the time.
+    pub(super) fn watched(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.join(WATCH)).unwrap();
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let of_processes = events.filter(|event| event["process"].is_string());
+        of_processes
+            .map(|event| event["id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Runs an errand, and does not wait for it; a source that is away or frozen is no reason to stop.
+    pub(super) fn run_errand(&self, errand: &Errand) {
+        let Errand { method, path, .. } = errand;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        let address = ("127.0.0.1", self.port);
+        std::thread::spawn(move || {
+            let mut stream = std::net::TcpStream::connect(address).ok()?;
+            stream.set_read_timeout(Some(LIMIT)).ok()?;
+            stream.write_all(head.as_bytes()).ok()?;
+            stream.read_to_end(&mut Vec::new()).ok()
+        });
     }
 
     async fn start_source(&mut self) {
@@ -206,8 +240,10 @@ impl Stage {
                 );
             }
         }
-        if let Some(source) = &mut self.source {
-            assert!(source.is_running(), "the source ended by itself");
+        for (name, program) in [("source", &mut self.source), ("watch", &mut self.watch)] {
+            if let Some(program) = program {
+                assert!(program.is_running(), "the {name} ended by itself");
+            }
         }
     }
 
