@@ -116,7 +116,11 @@ pub fn compare(
             looked_from: Some(look.started),
             beginning: Beginning::Followed,
             revision: before.revision() + 1,
-            told_until: before.inner().told_until,
+            // What is shown from here on is compared with this look, whatever is missing before it.
+            told_until: match evidence.is_torn {
+                true => Some(look.started),
+                false => before.inner().told_until,
+            },
             unclear: Vec::new(),
         },
         unclear: &before.inner().unclear,
@@ -133,7 +137,13 @@ pub fn compare(
 
 fn unused<'a>(before: &Table, all: &'a dyn Evidence) -> Unused<'a> {
     let told_until = before.inner().told_until;
-    Unused { all, told_until }
+    let is_restored = before.inner().looked_from.is_none();
+    let released = all.released().zip(told_until);
+    Unused {
+        all,
+        told_until,
+        is_torn: is_restored && released.is_some_and(|(released, until)| released > until),
+    }
 }
 
 fn look<'a>(before: &Table, circumstances: &Circumstances<'a>) -> Look<'a> {

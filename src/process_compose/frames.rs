@@ -86,6 +86,8 @@ struct Store {
     bytes: usize,
     overflows: u64,
     status: StreamStatus,
+    /// When the latest live frame arrived that is no longer kept.
+    released: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Default)]
@@ -181,6 +183,11 @@ impl Frames {
     /// How often frames had to be dropped because nobody used them in time.
     pub fn overflows(&self) -> u64 {
         self.lock().overflows
+    }
+
+    /// When the latest live frame arrived that is no longer kept.
+    pub fn released(&self) -> Option<DateTime<Utc>> {
+        self.lock().released
     }
 
     /// Waits until `holds` is true of this store, or the limit is over; says whether it held. It is asked again after
@@ -318,13 +325,17 @@ impl Store {
         {
             self.live -= usize::from(!frame.snapshot);
             self.bytes -= cost(name, &frame);
+            if !frame.snapshot {
+                self.released = self.released.max(Some(frame.arrival));
+            }
         }
     }
 
     /// Nobody used the frames in time. What comes from here on is whole again, for the connections still stand.
     fn overflow(&mut self, index: u64) {
         for lane in self.lanes.values_mut() {
-            lane.frames.clear();
+            let live = lane.frames.drain(..).filter(|frame| !frame.snapshot);
+            self.released = self.released.max(live.map(|frame| frame.arrival).max());
         }
         (self.live, self.bytes) = (0, 0);
         self.overflows += 1;

@@ -393,6 +393,24 @@ fn frames_that_a_head_has_accounted_for_are_not_told_again() {
 }
 
 #[test]
+fn frames_left_over_by_a_table_that_was_given_up_end_no_other_run() {
+    before([])
+        .covered()
+        .after([a("Running").pid(5)])
+        .restored(false)
+        // Used by looks that nobody was told of, and gone with them.
+        .frame(500, &a("Restarting").code(9))
+        .frame(1500, &a("Running").restarts(1))
+        .released()
+        .frame(1900, &a("Restarting").restarts(1).code(3))
+        .after([a("Running").pid(6).restarts(1).code(9)])
+        .tells(["crashed missed inferred code 9", "restarted policy"])
+        .frame(100, &a("Restarting").restarts(1).code(3))
+        .after_ms(300, [a("Restarting").pid(6).restarts(2).code(3)])
+        .tells(["crashed exit code 3"]);
+}
+
+#[test]
 fn a_head_keeps_the_codes_of_success() {
     before([])
         .covered()

@@ -173,7 +173,10 @@ impl<'a> Process<'a> {
                 None if event.is_health() => runs.last_mut().unwrap().health.push(event),
                 None => {}
             }
-            if ends_look && event.raw["state"]["is_running"] != open {
+            // One that is told to end goes on until it has.
+            let state = &event.raw["state"];
+            let is_up = state["is_running"] == true || state["status"] == "Terminating";
+            if ends_look && is_up != open {
                 wrong.push(format!(
                     "told as {}, shown otherwise: {event} {}",
                     if open { "up" } else { "not up" },
