@@ -61,7 +61,7 @@ impl Told {
         look: &Look<'_>,
     ) -> ProcessEvent {
         let memory = &mut row.memory;
-        memory.process_seq += 1;
+        memory.process_seq = memory.process_seq.saturating_add(1);
         let severity = severity(
             &self.kind,
             &self.reason,
