@@ -411,6 +411,18 @@ fn frames_left_over_by_a_table_that_was_given_up_end_no_other_run() {
 }
 
 #[test]
+fn a_frame_that_came_before_a_look_saw_the_run_up_does_not_end_it_when_the_source_leaves() {
+    before([])
+        .covered()
+        .after([a("Running").pid(6).restarts(1)])
+        .frame(1900, &a("Restarting").restarts(1).code(3))
+        .after([a("Running").pid(6).restarts(1)])
+        .tells([])
+        .source_leaves()
+        .tells([]);
+}
+
+#[test]
 fn a_head_keeps_the_codes_of_success() {
     before([])
         .covered()
