@@ -8,7 +8,7 @@ use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind};
 
 use super::diff::Look;
 use super::event::ProcessEvent;
-use super::evidence::{Evidence, Life, lives};
+use super::evidence::{Evidence, Life, drop_former, lives};
 use super::judge::{Code, End, Followed, Seen, Verdict, Whose, judge};
 use super::phase::Phase;
 use super::reading::Vitals;
@@ -106,13 +106,7 @@ fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdi
         row.memory.seen_up_at
     };
     let mut trail = evidence.trail(&row.name, row.memory.mark);
-    // An end whose frame had come before a look saw the run up is that of another run: the frame was late, and what it
-    // tells was told by somebody else.
-    let others = trail
-        .frames
-        .iter()
-        .rposition(|frame| frame.phase.is_over() && seen_up.is_some_and(|seen| frame.at <= seen));
-    trail.frames.drain(..others.map_or(0, |last| last + 1));
+    drop_former(&mut trail.frames, seen_up, row.restarts);
     let life = lives(&trail.frames, true).into_iter().next()?;
     let frame = life.end.as_ref()?;
     let covered = trail

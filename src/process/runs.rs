@@ -15,7 +15,7 @@ use super::tale::Tale;
 use super::told::{AfterEnd, Told};
 
 /// A frame this much older than a look must show in it: only then frames add runs that the look cannot know of.
-const SETTLED: TimeDelta = TimeDelta::milliseconds(300);
+pub(super) const SETTLED: TimeDelta = TimeDelta::milliseconds(300);
 
 /// A process before, and everything that is known of what lies between.
 #[derive(Clone, Copy)]
