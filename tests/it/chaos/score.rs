@@ -15,12 +15,13 @@
 //! **Each true run** is told, unless the stream itself says that it could not be seen:
 //! - it lies whole before the first look ever, or whole within the window of a source's `restarted` (per process at most
 //!   one thing is told of what lies between two runs of the server), or
-//! - it was not begun by the restart policy, which the server counts, and lies whole within the window of an `inferred`
-//!   event of the same process, or within a `gap`.
+//! - it lies whole within the window of an `inferred` event of the same process, or within a `gap`, and no more runs are
+//!   missing there than began there otherwise than by the restart policy, which the server counts.
 //!
 //! **Details** of what is told as `certain`: the exit code is the true one; an end by its own exit with 0 or by request is
 //! `stopped`, any other `crashed`; the reason `policy` stands where the policy began it. Of an `ambiguous` end the code is
-//! true as well. An `inferred` one may know no code; if it names one, it is true.
+//! true as well. An `inferred` one may know no code; if it names one, it is true, unless a run began otherwise than by the
+//! policy within its window: then the server shows the code of another end there, or 0, and the next reason is a guess too.
 //!
 //! **Health.** Each `healthy` and `unhealthy` is a true change of that run, in order, within its window. One that is not
 //! told was followed by the next change, or the end, of that run within the window of a later event of the process or of a

@@ -60,9 +60,20 @@ impl<'a> Process<'a> {
             },
             |i, j| {
                 self.fits(&self.lives[i], &runs[j])
-                    .then(|| Self::details(&self.lives[i], &runs[j]).len())
+                    .then(|| self.details(&self.lives[i], &runs[j]).len())
             },
         );
+        let mut missed = Vec::new();
+        for step in &steps {
+            if let Step::Miss(i) = *step {
+                missed.push(i);
+            }
+        }
+        if let Some(event) = self.too_many(&missed) {
+            score.wrong.push(format!(
+                "more lost than could not be counted within {event}"
+            ));
+        }
         for step in steps {
             match step {
                 Step::Miss(i) if self.is_unseen(&self.lives[i]) => score.unseen += 1,
@@ -74,7 +85,7 @@ impl<'a> Process<'a> {
                 Step::Extra(j) => score.wrong.push(format!("made up or twice: {}", runs[j])),
                 Step::Match(i, j) => {
                     let (life, run) = (&self.lives[i], &runs[j]);
-                    score.wrong.extend(Self::details(life, run));
+                    score.wrong.extend(self.details(life, run));
                     self.health(life, run, &mut score.wrong);
                 }
             }
@@ -229,25 +240,49 @@ impl<'a> Process<'a> {
         let between = self
             .entries()
             .any(|(epoch, event)| epoch >= life.epoch && event.spans(from, to));
-        let counted = life.because == "policy";
+        let excused = self
+            .doubts()
+            .any(|event| event.spans(from, to) && self.uncounted(event) > 0);
+        first || between || excused
+    }
+
+    /// What the stream says to be unsure of: ends and beginnings of this process that nobody saw, and gaps.
+    fn doubts(&self) -> impl Iterator<Item = &'a Event> {
         let inferred = self
             .events
             .iter()
-            .any(|event| event.certainty == "inferred" && event.spans(from, to));
-        let gap = self
-            .sources
-            .iter()
-            .any(|event| event.kind == "gap" && event.spans(from, to));
-        first || between || (!counted && (inferred || gap))
+            .filter(|event| event.certainty == "inferred");
+        let gaps = self.sources.iter().filter(|event| event.kind == "gap");
+        inferred.chain(gaps).copied()
     }
 
-    fn details(life: &Life, run: &Run<'_>) -> Vec<String> {
+    /// How many runs began in the window of an event that the server does not count.
+    fn uncounted(&self, event: &Event) -> usize {
+        let began = self.lives.iter().filter(|life| event.holds(life.begun));
+        began.filter(|life| life.because != "policy").count()
+    }
+
+    /// One run more is missing somewhere than began without being counted.
+    fn too_many(&self, missed: &[usize]) -> Option<&'a Event> {
+        self.doubts().find(|event| {
+            let within = missed.iter().filter(|&&index| {
+                let life = &self.lives[index];
+                let end = life.end.as_ref();
+                end.is_some_and(|end| event.spans(life.begun, end.at))
+            });
+            within.count() > self.uncounted(event)
+                && !self.entries().any(|(_, entry)| entry.at == event.at)
+        })
+    }
+
+    fn details(&self, life: &Life, run: &Run<'_>) -> Vec<String> {
         let mut wrong = Vec::new();
         if let Some(begin) = run.begin
             && begin.newest
             && begin.event.certainty == "certain"
             && (begin.event.reason() == "policy") != (life.because == "policy")
             && !matches!(begin.event.reason(), "source_restarted" | "present")
+            && !self.follows_a_guess(begin.event)
         {
             wrong.push(format!("begun by {}: {}", life.because, begin.event));
         }
@@ -261,7 +296,9 @@ impl<'a> Process<'a> {
             return wrong;
         }
         let code = told.event.raw["exit"]["code"].as_i64();
-        if told.event.count == 1 && code.is_some_and(|code| code != end.code) {
+        let guessed = told.event.certainty == "inferred"
+            && code.is_some_and(|code| self.may_show(told.event, code));
+        if told.event.count == 1 && code.is_some_and(|code| code != end.code) && !guessed {
             wrong.push(format!(
                 "exit {} of {life:?}: {}",
                 told.event.raw["exit"], told.event
@@ -272,6 +309,21 @@ impl<'a> Process<'a> {
             wrong.push(format!("{} of {life:?}: {}", told.event.kind, told.event));
         }
         wrong
+    }
+
+    /// Whether a beginning stands behind an end that nobody saw, with a request in the same window: what the server counts
+    /// may then be of a restart that was called off.
+    fn follows_a_guess(&self, begin: &Event) -> bool {
+        let same_look = |event: &&&Event| event.at == begin.at && event.certainty == "inferred";
+        self.events.iter().any(|event| same_look(&event)) && self.uncounted(begin) > 0
+    }
+
+    /// Whether a code may be shown at the end of a window with a request in it: that of another end there, or nothing,
+    /// which is 0.
+    fn may_show(&self, told: &Event, code: i64) -> bool {
+        let mut ends = self.lives.iter().filter_map(|life| life.end.as_ref());
+        let shown = code == 0 || ends.any(|end| end.code == code && told.holds(end.at));
+        shown && self.uncounted(told) > 0
     }
 
     fn health(&self, life: &Life, run: &Run<'_>, wrong: &mut Vec<String>) {
