@@ -117,9 +117,10 @@ pub fn compare(
             beginning: Beginning::Followed,
             revision: before.revision() + 1,
             // What is shown from here on is compared with this look, whatever is missing before it.
-            told_until: match evidence.is_torn {
-                true => Some(look.started),
-                false => before.inner().told_until,
+            told_until: if evidence.is_torn {
+                Some(look.started)
+            } else {
+                before.inner().told_until
             },
             unclear: Vec::new(),
         },
