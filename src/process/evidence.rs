@@ -131,12 +131,12 @@ impl Evidence for Unused<'_> {
     }
 }
 
-/// Drops the ends that are not those of a run that goes on, and what came before them: their frames were late, and had come
-/// when a look saw the run up still, or they count fewer restarts than the run began with. Somebody else has told them.
+/// Drops the frames of former runs, and what came before them: they were late, and somebody else has told them. They count
+/// fewer restarts than the row, or tell an end although a look since then saw the run up.
 pub(super) fn drop_former(frames: &mut Vec<Frame>, seen_up: Option<DateTime<Utc>>, restarts: i64) {
     let is_former = |frame: &Frame| {
         let late = seen_up.is_some_and(|seen| frame.at <= seen);
-        frame.phase.is_over() && (late || frame.restarts < restarts)
+        frame.restarts < restarts || (frame.phase.is_over() && late)
     };
     let last = frames.iter().rposition(is_former);
     frames.drain(..last.map_or(0, |last| last + 1));

@@ -63,8 +63,9 @@ impl<'a> Tale<'a> {
     pub(super) fn continued(&mut self, before: &Row) {
         let step = Step::between(before, self.reading);
         let mut trail = self.evidence.trail(&before.name, before.memory.mark);
-        if before.memory.open && !step.fell {
+        if !step.fell {
             let surely = self.seen_up(before).map(|seen| seen - SETTLED);
+            let surely = surely.filter(|_| before.memory.open);
             drop_former(&mut trail.frames, surely, before.restarts);
         }
         let runs = lives(&trail.frames, before.memory.open);

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use observe::bus::connect::connect;
 use observe::bus::read::{Begin, Reader, Told};
 use observe::bus::settings::BusSettings;
@@ -19,7 +20,7 @@ use observe::event::filter::Filter;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use self::plan::{Errand, Fault, errands, moments, plan, tally};
+use self::plan::{Errand, Fault, errands, moments, plan, tally, unwatched};
 use self::score::score;
 use self::stage::Stage;
 
@@ -34,6 +35,8 @@ mod truth;
 const SEED: u64 = 1;
 /// How long it lasts where nobody says.
 const SECONDS: u64 = 60;
+/// After this a head is stale for sure: its refresh and two intervals, and a moment.
+const STALE: Duration = Duration::from_secs(12);
 /// How long everything may take to be told once all is well again.
 const SETTLING: Duration = Duration::from_secs(90);
 
@@ -124,6 +127,28 @@ async fn perform(stage: &mut Stage, (faults, errands): (&[Fault], &[Errand]), se
     sleep_until(zero + Duration::from_secs(seconds)).await;
 }
 
+/// Stretches in which no adapter ran and of which no gap tells.
+fn silences(faults: &[Fault], zero: DateTime<Utc>, events: &[Value]) -> Vec<String> {
+    let gaps: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["type"] == "gap")
+        .map(|event| &event["gap"])
+        .collect();
+    let time = |value: &Value| value.as_str().map(truth::time);
+    let spans = |gap: &&&Value, from: truth::Time, to: truth::Time| {
+        time(&gap["from"]).is_none_or(|begin| begin <= from) && time(&gap["to"]) >= Some(to)
+    };
+    let silent = unwatched(faults, STALE)
+        .into_iter()
+        .filter_map(|(from, to)| {
+            let from = (zero + from).timestamp_millis() + 1000;
+            let to = (zero + to).timestamp_millis();
+            let told = gaps.iter().any(|gap| spans(&gap, from, to));
+            (!told).then(|| format!("nobody looked from {from} to {to}, and no gap says so"))
+        });
+    silent.collect()
+}
+
 /// What a reader who watched all the time was shown otherwise than it stands in the stream, from its first event on.
 async fn read_along(stage: &Stage, events: &[Value]) -> Option<String> {
     let ids = events.iter().filter(|event| event["process"].is_string());
@@ -166,6 +191,7 @@ async fn run(seed: u64, seconds: u64) {
         seconds,
     };
     let mut stage = Stage::new(&folder, seed).await;
+    let zero = Utc::now();
     perform(&mut stage, (&faults, &errands(seed, seconds)), seconds).await;
     stage.calm().await;
     let shown = stage.shown();
@@ -192,6 +218,7 @@ async fn run(seed: u64, seconds: u64) {
         score.wrong.push(format!("not settled within {SETTLING:?}"));
     }
     score.wrong.extend(missed);
+    score.wrong.extend(silences(&faults, zero, &events));
     say(&format!(
         "seed {seed}, {seconds} s, {} faults ({}); {} epochs, {} facts; {score}",
         faults.len(),

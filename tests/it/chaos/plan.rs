@@ -206,6 +206,21 @@ pub(super) fn moments(faults: &[Fault]) -> Vec<Moment> {
     all
 }
 
+/// The stretches in which no adapter runs, longer than a head may stand still before it is stale: each must be told as a gap.
+pub(super) fn unwatched(faults: &[Fault], stale: Duration) -> Vec<(Duration, Duration)> {
+    let of = |number: usize| {
+        let hits = faults
+            .iter()
+            .flat_map(|fault| fault.hits.iter().map(|hit| (fault.at, *hit)));
+        hits.filter(move |(_, hit)| {
+            hit.part == Part::Adapter(number) && matches!(hit.blow, Blow::Kill | Blow::End)
+        })
+        .map(|(at, hit)| (at, at + hit.lasts))
+    };
+    let both = of(0).flat_map(|(a, b)| of(1).map(move |(c, d)| (a.max(c), b.min(d))));
+    both.filter(|(from, to)| *from + stale < *to).collect()
+}
+
 /// What a person asks of the source in the middle of it all: a request and its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Errand {
@@ -261,4 +276,33 @@ fn the_same_seed_is_the_same_list_of_faults_and_all_are_over_in_time() {
     for (kind, _, _) in KINDS {
         assert!(many.iter().any(|fault| fault.kind == kind), "never {kind}");
     }
+}
+
+#[test]
+fn a_stretch_without_any_adapter_is_one_in_which_both_are_gone_for_long_enough() {
+    let hit = |number, blow, lasts| Hit {
+        part: Part::Adapter(number),
+        blow,
+        lasts: Duration::from_secs(lasts),
+    };
+    let fault = |at, hits: &[Hit]| Fault {
+        kind: "",
+        at: Duration::from_secs(at),
+        hits: hits.to_vec(),
+    };
+    let both = [
+        fault(3, &[hit(0, Blow::Kill, 20)]),
+        fault(8, &[hit(1, Blow::End, 16)]),
+    ];
+    let stretch = |seconds| unwatched(&both, Duration::from_secs(seconds));
+    assert_eq!(
+        stretch(12),
+        [(Duration::from_secs(8), Duration::from_secs(23))]
+    );
+    assert_eq!(stretch(15), []);
+    let frozen = [fault(
+        3,
+        &[hit(0, Blow::Kill, 20), hit(1, Blow::Freeze, 20)],
+    )];
+    assert_eq!(unwatched(&frozen, Duration::ZERO), []);
 }

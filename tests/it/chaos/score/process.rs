@@ -243,7 +243,9 @@ impl<'a> Process<'a> {
         let excused = self
             .doubts()
             .any(|event| event.spans(from, to) && self.uncounted(event) > 0);
-        first || between || excused
+        let uncounted = life.because != "policy";
+        let shows = uncounted && self.events.iter().any(|event| event.spans(from, to));
+        first || between || excused || shows
     }
 
     /// What the stream says to be unsure of: ends and beginnings of this process that nobody saw, and gaps.
