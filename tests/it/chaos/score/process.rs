@@ -241,21 +241,15 @@ impl<'a> Process<'a> {
             .entries()
             .any(|(epoch, event)| epoch >= life.epoch && event.spans(from, to));
         let excused = self
-            .doubts()
+            .windows()
             .any(|event| event.spans(from, to) && self.uncounted(event) > 0);
-        let uncounted = life.because != "policy";
-        let shows = uncounted && self.events.iter().any(|event| event.spans(from, to));
-        first || between || excused || shows
+        first || between || excused
     }
 
-    /// What the stream says to be unsure of: ends and beginnings of this process that nobody saw, and gaps.
-    fn doubts(&self) -> impl Iterator<Item = &'a Event> {
-        let inferred = self
-            .events
-            .iter()
-            .filter(|event| event.certainty == "inferred");
+    /// What the stream has windows of: the events of this process, and gaps.
+    fn windows(&self) -> impl Iterator<Item = &'a Event> {
         let gaps = self.sources.iter().filter(|event| event.kind == "gap");
-        inferred.chain(gaps).copied()
+        self.events.iter().chain(gaps).copied()
     }
 
     /// How many runs began in the window of an event that the server does not count.
@@ -266,7 +260,7 @@ impl<'a> Process<'a> {
 
     /// One run more is missing somewhere than began without being counted.
     fn too_many(&self, missed: &[usize]) -> Option<&'a Event> {
-        self.doubts().find(|event| {
+        self.windows().find(|event| {
             let within = missed.iter().filter(|&&index| {
                 let life = &self.lives[index];
                 let end = life.end.as_ref();
@@ -313,11 +307,14 @@ impl<'a> Process<'a> {
         wrong
     }
 
-    /// Whether a beginning stands behind an end that nobody saw, with a request in the same window: what the server counts
-    /// may then be of a restart that was called off.
+    /// Whether a whole run lies in the window of a beginning, and a request: what the server counts may then be of a restart
+    /// that was called off, or of a run that the request ended.
     fn follows_a_guess(&self, begin: &Event) -> bool {
-        let same_look = |event: &&&Event| event.at == begin.at && event.certainty == "inferred";
-        self.events.iter().any(|event| same_look(&event)) && self.uncounted(begin) > 0
+        let within = |life: &Life| {
+            let end = life.end.as_ref();
+            end.is_some_and(|end| begin.holds(end.at))
+        };
+        self.lives.iter().any(within) && self.uncounted(begin) > 0
     }
 
     /// Whether a code may be shown at the end of a window with a request in it: that of another end there, or nothing,
