@@ -291,4 +291,16 @@ mod seeds {
     async fn seed_9_an_adapter_that_meets_the_new_epoch_first_waits_for_the_other() {
         run(9, 30).await;
     }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    #[ignore = "half a minute; make chaos runs it"]
+    async fn seed_18_frames_left_over_by_a_dropped_table_end_no_other_run() {
+        run(18, 30).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    #[ignore = "half a minute; make chaos runs it"]
+    async fn seed_64_frames_that_a_frozen_adapter_read_late_begin_no_run_anew() {
+        run(64, 30).await;
+    }
 }
