@@ -117,12 +117,13 @@ impl Doubt {
     /// Our server has answered: true where that was the first time, so that its answer is to be tried at once.
     fn begins(&mut self, source: &str) -> bool {
         self.questions += 1;
-        match self.questions {
-            1 => self.since = Instant::now(),
-            2 => say(&format!(
-                "another adapter tells {source} in another run of its server; waiting whether it is ours, begun again"
-            )),
-            _ => {}
+        if self.questions == 1 {
+            self.since = Instant::now();
+        } else {
+            tracing::info!(
+                source,
+                "another adapter tells of another run of the server; waiting whether it is ours, begun again"
+            );
         }
         self.questions == 1
     }

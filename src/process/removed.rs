@@ -106,7 +106,9 @@ fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdi
         row.memory.seen_up_at
     };
     let mut trail = evidence.trail(&row.name, row.memory.mark);
-    drop_former(&mut trail.frames, seen_up, row.restarts);
+    // A row of a head was up at the head's look.
+    let head = look.after.filter(|_| row.phase == Phase::Up);
+    drop_former(&mut trail.frames, seen_up.or(head), row.restarts);
     let life = lives(&trail.frames, true).into_iter().next()?;
     let frame = life.end.as_ref()?;
     let covered = trail

@@ -64,7 +64,10 @@ impl<'a> Tale<'a> {
         let step = Step::between(before, self.reading);
         let mut trail = self.evidence.trail(&before.name, before.memory.mark);
         if !step.fell {
-            let surely = self.seen_up(before).map(|seen| seen - SETTLED);
+            // A row of a head was up at the head's look.
+            let head = self.look.after.filter(|_| before.phase == Phase::Up);
+            let seen = self.seen_up(before).or(head);
+            let surely = seen.map(|seen| seen - SETTLED);
             let surely = surely.filter(|_| before.memory.open);
             drop_former(&mut trail.frames, surely, before.restarts);
         }
