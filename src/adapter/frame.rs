@@ -65,6 +65,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         !self.owed.is_empty() || !tail.standing.connected || tail.seq == 0
     }
 
+    /// Everything that happened until then has been compared: a look may have been answered long before its end.
+    pub(super) fn seen_until(&self, look: &Look<'_, R::State, T::Event>) -> DateTime<Utc> {
+        let from = self.rows.looked_from(look.state);
+        from.map_or(look.at, |from| from.min(look.at))
+    }
+
     /// Makes a frame of a step.
     pub(super) fn frame(
         &mut self,
@@ -112,7 +118,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             Basis::Look => Standing {
                 epoch: look.epoch.into(),
                 connected: true,
-                looked_at: look.at,
+                looked_at: self.seen_until(look),
             },
             Basis::Salvage => tail.standing,
         };

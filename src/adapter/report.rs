@@ -47,7 +47,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let waits = matches!(before, Progress::Waiting);
         let in_danger = !waits && self.is_in_danger().await;
         if !(look.is_news || self.owes() || in_danger) {
-            self.looked_at = Some(look.at);
+            self.looked_at = Some(self.seen_until(&look));
             if waits || self.moved_at.elapsed() < self.refresh_every() {
                 return Ok(before);
             }
@@ -56,7 +56,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return self.collapse();
         }
         if look.basis == Basis::Look {
-            self.looked_at = Some(look.at);
+            self.looked_at = Some(self.seen_until(&look));
         }
         let frame = self.frame(&look)?;
         self.pending.push(frame);

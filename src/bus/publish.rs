@@ -331,9 +331,9 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
             code::BATCH_INCOMPLETE
             | code::TOO_MANY_BATCHES
             | code::STORE_FAILED
+            | code::ACCOUNT_FULL
             | code::INSUFFICIENT_STORAGE
-            | code::INSUFFICIENT_RESOURCES
-            | code::ACCOUNT_FULL,
+            | code::INSUFFICIENT_RESOURCES,
             _,
         )
         | (_, 429 | 500..) => StoreError::Busy(fault.text()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapter::error::{AdapterError, AdapterErrorKind};
@@ -10,6 +11,7 @@ use crate::adapter::settings::{Hooks, PENDING_BYTES, Settings, SpoolPlace};
 use crate::adapter::start::{Begun, Outset, Parts};
 use crate::bus::connect::Bus;
 use crate::bus::publish::JetStreamStore;
+use crate::event::store::refresh_every;
 use crate::process::event::TellProcess;
 use crate::process::rows::ProcessRows;
 use crate::process_compose::error::ClientError;
@@ -103,7 +105,7 @@ async fn read(
     token: &CancellationToken,
 ) -> Result<Option<Durable>, Failure> {
     let mut epoch = contact.server.epoch();
-    let mut asked = false;
+    let mut doubt = Doubt::new(plan.args.interval);
     loop {
         let Some(read) = token
             .run_until_cancelled(outset.read(epoch.as_deref()))
@@ -115,15 +117,16 @@ async fn read(
             Ok(found) => return Ok(Some(outset.begin(found))),
             Err(AdapterError::OtherServer {
                 ask_again: true, ..
-            }) if !asked => {
+            }) if doubt.may_last() => {
                 let Some(answer) = token.run_until_cancelled(identify(&contact.client)).await
                 else {
                     return Ok(None);
                 };
                 if let Some(server) = patiently(answer, plan.patience)? {
-                    asked = true;
                     epoch = server.epoch();
-                    continue;
+                    if doubt.begins(contact.source.as_str()) {
+                        continue;
+                    }
                 }
             }
             Err(error) => {
@@ -138,6 +141,42 @@ async fn read(
         {
             return Ok(None);
         }
+    }
+}
+
+/// Whether another adapter's epoch is that of our server before it began again, or that of another server.
+struct Doubt {
+    questions: u32,
+    since: Instant,
+    /// By then the other adapter has told the new epoch, or has written the root once more in the old one, or is gone.
+    limit: Duration,
+}
+
+impl Doubt {
+    fn new(interval: Duration) -> Self {
+        Self {
+            questions: 0,
+            since: Instant::now(),
+            limit: refresh_every(interval) + 2 * interval,
+        }
+    }
+
+    fn may_last(&self) -> bool {
+        self.questions == 0 || self.since.elapsed() < self.limit
+    }
+
+    /// Our server has answered: true where that was the first time, so that its answer is to be tried at once.
+    fn begins(&mut self, source: &str) -> bool {
+        self.questions += 1;
+        if self.questions == 1 {
+            self.since = Instant::now();
+        } else {
+            tracing::info!(
+                source,
+                "another adapter tells of another run of the server; waiting whether it is ours, begun again"
+            );
+        }
+        self.questions == 1
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Restored<'a> {
     /// True where the table starts empty although the source is not new: what the first look finds is a description, not
     /// news, so that nothing is told as added.
     pub first: bool,
-    /// When the source was last looked at, as the head says.
+    /// When the last look at the source began, as the head says.
     pub looked_at: chrono::DateTime<chrono::Utc>,
 }
 
@@ -61,5 +61,11 @@ pub trait Rows: Send + Sync + 'static {
     fn covers(&self, theirs: &[u8], ours: &[u8]) -> bool {
         let _ = (theirs, ours);
         false
+    }
+
+    /// When the look began that a state is of, where that is known: nothing that the state does not show is older.
+    fn looked_from(&self, state: &Self::State) -> Option<chrono::DateTime<chrono::Utc>> {
+        let _ = state;
+        None
     }
 }

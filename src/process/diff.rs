@@ -59,7 +59,8 @@ pub(super) struct Look<'a> {
     pub(super) ended: DateTime<Utc>,
     pub(super) interval: Duration,
     pub(super) sticky_health: bool,
-    /// The end of the look before.
+    /// Nothing that this look shows and the look before did not is older: the beginning of the look before, since it may
+    /// have been answered long before it ended. Only its end is known where another program run made it.
     pub(super) after: Option<DateTime<Utc>>,
     /// The beginning of the look before, where this program run made it.
     pub(super) before_from: Option<DateTime<Utc>>,
@@ -115,7 +116,12 @@ pub fn compare(
             looked_from: Some(look.started),
             beginning: Beginning::Followed,
             revision: before.revision() + 1,
-            told_until: before.inner().told_until,
+            // What is shown from here on is compared with this look, whatever is missing before it.
+            told_until: if evidence.is_torn {
+                Some(look.started)
+            } else {
+                before.inner().told_until
+            },
             unclear: Vec::new(),
         },
         unclear: &before.inner().unclear,
@@ -132,7 +138,13 @@ pub fn compare(
 
 fn unused<'a>(before: &Table, all: &'a dyn Evidence) -> Unused<'a> {
     let told_until = before.inner().told_until;
-    Unused { all, told_until }
+    let is_restored = before.inner().looked_from.is_none();
+    let released = all.released().zip(told_until);
+    Unused {
+        all,
+        told_until,
+        is_torn: is_restored && released.is_some_and(|(released, until)| released > until),
+    }
 }
 
 fn look<'a>(before: &Table, circumstances: &Circumstances<'a>) -> Look<'a> {
@@ -143,7 +155,7 @@ fn look<'a>(before: &Table, circumstances: &Circumstances<'a>) -> Look<'a> {
         ended: circumstances.ended,
         interval: circumstances.interval,
         sticky_health: circumstances.sticky_health,
-        after: before.looked_at(),
+        after: before.inner().looked_from.or(before.looked_at()),
         before_from: before.inner().looked_from,
         beginning: before.beginning(),
     }

@@ -58,6 +58,11 @@ pub trait Evidence {
 
     /// False where there are no frames behind `mark` for this name: saves the copy.
     fn has_news(&self, name: &str, mark: u64) -> bool;
+
+    /// When the latest of those frames arrived that are no longer kept, because a table had used them.
+    fn released(&self) -> Option<DateTime<Utc>> {
+        None
+    }
 }
 
 /// No evidence at all: what two readings alone can tell.
@@ -89,10 +94,16 @@ pub(super) struct Unused<'a> {
     pub(super) all: &'a dyn Evidence,
     /// The look that the head is of; what arrived by then was told.
     pub(super) told_until: Option<DateTime<Utc>>,
+    /// True where a table that was given up for an older head had used frames behind it: what is left of them begins in
+    /// the middle and would be taken for the ends of other runs.
+    pub(super) is_torn: bool,
 }
 
 impl Evidence for Unused<'_> {
     fn trail(&self, name: &str, mark: u64) -> Trail {
+        if self.is_torn {
+            return Trail::default();
+        }
         let mut trail = self.all.trail(name, mark);
         if let Some(until) = self.told_until {
             let told = trail.frames.partition_point(|frame| frame.at <= until);
@@ -114,9 +125,21 @@ impl Evidence for Unused<'_> {
     }
 
     fn has_news(&self, name: &str, mark: u64) -> bool {
-        self.all.has_news(name, mark)
+        !self.is_torn
+            && self.all.has_news(name, mark)
             && (self.told_until.is_none() || !self.trail(name, mark).frames.is_empty())
     }
+}
+
+/// Drops the frames of former runs, and what came before them: they were late, and somebody else has told them. They count
+/// fewer restarts than the row, or tell an end although a look since then saw the run up.
+pub(super) fn drop_former(frames: &mut Vec<Frame>, seen_up: Option<DateTime<Utc>>, restarts: i64) {
+    let is_former = |frame: &Frame| {
+        let late = seen_up.is_some_and(|seen| frame.at <= seen);
+        frame.restarts < restarts || (frame.phase.is_over() && late)
+    };
+    let last = frames.iter().rposition(is_former);
+    frames.drain(..last.map_or(0, |last| last + 1));
 }
 
 /// One run as the frames saw it.

@@ -8,7 +8,7 @@ use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind};
 
 use super::diff::Look;
 use super::event::ProcessEvent;
-use super::evidence::{Evidence, Life, lives};
+use super::evidence::{Evidence, Life, drop_former, lives};
 use super::judge::{Code, End, Followed, Seen, Verdict, Whose, judge};
 use super::phase::Phase;
 use super::reading::Vitals;
@@ -100,14 +100,17 @@ pub(super) fn ended_by_frames(
 
 /// The end of the run that was going on, where frames saw it.
 fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdict, Life)> {
-    let trail = evidence.trail(&row.name, row.memory.mark);
-    let life = lives(&trail.frames, true).into_iter().next()?;
-    let frame = life.end.as_ref()?;
-    let seen_up = if row.phase == Phase::Up {
+    let seen_up = if row.phase == Phase::Up && row.memory.doubts == 0 {
         look.before_from
     } else {
         row.memory.seen_up_at
     };
+    let mut trail = evidence.trail(&row.name, row.memory.mark);
+    // A row of a head was up at the head's look.
+    let head = look.after.filter(|_| row.phase == Phase::Up);
+    drop_former(&mut trail.frames, seen_up.or(head), row.restarts);
+    let life = lives(&trail.frames, true).into_iter().next()?;
+    let frame = life.end.as_ref()?;
     let covered = trail
         .covered_since
         .zip(seen_up)

@@ -17,6 +17,9 @@ use super::table::{Beginning, Inner, LastEnd, Memory, Row, Table, epoch_tag};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessRows;
 
+/// The head says when its look began. What arrived while it lasted, its table tells; for so long a look usually lasts.
+const LOOK: chrono::TimeDelta = chrono::TimeDelta::milliseconds(300);
+
 impl Rows for ProcessRows {
     type State = Table;
 
@@ -67,7 +70,7 @@ impl Rows for ProcessRows {
                 Beginning::Followed
             },
             revision: 0,
-            told_until: Some(restored.looked_at),
+            told_until: restored.looked_at.checked_add_signed(LOOK),
             unclear: Vec::new(),
         }))
     }
@@ -79,6 +82,10 @@ impl Rows for ProcessRows {
         };
         let same_run = theirs.e == ours.e && theirs.pid == ours.pid && theirs.r == ours.r;
         same_run && theirs.m.q >= ours.m.q
+    }
+
+    fn looked_from(&self, state: &Table) -> Option<chrono::DateTime<chrono::Utc>> {
+        state.inner().looked_from
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::event::payload::{CERTAIN, INFERRED, Kind};
+use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind};
 
 use super::evidence::{Frame, Life, Trail, lives};
 use super::judge::{Code, End, Followed, Seen, Whose, Window, judge};
@@ -15,7 +15,7 @@ use super::tale::Tale;
 use super::told::{AfterEnd, Told};
 
 /// A frame this much older than a look must show in it: only then frames add runs that the look cannot know of.
-const SETTLED: TimeDelta = TimeDelta::milliseconds(300);
+pub(super) const SETTLED: TimeDelta = TimeDelta::milliseconds(300);
 
 /// A process before, and everything that is known of what lies between.
 #[derive(Clone, Copy)]
@@ -103,8 +103,18 @@ impl Tale<'_> {
         let said = frame
             .and_then(|frame| frame.ended_at)
             .or(self.reading.ended_at.filter(|_| last));
+        // What the source still shows is the code of the last end; of those before it, it makes a likely kind, no more.
+        let known = frame.is_some() || number + 1 == between.plan.ends;
+        let exit = match verdict.exit {
+            exit if known => exit,
+            exit => Exit {
+                code: None,
+                signal: None,
+                ..exit
+            },
+        };
         Told {
-            exit: Some(verdict.exit),
+            exit: Some(exit),
             at: self.plausible(said),
             after_end,
             ..Told::new(verdict.kind, verdict.reason, verdict.certainty, limit)

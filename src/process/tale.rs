@@ -6,11 +6,11 @@ use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, Kind, Word};
 
 use super::diff::Look;
 use super::event::ProcessEvent;
-use super::evidence::{Evidence, STALE, Trail, lives};
+use super::evidence::{Evidence, STALE, Trail, drop_former, lives};
 use super::phase::{Health, Phase};
 use super::plan::{Plan, Step, plan};
 use super::reading::Reading;
-use super::runs::{Between, matched_index};
+use super::runs::{Between, SETTLED, matched_index};
 use super::table::{Beginning, Row};
 use super::told::{Told, folded};
 
@@ -62,7 +62,15 @@ impl<'a> Tale<'a> {
     /// A process that was there before, in the same epoch.
     pub(super) fn continued(&mut self, before: &Row) {
         let step = Step::between(before, self.reading);
-        let trail = self.evidence.trail(&before.name, before.memory.mark);
+        let mut trail = self.evidence.trail(&before.name, before.memory.mark);
+        if !step.fell {
+            // A row of a head was up at the head's look.
+            let head = self.look.after.filter(|_| before.phase == Phase::Up);
+            let seen = self.seen_up(before).or(head);
+            let surely = seen.map(|seen| seen - SETTLED);
+            let surely = surely.filter(|_| before.memory.open);
+            drop_former(&mut trail.frames, surely, before.restarts);
+        }
         let runs = lives(&trail.frames, before.memory.open);
         let plan = self.extended(plan(before, self.reading, step), &trail, &runs, before);
         if let Some(name) = self.former_name.clone() {

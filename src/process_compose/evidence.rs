@@ -17,6 +17,7 @@ use super::translate;
 /// What was heard by the moment of a comparison.
 pub(super) struct Heard<'a> {
     trails: HashMap<String, Trail>,
+    released: Option<DateTime<Utc>>,
     lessons: &'a Lessons,
 }
 
@@ -35,6 +36,7 @@ impl<'a> Heard<'a> {
         });
         Self {
             trails: heard.collect(),
+            released: frames.released(),
             lessons,
         }
     }
@@ -143,5 +145,9 @@ impl Evidence for Heard<'_> {
         self.trails
             .get(name)
             .is_some_and(|trail| trail.frames.iter().any(|frame| frame.index > mark))
+    }
+
+    fn released(&self) -> Option<DateTime<Utc>> {
+        self.released
     }
 }

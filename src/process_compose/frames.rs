@@ -93,6 +93,8 @@ struct Store {
     name_bytes: usize,
     overflows: u64,
     status: StreamStatus,
+    /// When the latest live frame arrived that is no longer kept.
+    released: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Default)]
@@ -152,7 +154,8 @@ impl Frames {
                 .cloned()
                 .collect()
         };
-        let spoken = |lane: &Lane| lane.frames.back().is_some_and(|frame| !frame.snapshot);
+        // Also behind the snapshot of a later connection: what is hidden now would come up with the next live frame.
+        let spoken = |lane: &Lane| lane.frames.iter().any(|frame| !frame.snapshot);
         (store.lanes.iter())
             .filter(|(_, lane)| spoken(lane))
             .map(|(name, lane)| (name.to_string(), live(lane), lane.since.or(store.all_since)))
@@ -211,6 +214,11 @@ impl Frames {
             names: store.lanes.len(),
             name_bytes: store.name_bytes,
         }
+    }
+
+    /// When the latest live frame arrived that is no longer kept.
+    pub fn released(&self) -> Option<DateTime<Utc>> {
+        self.lock().released
     }
 
     /// Waits until `holds` is true of this store, or the limit is over; says whether it held. It is asked again after
@@ -371,13 +379,17 @@ impl Store {
         {
             self.live -= usize::from(!frame.snapshot);
             self.bytes -= cost(name, &frame);
+            if !frame.snapshot {
+                self.released = self.released.max(Some(frame.arrival));
+            }
         }
     }
 
     /// Nobody used the frames in time. What comes from here on is whole again, for the connections still stand.
     fn overflow(&mut self, index: u64) {
         for lane in self.lanes.values_mut() {
-            lane.frames.clear();
+            let live = lane.frames.drain(..).filter(|frame| !frame.snapshot);
+            self.released = self.released.max(live.map(|frame| frame.arrival).max());
         }
         (self.live, self.bytes) = (0, 0);
         self.overflows += 1;

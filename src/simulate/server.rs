@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{reread, router};
@@ -143,6 +144,8 @@ impl Simulation {
             .as_deref()
             .map(TruthFile::create)
             .transpose()?;
+        // The wall clock in the rules and this one are read together: the truth's times are as good as that.
+        let origin = Instant::now();
         let rules = rules(&settings, &stack);
         let shared = Arc::new(Shared::new(
             World::new(stack, rules),
@@ -150,6 +153,7 @@ impl Simulation {
             settings.token,
             truth,
             remember,
+            origin,
         ));
         Ok(Self {
             shared,

@@ -80,6 +80,7 @@ impl Shared {
         token: Option<Token>,
         file: Option<TruthFile>,
         remember: bool,
+        origin: Instant,
     ) -> Self {
         let inner = Inner {
             world,
@@ -99,7 +100,7 @@ impl Shared {
         });
         Self {
             inner: Mutex::new(inner),
-            origin: Instant::now(),
+            origin,
             wake: Notify::new(),
             presence,
             token,

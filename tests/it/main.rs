@@ -9,6 +9,7 @@
 
 mod broker;
 mod bus;
+mod chaos;
 mod cli;
 mod live;
 mod process_compose;

@@ -318,7 +318,7 @@ fn after_a_stretch_unwatched_what_differs_is_a_resync() {
         .restored(true)
         .after_ms(600_000, [a("Running").pid(9).restarts(2).code(3)])
         .tells([
-            "crashed missed inferred code 3",
+            "crashed missed inferred",
             "restarted policy inferred",
             "crashed missed inferred code 3",
             "restarted policy",
@@ -390,6 +390,36 @@ fn frames_that_a_head_has_accounted_for_are_not_told_again() {
         .frame(100, &a("Completed").restarts(1).code(0))
         .after_ms(300, [a("Completed").pid(6).restarts(1)])
         .tells(["stopped exited code 0"]);
+}
+
+#[test]
+fn frames_left_over_by_a_table_that_was_given_up_end_no_other_run() {
+    before([])
+        .covered()
+        .after([a("Running").pid(5)])
+        .restored(false)
+        // Used by looks that nobody was told of, and gone with them.
+        .frame(500, &a("Restarting").code(9))
+        .frame(1500, &a("Running").restarts(1))
+        .released()
+        .frame(1900, &a("Restarting").restarts(1).code(3))
+        .after([a("Running").pid(6).restarts(1).code(9)])
+        .tells(["crashed missed inferred code 9", "restarted policy"])
+        .frame(100, &a("Restarting").restarts(1).code(3))
+        .after_ms(300, [a("Restarting").pid(6).restarts(2).code(3)])
+        .tells(["crashed exit code 3"]);
+}
+
+#[test]
+fn a_frame_that_came_before_a_look_saw_the_run_up_does_not_end_it_when_the_source_leaves() {
+    before([])
+        .covered()
+        .after([a("Running").pid(6).restarts(1)])
+        .frame(1900, &a("Restarting").restarts(1).code(3))
+        .after([a("Running").pid(6).restarts(1)])
+        .tells([])
+        .source_leaves()
+        .tells([]);
 }
 
 #[test]

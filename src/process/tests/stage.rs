@@ -126,6 +126,7 @@ pub(super) struct Book {
     pub(super) covered_since: Option<DateTime<Utc>>,
     pub(super) asked: bool,
     pub(super) known: Option<Arc<Configuration>>,
+    pub(super) released: Option<DateTime<Utc>>,
 }
 
 impl Book {
@@ -155,6 +156,10 @@ impl Evidence for Book {
 
     fn has_news(&self, name: &str, mark: u64) -> bool {
         !self.trail(name, mark).frames.is_empty()
+    }
+
+    fn released(&self) -> Option<DateTime<Utc>> {
+        self.released
     }
 }
 
@@ -240,6 +245,13 @@ impl Stage {
     /// The adapter ends here and another one goes on from the head, at once or after a stretch that nobody watched.
     pub(super) fn restored(mut self, resync: bool) -> Self {
         self.table = restored(&self.table, resync);
+        self
+    }
+
+    /// The frames so far are no longer kept.
+    pub(super) fn released(mut self) -> Self {
+        let frames = self.book.frames.drain().flat_map(|(_, frames)| frames);
+        self.book.released = frames.map(|frame| frame.at).max();
         self
     }
 

@@ -151,7 +151,7 @@ fn up_or_stopping_to_up_new_pid_by_policy_one_per_growth() {
     before([a("Running").pid(5)])
         .after([a("Running").pid(9).restarts(3).code(3)])
         .tells([
-            "crashed missed inferred code 3 x2",
+            "crashed missed inferred x2",
             "restarted policy inferred x2",
             "crashed missed inferred code 3",
             "restarted policy",

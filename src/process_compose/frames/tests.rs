@@ -64,6 +64,18 @@ fn a_break_ends_all_coverage_and_keeps_the_frames() {
 }
 
 #[test]
+fn what_was_heard_before_a_break_is_not_hidden_by_the_next_snapshot() {
+    let frames = Frames::new();
+    heard(&frames, "a", "Restarting", false, true);
+    frames.broke(StreamStatus::Away("gone".into()));
+    heard(&frames, "a", "Running", true, true);
+    heard(&frames, "b", "Running", true, true);
+    let told = frames.heard();
+    assert_eq!(told.len(), 1, "who only stands in a snapshot costs nothing");
+    assert_eq!(told[0].1.len(), 1, "the live frame");
+}
+
+#[test]
 fn an_unreadable_frame_uncovers_its_own_name_only() {
     let frames = Frames::new();
     heard(&frames, "a", "Running", true, true);
