@@ -286,8 +286,10 @@ mod seeds {
         run(7, 30).await;
     }
 
+    /// Red again since a person joins in: a restart that was decided, counted and called off while nobody looked is told as
+    /// one run more than there was, because the counter counts decisions.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    #[ignore = "half a minute; make chaos runs it"]
+    #[ignore = "half a minute, and red: a restart called off unseen counts as a run"]
     async fn seed_9_an_adapter_that_meets_the_new_epoch_first_waits_for_the_other() {
         run(9, 30).await;
     }
