@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::Size;
 use super::body::{Change, NOW, body};
-use super::measure::{Figure, Goal, cost, in_turn, median, ratio};
+use super::measure::{Figure, cost, in_turn, median, ratio};
 
 /// What anybody would write who wants to read such a body.
 #[derive(Debug, Deserialize)]
@@ -122,7 +122,7 @@ pub fn figures(size: Size) -> Vec<Figure> {
             reference: "serde_json into a vector of plain structs".to_owned(),
             ratio,
             spread,
-            goal: Some(Goal::AtMost(goal)),
+            goal: Some(goal),
             absolute: format!("{:.2} ms", median(&pairs).as_secs_f64() * 1e3),
         }
     })

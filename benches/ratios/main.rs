@@ -5,7 +5,6 @@
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
-    missing_docs,
     unreachable_pub,
     clippy::cast_precision_loss,
     reason = "a program that measures and prints, and may stop where it cannot"
@@ -15,7 +14,7 @@ mod body;
 mod look;
 mod measure;
 
-use measure::{Figure, Goal};
+use measure::Figure;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +44,11 @@ fn main() {
 
 fn print(figure: &Figure) {
     let goal = match figure.goal {
-        Some(Goal::AtMost(goal)) => format!("≤ {goal:.2}"),
-        Some(Goal::AtLeast(goal)) => format!("≥ {goal:.2}"),
+        Some(goal) => format!("≤ {goal:.2}"),
         None => "–".to_owned(),
     };
     println!(
-        "{:<4} {:<75} {:>6.2} ({:.2}–{:.2})  {goal:<7} {}  [{}]",
+        "{:<4} {:<75} {:>6.2} ({:.2}–{:.2})  {goal:<7} {:<8}  [{}, against {}]",
         figure.name,
         figure.subject,
         figure.ratio,
@@ -58,5 +56,6 @@ fn print(figure: &Figure) {
         figure.spread.1,
         if figure.is_held() { "held" } else { "NOT HELD" },
         figure.absolute,
+        figure.reference,
     );
 }

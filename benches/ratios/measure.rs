@@ -17,8 +17,8 @@ pub struct Figure {
     pub ratio: f64,
     /// The least and the largest of them.
     pub spread: (f64, f64),
-    /// The goal, where there is one.
-    pub goal: Option<Goal>,
+    /// What it must not exceed, where that is set.
+    pub goal: Option<f64>,
     /// The median of the subject's own figures, in words; it proves nothing by itself.
     pub absolute: String,
 }
@@ -26,21 +26,8 @@ pub struct Figure {
 impl Figure {
     /// Whether the goal is held; true where there is none.
     pub fn is_held(&self) -> bool {
-        match self.goal {
-            Some(Goal::AtMost(goal)) => self.ratio <= goal,
-            Some(Goal::AtLeast(goal)) => self.ratio >= goal,
-            None => true,
-        }
+        self.goal.is_none_or(|goal| self.ratio <= goal)
     }
-}
-
-/// What a ratio has to hold.
-#[derive(Debug, Clone, Copy)]
-pub enum Goal {
-    /// It must not be larger.
-    AtMost(f64),
-    /// It must not be smaller.
-    AtLeast(f64),
 }
 
 /// The CPU time that this thread has used.

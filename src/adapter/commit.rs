@@ -75,6 +75,15 @@ pub(super) enum Progress<S> {
     Rebase(S),
 }
 
+/// What is said once and not again.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// That the stream is too small for what is told into it.
+    pub(super) small_stream: bool,
+    /// That the disk does not take what waits.
+    pub(super) spool_fails: bool,
+}
+
 /// The durable outlet. It is the only writer of its head; one per source.
 pub struct Committer<St, T, R> {
     pub(super) store: Arc<St>,
@@ -96,8 +105,6 @@ pub struct Committer<St, T, R> {
     pub(super) moved_at: Instant,
     /// When the broker is asked again how the head stands; never where it may not say.
     pub(super) ground_due: Option<Instant>,
-    /// True once somebody was told that the stream is too small.
-    pub(super) small_stream: bool,
     /// The end of the last successful look of this run.
     pub(super) looked_at: Option<DateTime<Utc>>,
     pub(super) broker: Sight,
@@ -110,8 +117,7 @@ pub struct Committer<St, T, R> {
     pub(super) run: String,
     /// The same of earlier runs whose commits may belong to it too, as the spool says.
     pub(super) runs: Vec<String>,
-    /// True once it was said that the disk does not take what waits.
-    pub(super) spool_fails: bool,
+    pub(super) said: Said,
     /// What is still to be found out since the broker was away at the start.
     pub(super) late: Late,
     pub(super) commits: u64,
@@ -350,7 +356,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     pub(super) fn spool_fails(&mut self, error: &std::io::Error) {
-        if !std::mem::replace(&mut self.spool_fails, true) {
+        if !std::mem::replace(&mut self.said.spool_fails, true) {
             let path = self
                 .settings
                 .spool

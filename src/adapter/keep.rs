@@ -42,7 +42,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let young = now - self.moved_at < 2 * refresh_every(self.settings.interval);
         if young
             && self.table.is_in_danger(self.base.root_sequence)
-            && !std::mem::replace(&mut self.small_stream, true)
+            && !std::mem::replace(&mut self.said.small_stream, true)
         {
             tracing::warn!(
                 "half of the stream is written anew within seconds; what is told may be lost before it is read: \

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::event::store::{EventStore, HEAD_FORMAT, Head};
 use crate::event::tell::{Rows, Tell};
 
-use super::commit::{Committer, Progress, Sight};
+use super::commit::{Committer, Progress, Said, Sight};
 use super::error::AdapterError;
 use super::gap::{self, is_rolled_back};
 use super::identity::{Age, Us, Verdict, age_at_start, judge};
@@ -161,7 +161,6 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             acknowledged: self.remembered,
             moved_at: Instant::now(),
             ground_due: Some(Instant::now()),
-            small_stream: false,
             looked_at: None,
             broker: Sight::There,
             rest: None,
@@ -169,7 +168,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             source: Sight::There,
             run,
             runs: Vec::new(),
-            spool_fails: false,
+            said: Said::default(),
             late: Late::new(Stage::Done, Arc::clone(&base.standing.epoch)),
             commits: 0,
             older_epoch: false,

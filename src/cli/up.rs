@@ -71,10 +71,7 @@ pub(super) struct Up {
 /// Runs until it is asked to end, or something that waiting does not mend.
 pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Outcome {
     let patience = Patience::Wait;
-    let mut filter = Filter::all();
-    for name in &args.names {
-        filter = filter.process(name).or_exit(Exit::Usage)?;
-    }
+    let filter = named(&args.names)?;
     let Some(place) = args.source.find_patiently(patience, &token).await? else {
         return Ok(Exit::Done);
     };
@@ -129,6 +126,13 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
     .await;
     drop(lease);
     outcome
+}
+
+/// What is shown: these processes, or all.
+fn named(names: &[String]) -> Result<Filter, Failure> {
+    names.iter().try_fold(Filter::all(), |filter, name| {
+        filter.process(name).or_exit(Exit::Usage)
+    })
 }
 
 /// The broker to tell into, and the lease that keeps it when it is our own.
@@ -235,6 +239,13 @@ struct Both {
     filter: Filter,
 }
 
+/// Whoever ends first ends the others.
+async fn ends<T>(ending: &CancellationToken, work: impl Future<Output = T>) -> T {
+    let ended = work.await;
+    ending.cancel();
+    ended
+}
+
 /// Runs the adapter and the view beside each other; whichever ends first ends the other.
 async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let Both {
@@ -277,22 +288,14 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         return Ok(Exit::Done);
     }
     let ending = token.child_token();
-    let adapter = async {
-        let ended = Box::pin(run_adapter(contact, Way::Open(bus), plan, &ending)).await;
-        ending.cancel();
-        ended
-    };
-    let viewing = async {
-        let viewed = follow(&mut tape, &mut view, read, Until::Ever, &ending).await;
-        ending.cancel();
-        viewed
-    };
-    let own = async {
-        let failure = keep_own_broker(&reading, managed.as_ref(), &ending).await;
-        ending.cancel();
-        failure
-    };
-    let (ended, viewed, gone) = tokio::join!(adapter, viewing, own);
+    let adapter = run_adapter(contact, Way::Open(bus), plan, &ending);
+    let viewing = follow(&mut tape, &mut view, read, Until::Ever, &ending);
+    let own = keep_own_broker(&reading, managed.as_ref(), &ending);
+    let (ended, viewed, gone) = tokio::join!(
+        ends(&ending, Box::pin(adapter)),
+        ends(&ending, viewing),
+        ends(&ending, own)
+    );
     view.finish(viewed?.unwrap_or(Viewed::Enough), token)
         .await?;
     ended?;
