@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use observe::event::envelope::{Envelope, Stamp};
 use observe::event::payload::Origin;
 use observe::event::subject::Prefix;
 use observe::event::tell::Tell as _;
-use observe::process::diff::{Circumstances, Unread, compare};
+use observe::process::diff::{Circumstances, Comparison, Unread, compare};
 use observe::process::event::{ProcessEvent, TellProcess};
 use observe::process::evidence::NoEvidence;
 use observe::process::table::Table;
@@ -52,9 +53,15 @@ pub struct PlainProcess {
 
 /// One look, from its bytes to the bytes of its events: the table after it, and how many bytes it tells.
 pub fn look(before: &Table, body: &[u8]) -> (Table, usize) {
+    let comparison = compared(before, body, NOW.parse().expect("a time"));
+    let bytes = dressed(&comparison.events);
+    (comparison.table, bytes)
+}
+
+/// One look, from its bytes to its events.
+pub fn compared(before: &Table, body: &[u8], now: DateTime<Utc>) -> Comparison {
     let reading = wire::decode(body).expect("a body of ours");
     let readings = translate::readings(reading.rows);
-    let now = NOW.parse().expect("a time");
     let circumstances = Circumstances {
         epoch: "2026-08-20T07:15:02.707Z",
         started: now,
@@ -63,9 +70,7 @@ pub fn look(before: &Table, body: &[u8]) -> (Table, usize) {
         sticky_health: false,
         unread: Unread::default(),
     };
-    let comparison = compare(before, &readings, &NoEvidence, &circumstances);
-    let bytes = dressed(&comparison.events);
-    (comparison.table, bytes)
+    compare(before, &readings, &NoEvidence, &circumstances)
 }
 
 fn dressed(events: &[ProcessEvent]) -> usize {

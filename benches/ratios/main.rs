@@ -13,6 +13,8 @@
 mod body;
 mod look;
 mod measure;
+mod replay;
+mod server;
 
 use measure::Figure;
 
@@ -34,11 +36,22 @@ impl Size {
     }
 }
 
+/// What one file measures.
+type Measure = fn(Size) -> Vec<Figure>;
+
 fn main() {
     let quick = std::env::var("QUICK").is_ok_and(|value| value == "1");
     let size = if quick { Size::Quick } else { Size::Full };
-    for figure in look::figures(size) {
-        print(&figure);
+    let all: [(&str, Measure); 2] = [("look", look::figures), ("replay", replay::figures)];
+    // `cargo bench --bench ratios -- replay` measures only that.
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    for (name, figures) in all {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            figures(size).iter().for_each(print);
+        }
     }
 }
 
