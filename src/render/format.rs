@@ -3,14 +3,15 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::door::{Charset, clean_for};
 use super::json;
-use super::line::{Columns, Frame, Look};
+use super::line::{Columns, Frame, Look, told_late};
 use super::style::Style;
-use super::time::Times;
+use super::time::{Times, since};
 use crate::event::record::Record;
 
 /// What was asked for by `--output`.
@@ -68,6 +69,15 @@ impl fmt::Display for UnknownWord {
 
 impl std::error::Error for UnknownWord {}
 
+/// An event that reaches the stream later than this after it was observed is late.
+const LATE: Duration = Duration::from_secs(5);
+
+/// How late it was told, where that is worth a word.
+fn late(record: &Record) -> Option<Duration> {
+    let late = since(record.envelope.timestamp, record.position.stored_at);
+    (late > LATE).then_some(late)
+}
+
 /// Everything that decides how a stream of events looks.
 #[derive(Debug, Clone, Copy)]
 pub struct Face {
@@ -103,12 +113,26 @@ impl Face {
         out: &mut impl Write,
     ) -> io::Result<()> {
         let line = match self.format {
-            Format::Text => self.frame.event(&record.envelope, now).into_bytes(),
-            Format::Wide => self.frame.wide_event(&record.envelope, now).into_bytes(),
+            Format::Text => self
+                .frame
+                .event_told(&record.envelope, late(record), now)
+                .into_bytes(),
+            Format::Wide => self.wide(record, now).into_bytes(),
             Format::Json => json::shown(&record.raw),
             Format::Raw => json::raw(&record.raw),
         };
         out.write_all(&line)
+    }
+
+    fn wide(&self, record: &Record, now: DateTime<Utc>) -> String {
+        let mut line = self.frame.wide_event(&record.envelope, now);
+        if let Some(late) = late(record) {
+            line.truncate(line.trim_end_matches('\n').len());
+            line.push_str("  ");
+            line.push_str(&told_late(late));
+            line.push('\n');
+        }
+        line
     }
 
     /// Writes one process of a snapshot as one line in one `write`.

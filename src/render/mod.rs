@@ -16,6 +16,7 @@ pub mod format;
 pub mod json;
 pub mod junit;
 pub mod line;
+pub mod moment;
 pub mod notice;
 pub mod outcome;
 pub mod style;
