@@ -187,7 +187,8 @@ impl History {
         };
         let folds =
             std::io::stdout().is_terminal() && self.face.format() == Format::Text && !self.marks();
-        let mut sheet = Sheet::open(&self.face, &wish.filter, self.blind(), (self.count, folds));
+        let shape = (self.count, folds);
+        let mut sheet = Sheet::open(&self.face, &wish.filter, self.blind(), shape, token);
         let viewed = match wish.last {
             Some(last) => {
                 self.show_last((last, wish), walk, &mut sheet, token)
@@ -216,7 +217,7 @@ impl History {
         } else {
             sheet.place()
         };
-        let written = sheet.end(viewed.unwrap_or(Viewed::Enough), token).await?;
+        let written = sheet.end(viewed.unwrap_or(Viewed::Enough)).await?;
         if written && let Some(place) = place.or(behind) {
             self.mark(Cursor::behind(place, &settings.stream, &extent))?;
         }

@@ -23,6 +23,7 @@ pub(super) struct Sheet {
     blindness: Blindness,
     found: u64,
     place: Option<u64>,
+    token: CancellationToken,
 }
 
 /// The stretch that was looked through.
@@ -42,6 +43,7 @@ impl Sheet {
         filter: &Filter,
         blind: Blind,
         (count, folds): (Option<u64>, bool),
+        token: &CancellationToken,
     ) -> Self {
         Self {
             view: View::open(faces, Sources::None, filter.clone(), blind, count),
@@ -50,6 +52,7 @@ impl Sheet {
             blindness: Blindness::default(),
             found: 0,
             place: None,
+            token: token.clone(),
         }
     }
 
@@ -66,8 +69,8 @@ impl Sheet {
             None => vec![record],
         };
         for record in &ready {
-            let shown = self.view.show(record).await;
-            if shown != Err(Viewed::ReaderLeft) {
+            let shown = self.put(record).await;
+            if matches!(shown, Ok(()) | Err(Viewed::Enough)) {
                 self.place = Some(sequence);
             }
             shown?;
@@ -79,9 +82,18 @@ impl Sheet {
     pub(super) async fn flush(&mut self) -> Result<(), Viewed> {
         let held: Vec<_> = self.fold.iter_mut().flat_map(Fold::rest).collect();
         for record in &held {
-            self.view.show(record).await?;
+            self.put(record).await?;
         }
         Ok(())
+    }
+
+    /// Shows one; a reader that stands still must not keep us from ending.
+    async fn put(&mut self, record: &Record) -> Result<(), Viewed> {
+        let shown = self.view.show(record);
+        self.token
+            .run_until_cancelled(shown)
+            .await
+            .unwrap_or(Err(Viewed::Asked))
     }
 
     /// How many events that match were found.
@@ -100,16 +112,12 @@ impl Sheet {
     }
 
     /// Writes what waits; true where all of it was written.
-    pub(super) async fn end(
-        self,
-        viewed: Viewed,
-        token: &CancellationToken,
-    ) -> Result<bool, Failure> {
+    pub(super) async fn end(self, viewed: Viewed) -> Result<bool, Failure> {
         let written = viewed == Viewed::Enough && {
-            let written = token.run_until_cancelled(self.view.written()).await;
+            let written = self.token.run_until_cancelled(self.view.written()).await;
             written == Some(Ok(()))
         };
-        self.view.finish(viewed, token).await?;
+        self.view.finish(viewed, &self.token).await?;
         Ok(written)
     }
 

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::cloudevents;
 use super::door::{Charset, clean_for};
 use super::json;
 use super::line::{Columns, Frame, Look, told_late};
 use super::style::Style;
+use super::template::{Template, TemplateError};
 use super::time::{Times, since};
 use crate::event::record::Record;
 
 /// What was asked for by `--output`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Format {
     /// One line for a person.
     #[default]
@@ -26,18 +28,42 @@ pub enum Format {
     Wide,
     /// The stored bytes as they are.
     Raw,
+    /// One CloudEvent per line, in the structured form.
+    CloudEvents,
+    /// One line per event, as a template has it.
+    Template(Template),
+}
+
+/// Why a format cannot be understood; the message has the fix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// There is no such format.
+    #[error(transparent)]
+    Unknown(#[from] UnknownWord),
+    /// The template cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 impl FromStr for Format {
-    type Err = UnknownWord;
+    type Err = FormatError;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(word: &str) -> Result<Self, FormatError> {
+        if let Some(template) = word.strip_prefix("template=") {
+            return Ok(Self::Template(Template::parse(template)?));
+        }
         match word {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             "wide" => Ok(Self::Wide),
             "raw" => Ok(Self::Raw),
-            _ => Err(UnknownWord::new("output", word, "text, json, wide, raw")),
+            "cloudevents" => Ok(Self::CloudEvents),
+            _ => Err(UnknownWord::new(
+                "output",
+                word,
+                "text, json, wide, raw, cloudevents, template=TEXT",
+            )
+            .into()),
         }
     }
 }
@@ -79,7 +105,7 @@ fn late(record: &Record) -> Option<Duration> {
 }
 
 /// Everything that decides how a stream of events looks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Face {
     format: Format,
     frame: Frame,
@@ -97,8 +123,8 @@ impl Face {
     }
 
     /// What was asked for.
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn format(&self) -> &Format {
+        &self.format
     }
 
     /// Writes one event as one line in one `write`.
@@ -112,7 +138,7 @@ impl Face {
         now: DateTime<Utc>,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        let line = match self.format {
+        let line = match &self.format {
             Format::Text => self
                 .frame
                 .event_told(&record.envelope, late(record), now)
@@ -120,6 +146,11 @@ impl Face {
             Format::Wide => self.wide(record, now).into_bytes(),
             Format::Json => json::shown(&record.raw),
             Format::Raw => json::raw(&record.raw),
+            Format::CloudEvents => cloudevents::structured(record)?,
+            Format::Template(template) => {
+                let time = self.frame.times.full(record.envelope.timestamp, now);
+                template.line(&record.raw, (&time, self.frame.style))?
+            }
         };
         out.write_all(&line)
     }
@@ -146,9 +177,13 @@ impl Face {
         now: DateTime<Utc>,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        let line = match self.format {
+        let line = match &self.format {
             Format::Text | Format::Wide => self.frame.snapshot(look, now).into_bytes(),
-            Format::Json | Format::Raw => json::snapshot(look)?,
+            Format::Json | Format::Raw | Format::CloudEvents => json::snapshot(look)?,
+            Format::Template(template) => {
+                let time = self.frame.times.full(look.at, now);
+                template.line(&json::snapshot(look)?, (&time, self.frame.style))?
+            }
         };
         out.write_all(&line)
     }

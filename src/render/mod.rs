@@ -10,6 +10,7 @@
 //! What must not happen here: classifying (that was done when the event was told), counting (that is what `stats` is
 //! for), and printing (only the command line prints).
 
+mod cloudevents;
 mod detail;
 pub mod door;
 pub mod format;
@@ -20,6 +21,7 @@ pub mod moment;
 pub mod notice;
 pub mod outcome;
 pub mod style;
+pub mod template;
 pub mod time;
 pub mod words;
 

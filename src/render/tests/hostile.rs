@@ -189,7 +189,7 @@ fn one_event_is_one_write_in_every_format() {
     };
     for format in [Format::Text, Format::Wide, Format::Json, Format::Raw] {
         let inner = frame(COLOR, Some(80));
-        let face = Face::new(format, inner.style, inner.times, inner.columns);
+        let face = Face::new(format.clone(), inner.style, inner.times, inner.columns);
         let mut out = Writes::default();
         face.write(&record, at("03:00:01"), &mut out).unwrap();
         face.write_snapshot(&look, at("03:00:01"), &mut out)
