@@ -40,7 +40,7 @@ Examples:
   observe history                                  the last hundred; in a pipe everything that is kept
   observe history --since 1h api 'web-*'           these processes or groups, in the last hour
   observe history -S yesterday -U today --type crashed
-  observe history --since 9:00 --until '10 min ago' --severity warning
+  observe history -S 'yesterday 9:00' -U '10 min ago' --severity warning
   observe history -n 20 --reverse -o wide          the last twenty, the newest first
   observe history --json --cursor-file mailed.cursor | jq .process
 

@@ -72,8 +72,8 @@ fn wall(text: &str, now: DateTime<Utc>, zone: Zone) -> Option<DateTime<Utc>> {
         (today, time)
     } else if let Some(time) = text.strip_prefix("yesterday") {
         (today.checked_sub_days(Days::new(1))?, time)
-    } else if text.get(2..3) == Some(":") {
-        return resolve(today.and_time(clock(text)?), zone);
+    } else if let Some(time) = clock(text) {
+        return resolve(today.and_time(time), zone);
     } else {
         let (day, time) = text.split_at_checked(10)?;
         let time = time.strip_prefix(['T', 't']).map(|time| format!(" {time}"));
@@ -171,6 +171,7 @@ mod tests {
             ("yesterday 18:30:05", "2026-08-19T16:30:05Z"),
             ("09:00", "2026-08-20T07:00:00Z"),
             ("09:00:01.5", "2026-08-20T07:00:01.500Z"),
+            ("9:00", "2026-08-20T07:00:00Z"),
             ("2026-08-20", "2026-08-19T22:00:00Z"),
             ("2026-08-19 18:30", "2026-08-19T16:30:00Z"),
             ("2026-08-19T18:30:05", "2026-08-19T16:30:05Z"),
