@@ -1,5 +1,7 @@
 //! What a history shows, and what it says where that is nothing.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
@@ -145,7 +147,8 @@ impl Sheet {
             } else {
                 "nothing was told before"
             };
-            line.push_str(&format!("; the stream begins at {}, {why}", clock(first)));
+            // Writing to a string cannot fail.
+            let _infallible = write!(line, "; the stream begins at {}, {why}", clock(first));
         }
         match self.blindness.line(words(), now) {
             Some(_) => line.push_str("; not all of that time was watched"),

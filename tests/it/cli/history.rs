@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::run::{Home, LIMIT, Run};
 use super::stack::Stack;
 use super::terminal::Terminal;
-use crate::bus::{ask, open};
+use crate::bus::{ask, commit, open};
 use crate::support::nats::{self, NatsServer};
 use crate::support::wait::until;
 
@@ -302,6 +302,31 @@ async fn an_empty_answer_says_whether_the_time_was_watched() {
     assert_eq!(run.ends().await, 0);
     let said = run.err.all().join("\n");
     assert!(said.contains("not all of that time was watched"), "{said}");
+}
+
+#[tokio::test]
+async fn a_long_stream_is_read_in_pieces_to_its_end_and_no_further() {
+    let nats = NatsServer::start();
+    let (_bus, store) = open(&nats).await;
+    let mut base = 0;
+    for first in [1, 901, 1801] {
+        base = commit(&store, base, first, 900).await.unwrap();
+    }
+    let (home, url) = (Home::new(), nats.url());
+    let mut wanted: Vec<u64> = (1..=2700).collect();
+    for more in [
+        &[][..],
+        &["-n", "10000"],
+        &["--since", "2026-08-20", "-U", "2026-08-21"],
+    ] {
+        let mut run = home.run(&[&["history", "-s", &url, "--json"], more].concat());
+        assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+        assert!(numbers(&run) == wanted, "{more:?}: {}", run.out.all().len());
+    }
+    wanted.reverse();
+    let mut run = home.run(&["history", "-s", &url, "--json", "--reverse"]);
+    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+    assert!(numbers(&run) == wanted, "{}", run.out.all().len());
 }
 
 #[tokio::test]
