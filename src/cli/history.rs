@@ -259,7 +259,9 @@ impl History {
             }
         }
         if usual {
-            sheet.flush().await.ok();
+            if let Err(viewed) = sheet.written().await {
+                return Ok(Some(viewed));
+            }
             say(&format!("the last {last}; more with --since or -n"));
         }
         Ok(None)

@@ -89,6 +89,15 @@ impl Sheet {
         Ok(())
     }
 
+    /// Waits until everything shown so far is written, so that what is said next stands behind it.
+    pub(super) async fn written(&mut self) -> Result<(), Viewed> {
+        self.flush().await?;
+        self.token
+            .run_until_cancelled(self.view.written())
+            .await
+            .unwrap_or(Err(Viewed::Asked))
+    }
+
     /// Shows one; a reader that stands still must not keep us from ending.
     async fn put(&mut self, record: &Record) -> Result<(), Viewed> {
         let shown = self.view.show(record);
