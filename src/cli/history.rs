@@ -204,8 +204,8 @@ impl History {
         if whole && sheet.found() == 0 {
             let stretch = Stretch {
                 times: (wish.times.since, wish.times.until),
+                empty: extent.last < extent.first.max(1),
                 first_stored: extent.first_stored(bus, &settings.stream).await,
-                expired: extent.first > 1,
                 shown: Shown::new(self.face.time),
             };
             say(&sheet.nothing(&stretch));

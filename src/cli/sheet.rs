@@ -31,10 +31,10 @@ pub(super) struct Sheet {
 /// The stretch that was looked through.
 pub(super) struct Stretch {
     pub(super) times: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-    /// When the first message that is left was stored.
+    /// Whether the stream holds nothing at all.
+    pub(super) empty: bool,
+    /// When the first message that is left was stored, where somebody said it.
     pub(super) first_stored: Option<DateTime<Utc>>,
-    /// Whether something stood before it.
-    pub(super) expired: bool,
     /// How times are shown.
     pub(super) shown: Times,
 }
@@ -136,8 +136,8 @@ impl Sheet {
     pub(super) fn nothing(&self, stretch: &Stretch) -> String {
         let Stretch {
             times: (since, until),
+            empty,
             first_stored,
-            expired,
             shown,
         } = stretch;
         let now = Utc::now();
@@ -146,18 +146,19 @@ impl Sheet {
         let to = until.map(|at| format!(" up to {}", clock(&at)));
         let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
         let mut line = format!("no event matches {}{from}{to}", self.filter);
-        let Some(first) = first_stored else {
+        if *empty {
             line.push_str("; nothing is kept at all");
             return line;
-        };
-        if since.is_none_or(|since| since < *first) {
-            let why = if *expired {
-                "what was told before is no longer kept"
-            } else {
-                "nothing was told before"
-            };
+        }
+        if let Some(first) = first_stored
+            && since.is_none_or(|since| since < *first)
+        {
             // Writing to a string cannot fail.
-            let _infallible = write!(line, "; the stream begins at {}, {why}", clock(first));
+            let _infallible = write!(
+                line,
+                "; the stream holds nothing from before {}",
+                clock(first)
+            );
         }
         match self.blindness.line(words(), now) {
             Some(_) => line.push_str("; not all of that time was watched"),

@@ -74,7 +74,7 @@ pub(super) struct Watch {
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
     /// Print what was observed since this time first: 1h, '10 min ago', today, 18:30, 2026-08-20 …
-    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["direct", "last", "snapshot"])]
+    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["direct", "last", "snapshot", "durable"])]
     since: Option<String>,
     /// Let the broker remember under this name what was written, so that the next watch of that name goes on there
     #[arg(long, value_name = "NAME", conflicts_with = "direct")]
@@ -207,8 +207,8 @@ impl Watch {
     ) -> Result<Tape, Failure> {
         let (stream, prefix) = (&settings.stream, &settings.prefix);
         let filter = filter.and_blindness();
-        let since = self.since()?.map(|since| Begin::Time(since - APART));
         let Some(name) = &self.durable else {
+            let since = self.since()?.map(|since| Begin::Time(since - APART));
             let begin = since.unwrap_or_else(|| self.begin());
             let mut reader = Reader::live(bus, stream, prefix, filter, begin);
             reader.take_place().await.map_err(broker_failure)?;
@@ -218,7 +218,7 @@ impl Watch {
             stream: stream.clone(),
             prefix: prefix.clone(),
             filter,
-            from: since.unwrap_or_else(|| self.last.map_or(Begin::Now, Begin::Last)),
+            from: self.last.map_or(Begin::Now, Begin::Last),
             name: name.clone(),
         };
         let patience = Patience::from_flag(self.no_retry);

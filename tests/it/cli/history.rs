@@ -292,7 +292,7 @@ async fn an_empty_answer_says_whether_the_time_was_watched() {
     let said = run.err.all().join("\n");
     for words in [
         "no event matches type=crashed",
-        "nothing was told before",
+        "holds nothing from before",
         "no interruption",
     ] {
         assert!(said.contains(words), "{words}: {said}");
