@@ -109,6 +109,13 @@ pub async fn ensure(settings: &Settings, warden: &WardenCommand) -> Result<Lease
     })
 }
 
+/// Whether the managed broker has kept something, running or not; changes nothing.
+pub fn has_store(settings: &Settings) -> bool {
+    let root = settings.places.broker_folder();
+    root.and_then(|root| Folder::open(&root).ok())
+        .is_some_and(|folder| folder.store().join("jetstream").is_dir())
+}
+
 /// The managed broker if one runs; changes nothing.
 ///
 /// # Errors

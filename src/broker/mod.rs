@@ -59,7 +59,7 @@ mod stop;
 pub mod warden;
 
 pub use card::Token;
-pub use ensure::{Lease, Running, ensure, find, has_died};
+pub use ensure::{Lease, Running, ensure, find, has_died, has_store};
 pub use error::{BrokerError, Kind};
 pub use places::Places;
 pub use settings::{Settings, WardenCommand};

@@ -10,7 +10,7 @@
 //!
 //! The way in is [`connect::connect`], which gives a [`connect::Bus`]; [`stream::ensure`] makes the stream;
 //! [`publish::JetStreamStore`] is the adapter's [`crate::event::store::EventStore`]; [`read::Reader`] follows the
-//! stream live, [`durable_reader::DurableReader`] does so from where the broker remembers it, and
+//! stream live, [`past::Past`] reads a stretch of it once, [`durable_reader::DurableReader`] does so from where the broker remembers it, and
 //! [`subscribe::subscribe`] is the short way for programs of others.
 
 mod api;
@@ -25,6 +25,7 @@ pub mod head;
 pub(crate) mod laws;
 pub mod link;
 mod opening;
+pub mod past;
 pub mod publish;
 mod pull;
 pub mod read;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -22,6 +22,8 @@ pub(super) struct Pull {
     messages: Subscriber,
     left: u64,
     heard: Instant,
+    /// Whether the request that stands is for what is stored already.
+    stored: bool,
 }
 
 /// What came.
@@ -44,6 +46,7 @@ impl Pull {
             messages,
             left: 0,
             heard: Instant::now(),
+            stored: false,
         })
     }
 
@@ -54,8 +57,30 @@ impl Pull {
 
     /// Asks for so many messages; only where nothing is left of an earlier request.
     pub(super) async fn ask(&mut self, bus: &Bus, path: &str, batch: u64) -> Result<(), BusError> {
+        self.stored = false;
         let body =
             json!({ "batch": batch, "expires": nanos(EXPIRES), "idle_heartbeat": nanos(BEAT) });
+        self.send(bus, path, (batch, &body)).await
+    }
+
+    /// Asks for so many of the messages that are stored already; where there are fewer, that ends the request.
+    pub(super) async fn ask_stored(
+        &mut self,
+        bus: &Bus,
+        path: &str,
+        batch: u64,
+    ) -> Result<(), BusError> {
+        self.stored = true;
+        let body = json!({ "batch": batch, "no_wait": true });
+        self.send(bus, path, (batch, &body)).await
+    }
+
+    async fn send(
+        &mut self,
+        bus: &Bus,
+        path: &str,
+        (batch, body): (u64, &Value),
+    ) -> Result<(), BusError> {
         let subject = bus.api_subject(&format!("CONSUMER.MSG.NEXT.{path}"));
         let request =
             bus.client()
@@ -98,6 +123,11 @@ impl Pull {
             Some(100) => Ok(Pulled::Quiet),
             // The request ran out; the next one follows.
             Some(408) => {
+                self.left = 0;
+                Ok(Pulled::Quiet)
+            }
+            // Less is stored than was asked for.
+            Some(404) if self.stored => {
                 self.left = 0;
                 Ok(Pulled::Quiet)
             }

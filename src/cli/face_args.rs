@@ -70,7 +70,7 @@ impl FilterArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct FaceArgs {
-    /// How events are written: text, json, wide or raw
+    /// How events are written: text, json, wide, raw, cloudevents or template='{time} {type} {process}'
     #[arg(short = 'o', long, value_name = "FORMAT", default_value = "text")]
     pub(super) output: Format,
     /// The same as -o json
@@ -87,7 +87,11 @@ pub(super) struct FaceArgs {
 impl FaceArgs {
     /// What was asked for.
     pub(super) fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.output }
+        if self.json {
+            Format::Json
+        } else {
+            self.output.clone()
+        }
     }
 
     /// The face these flags mean on this stdout.

@@ -9,13 +9,14 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, doctor, run, schema, simulate, up, wait, watch};
+use super::{adapter, broker, doctor, history, run, schema, simulate, up, wait, watch};
 
 const EXAMPLES: &str = "\
 Examples:
   observe watch            live events of the stack on this machine, nothing else needed
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
+  observe history -S 1h    what happened in the last hour
   observe doctor           what is wrong, and the fix
   observe wait             until every process of the stack is ready
   observe watch --type crashed --json | jq .process
@@ -41,6 +42,8 @@ enum Command {
     Adapter(adapter::Adapter),
     /// Print events as they happen
     Watch(watch::Watch),
+    /// Print past events
+    History(history::History),
     /// Say what is wrong, and the fix
     Doctor(doctor::Doctor),
     /// Wait until processes are ready, or whatever else is waited for
@@ -127,6 +130,7 @@ fn begin(mut args: Observe) -> Outcome {
                     Box::pin(adapter::run(args, verbose, token.clone())).await
                 }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
+                Command::History(args) => Box::pin(history::run(args, token.clone())).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,

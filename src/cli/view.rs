@@ -69,6 +69,7 @@ pub(super) struct View {
     face: Face,
     sources: Sources,
     told: HashMap<String, (String, u64)>,
+    since: Option<DateTime<Utc>>,
     filter: Filter,
     blind: Blind,
     blindness: Blindness,
@@ -89,6 +90,7 @@ impl View {
             faces: faces.clone(),
             sources,
             told: HashMap::new(),
+            since: None,
             filter,
             blind,
             blindness: Blindness::default(),
@@ -103,8 +105,16 @@ impl View {
             .insert(source.to_owned(), (journal.to_owned(), seq));
     }
 
-    /// Whether a snapshot shows what came of it.
+    /// Passes over what was observed before.
+    pub(super) fn not_before(&mut self, since: DateTime<Utc>) {
+        self.since = Some(since);
+    }
+
+    /// Whether a snapshot shows what came of it, or it is too old.
     fn is_told(&self, event: &Envelope) -> bool {
+        if self.since.is_some_and(|since| event.timestamp < since) {
+            return true;
+        }
         let up_to = self.told.get(event.source.as_str());
         up_to.is_some_and(|(journal, seq)| *journal == event.journal && event.seq <= *seq)
     }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -16,13 +16,15 @@ use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::event::filter::Filter;
 use crate::render::format::Format;
+use crate::render::moment::moment;
 use crate::render::notice::LastEvent;
+use crate::render::time::Times;
 
 use super::broker_args::{BrokerArgs, Choice};
 use super::contact::{Contact, Patience, reach};
 use super::direct;
 use super::durable_watch::begin as begin_durable;
-use super::exit::{Exit, Failure, Outcome};
+use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
 use super::follow::{Broker, Says, Tape, Until, follow};
 use super::open::{broker_failure, connect_or_wait};
@@ -31,6 +33,7 @@ use super::source_args::SourceArgs;
 use super::standing::{sight, standing};
 use super::terminal::{say, words};
 use super::view::{Blind, Sources, View, Viewed};
+use super::walk::APART;
 
 /// How many past events a terminal shows first.
 const LAST: usize = 10;
@@ -45,6 +48,7 @@ Examples:
   observe watch --type crashed --json | jq .process
   observe watch --severity warning -N prod  what matters in one namespace
   observe watch -n 20 -o wide               the last twenty first, everything in one line
+  observe watch --since 1h                  the last hour first, then what comes
   observe watch --count 1 --type crashed    wait for one crash
   observe watch --durable mailer --json     go on where the last watch of that name stopped
 
@@ -69,6 +73,9 @@ pub(super) struct Watch {
     /// Print the last so many events first; ten on a terminal
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
+    /// Print what was observed since this time first: 1h, '10 min ago', today, 18:30, 2026-08-20 …
+    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["direct", "last", "snapshot", "durable"])]
+    since: Option<String>,
     /// Let the broker remember under this name what was written, so that the next watch of that name goes on there
     #[arg(long, value_name = "NAME", conflicts_with = "direct")]
     durable: Option<String>,
@@ -95,6 +102,11 @@ pub(super) struct Watch {
 /// Runs until the reader leaves, the count is reached, or it is asked to end.
 pub(super) async fn run(args: Watch, token: CancellationToken) -> Outcome {
     let filter = args.filter.filter()?;
+    args.since()?;
+    if args.snapshot && args.face.format() == Format::CloudEvents {
+        let words = "--snapshot has no cloudevents form; use json";
+        return Err(Failure::say(Exit::Usage, words));
+    }
     let Some(way) = token.run_until_cancelled(args.way()).await else {
         return Ok(Exit::Done);
     };
@@ -113,7 +125,9 @@ enum Way {
 impl Watch {
     async fn way(&self) -> Result<Way, Failure> {
         let told_so = self.source.is_given() && !self.broker.is_configured();
-        if self.direct || (told_so && self.durable.is_none()) {
+        // Only a broker has what was before or remembers a place.
+        let kept = self.durable.is_some() || self.since.is_some();
+        if self.direct || (told_so && !kept) {
             return Ok(Way::Direct);
         }
         let prefix = self.broker.reading_prefix()?;
@@ -121,8 +135,7 @@ impl Watch {
             .broker
             .choose("observe watch", prefix, FirstConnect::MustSucceed)
             .await?;
-        // A place can only be remembered by a broker.
-        let is_usual = matches!(choice, Choice::Usual(_)) && self.durable.is_none();
+        let is_usual = matches!(choice, Choice::Usual(_)) && !kept;
         let (mut settings, lease) = choice.into_parts();
         if !is_usual && !self.no_retry {
             settings.first_connect = FirstConnect::MayWait;
@@ -166,6 +179,14 @@ impl Watch {
         View::open(&self.face, sources, filter, self.blind(), self.count)
     }
 
+    /// The time since which past events are wanted.
+    fn since(&self) -> Result<Option<DateTime<Utc>>, Failure> {
+        let zone = Times::new(self.face.time).zone;
+        let since = self.since.as_deref();
+        let since = since.map(|text| moment(text, Utc::now(), zone));
+        since.transpose().or_exit(Exit::Usage)
+    }
+
     fn begin(&self) -> Begin {
         let person = std::io::stdout().is_terminal() && self.face.format() == Format::Text;
         match self.last {
@@ -187,7 +208,9 @@ impl Watch {
         let (stream, prefix) = (&settings.stream, &settings.prefix);
         let filter = filter.and_blindness();
         let Some(name) = &self.durable else {
-            let mut reader = Reader::live(bus, stream, prefix, filter, self.begin());
+            let since = self.since()?.map(|since| Begin::Time(since - APART));
+            let begin = since.unwrap_or_else(|| self.begin());
+            let mut reader = Reader::live(bus, stream, prefix, filter, begin);
             reader.take_place().await.map_err(broker_failure)?;
             return Ok(Tape::Live(Box::new(reader)));
         };
@@ -313,6 +336,9 @@ async fn bus_watch(
         ));
     }
     let mut view = args.view(filter, sources);
+    if let Some(since) = args.since()? {
+        view.not_before(since);
+    }
     let read = Broker {
         bus,
         address: &broker,

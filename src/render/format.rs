@@ -3,18 +3,21 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::cloudevents;
 use super::door::{Charset, clean_for};
 use super::json;
-use super::line::{Columns, Frame, Look};
+use super::line::{Columns, Frame, Look, told_late};
 use super::style::Style;
-use super::time::Times;
+use super::template::{Template, TemplateError};
+use super::time::{Times, since};
 use crate::event::record::Record;
 
 /// What was asked for by `--output`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Format {
     /// One line for a person.
     #[default]
@@ -25,18 +28,42 @@ pub enum Format {
     Wide,
     /// The stored bytes as they are.
     Raw,
+    /// One CloudEvent per line, in the structured form.
+    CloudEvents,
+    /// One line per event, as a template has it.
+    Template(Template),
+}
+
+/// Why a format cannot be understood; the message has the fix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// There is no such format.
+    #[error(transparent)]
+    Unknown(#[from] UnknownWord),
+    /// The template cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 impl FromStr for Format {
-    type Err = UnknownWord;
+    type Err = FormatError;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+    fn from_str(word: &str) -> Result<Self, FormatError> {
+        if let Some(template) = word.strip_prefix("template=") {
+            return Ok(Self::Template(Template::parse(template)?));
+        }
         match word {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             "wide" => Ok(Self::Wide),
             "raw" => Ok(Self::Raw),
-            _ => Err(UnknownWord::new("output", word, "text, json, wide, raw")),
+            "cloudevents" => Ok(Self::CloudEvents),
+            _ => Err(UnknownWord::new(
+                "output",
+                word,
+                "text, json, wide, raw, cloudevents, template=TEXT",
+            )
+            .into()),
         }
     }
 }
@@ -68,8 +95,17 @@ impl fmt::Display for UnknownWord {
 
 impl std::error::Error for UnknownWord {}
 
+/// An event that reaches the stream later than this after it was observed is late.
+const LATE: Duration = Duration::from_secs(5);
+
+/// How late it was told, where that is worth a word.
+fn late(record: &Record) -> Option<Duration> {
+    let late = since(record.envelope.timestamp, record.position.stored_at);
+    (late > LATE).then_some(late)
+}
+
 /// Everything that decides how a stream of events looks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Face {
     format: Format,
     frame: Frame,
@@ -87,8 +123,8 @@ impl Face {
     }
 
     /// What was asked for.
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn format(&self) -> &Format {
+        &self.format
     }
 
     /// Writes one event as one line in one `write`.
@@ -102,13 +138,32 @@ impl Face {
         now: DateTime<Utc>,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        let line = match self.format {
-            Format::Text => self.frame.event(&record.envelope, now).into_bytes(),
-            Format::Wide => self.frame.wide_event(&record.envelope, now).into_bytes(),
+        let line = match &self.format {
+            Format::Text => self
+                .frame
+                .event_told(&record.envelope, late(record), now)
+                .into_bytes(),
+            Format::Wide => self.wide(record, now).into_bytes(),
             Format::Json => json::shown(&record.raw),
             Format::Raw => json::raw(&record.raw),
+            Format::CloudEvents => cloudevents::structured(record)?,
+            Format::Template(template) => {
+                let time = self.frame.times.full(record.envelope.timestamp, now);
+                template.line(&record.raw, (&time, self.frame.style))?
+            }
         };
         out.write_all(&line)
+    }
+
+    fn wide(&self, record: &Record, now: DateTime<Utc>) -> String {
+        let mut line = self.frame.wide_event(&record.envelope, now);
+        if let Some(late) = late(record) {
+            line.truncate(line.trim_end_matches('\n').len());
+            line.push_str("  ");
+            line.push_str(&told_late(late));
+            line.push('\n');
+        }
+        line
     }
 
     /// Writes one process of a snapshot as one line in one `write`.
@@ -122,9 +177,13 @@ impl Face {
         now: DateTime<Utc>,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        let line = match self.format {
+        let line = match &self.format {
             Format::Text | Format::Wide => self.frame.snapshot(look, now).into_bytes(),
-            Format::Json | Format::Raw => json::snapshot(look)?,
+            Format::Json | Format::Raw | Format::CloudEvents => json::snapshot(look)?,
+            Format::Template(template) => {
+                let time = self.frame.times.full(look.at, now);
+                template.line(&json::snapshot(look)?, (&time, self.frame.style))?
+            }
         };
         out.write_all(&line)
     }

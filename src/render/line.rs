@@ -1,5 +1,7 @@
 //! One event, one process, one line: columns that stand still in a stream, and the text behind them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::detail::{Detail, memory, processor, standing};
@@ -118,10 +120,20 @@ impl Line {
 impl Frame {
     /// One event as one line of text, with its line break.
     pub fn event(&self, event: &Envelope, now: DateTime<Utc>) -> String {
+        self.event_told(event, None, now)
+    }
+
+    /// The same of an event that was told so long after it was observed, where that is worth a word.
+    pub(super) fn event_told(
+        &self,
+        event: &Envelope,
+        late: Option<Duration>,
+        now: DateTime<Utc>,
+    ) -> String {
         if event.process.is_some() {
-            self.process_event(event, now)
+            self.process_event(event, late, now)
         } else {
-            self.source_event(event, now)
+            self.source_event(event, late, now)
         }
     }
 
@@ -200,7 +212,12 @@ impl Frame {
         line.finish()
     }
 
-    fn process_event(&self, event: &Envelope, now: DateTime<Utc>) -> String {
+    fn process_event(
+        &self,
+        event: &Envelope,
+        late: Option<Duration>,
+        now: DateTime<Utc>,
+    ) -> String {
         let mut line = self.begin(event.timestamp, now);
         let word = match &event.kind {
             // The whole word would push every name aside.
@@ -212,6 +229,7 @@ impl Frame {
         let name = event.process.as_deref().unwrap_or_default();
         self.name(&mut line, name, name_role(event));
         let mut detail = Detail::of(event, self.style, self.times);
+        detail.notes.extend(late.map(told_late));
         detail
             .notes
             .extend(self.times.other_day(event.timestamp, now));
@@ -220,13 +238,16 @@ impl Frame {
     }
 
     /// A line about a source is never cut: that nobody looked must not fall off the edge.
-    fn source_event(&self, event: &Envelope, now: DateTime<Utc>) -> String {
+    fn source_event(&self, event: &Envelope, late: Option<Duration>, now: DateTime<Utc>) -> String {
         let mut line = self.begin(event.timestamp, now);
         line.room = None;
         let word = self.style.clean(event.kind.as_str(), WIDE_KIND);
         self.kind(&mut line, event, &word, KIND);
         self.source(&mut line, &event.source);
         line.push(Role::Quiet, &self.blindness(event));
+        if let Some(late) = late {
+            line.push(Role::Quiet, &format!(", {}", told_late(late)));
+        }
         if let Some(day) = self.times.other_day(event.timestamp, now) {
             line.push(Role::Quiet, &format!(", {day}"));
         }
@@ -389,6 +410,11 @@ fn name_role(event: &Envelope) -> Role {
         _ if event.origin == Origin::Initial => Role::Quiet,
         _ => Role::Plain,
     }
+}
+
+/// That an event reached the stream long after it was observed.
+pub(super) fn told_late(late: Duration) -> String {
+    format!("told {} late", span(late))
 }
 
 /// An empty name would look like a missing one.

@@ -10,15 +10,18 @@
 //! What must not happen here: classifying (that was done when the event was told), counting (that is what `stats` is
 //! for), and printing (only the command line prints).
 
+mod cloudevents;
 mod detail;
 pub mod door;
 pub mod format;
 pub mod json;
 pub mod junit;
 pub mod line;
+pub mod moment;
 pub mod notice;
 pub mod outcome;
 pub mod style;
+pub mod template;
 pub mod time;
 pub mod words;
 

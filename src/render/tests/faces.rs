@@ -335,7 +335,7 @@ fn an_unknown_word_names_the_known_ones() {
     assert_eq!("wide".parse(), Ok(Format::Wide));
     assert_eq!(
         "j\x1bson".parse::<Format>().unwrap_err().to_string(),
-        "there is no output `j\\x1bson`; there are text, json, wide, raw"
+        "there is no output `j\\x1bson`; there are text, json, wide, raw, cloudevents, template=TEXT"
     );
     assert_eq!(
         "gmt".parse::<TimeStyle>().unwrap_err().to_string(),

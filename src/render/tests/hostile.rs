@@ -187,9 +187,17 @@ fn one_event_is_one_write_in_every_format() {
         state: record.envelope.state.as_ref().unwrap(),
         at: at("03:00:00"),
     };
-    for format in [Format::Text, Format::Wide, Format::Json, Format::Raw] {
+    let template = "template={time} {process} {state.name} {reason}".parse();
+    for format in [
+        Format::Text,
+        Format::Wide,
+        Format::Json,
+        Format::Raw,
+        Format::CloudEvents,
+        template.unwrap(),
+    ] {
         let inner = frame(COLOR, Some(80));
-        let face = Face::new(format, inner.style, inner.times, inner.columns);
+        let face = Face::new(format.clone(), inner.style, inner.times, inner.columns);
         let mut out = Writes::default();
         face.write(&record, at("03:00:01"), &mut out).unwrap();
         face.write_snapshot(&look, at("03:00:01"), &mut out)
@@ -206,7 +214,9 @@ fn one_event_is_one_write_in_every_format() {
                 check(std::str::from_utf8(&first).unwrap());
                 assert_eq!(Envelope::parse(&first).unwrap(), record.envelope);
             }
-            Format::Text | Format::Wide => check(std::str::from_utf8(&first).unwrap()),
+            Format::Text | Format::Wide | Format::CloudEvents | Format::Template(_) => {
+                check(std::str::from_utf8(&first).unwrap());
+            }
         }
     }
 }

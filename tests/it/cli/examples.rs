@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::run::{Home, OBSERVE, Run};
 use super::stack::Stack;
+use crate::support::nats::NatsServer;
 
 /// Every process that an example names.
 const STACK: &str = "
@@ -50,6 +51,10 @@ fn programs(home: &Home) -> String {
 }
 
 async fn all_run(command: &str) {
+    all_run_with(command, None).await;
+}
+
+async fn all_run_with(command: &str, broker: Option<&str>) {
     let (home, stack) = (Home::new(), Stack::play(STACK).await);
     let folder = programs(&home);
     let mut help = home.run(&[command, "--help"]);
@@ -65,6 +70,7 @@ async fn all_run(command: &str) {
             .envs(home.environment())
             .env("PATH", path)
             .env("PC_PORT_NUM", &stack.port)
+            .envs(broker.map(|url| ("NATS_URL", url)))
             .current_dir(home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -86,4 +92,12 @@ async fn every_example_of_wait_runs() {
 #[tokio::test]
 async fn every_example_of_run_runs() {
     all_run("run").await;
+}
+
+#[tokio::test]
+async fn every_example_of_history_runs() {
+    let nats = NatsServer::start();
+    let (_bus, store) = crate::bus::open(&nats).await;
+    crate::bus::commit(&store, 0, 1, 3).await.unwrap();
+    all_run_with("history", Some(&nats.url())).await;
 }

@@ -12,6 +12,7 @@ mod direct;
 mod doctor;
 mod examples;
 mod flags;
+mod history;
 mod house;
 mod leaf;
 mod managed;

@@ -12,14 +12,14 @@ use crate::support::wait::until;
 const WIDTH: u16 = 80;
 
 /// The program in a terminal of 80 columns; killed when dropped.
-struct Terminal {
+pub(super) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     written: Arc<Mutex<Vec<u8>>>,
     master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
-    fn run(home: &Home, args: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(super) fn run(home: &Home, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let size = PtySize {
             rows: 50,
             cols: WIDTH,
@@ -59,7 +59,7 @@ impl Terminal {
     }
 
     /// The rows of the screen that hold something; a line that is too wide takes two of them.
-    fn rows(&self) -> Vec<String> {
+    pub(super) fn rows(&self) -> Vec<String> {
         let mut parser = vt100::Parser::new(50.try_into().unwrap(), WIDTH.try_into().unwrap(), 0);
         parser.process(&self.bytes());
         let rows = parser.screen().rows(0, WIDTH);
@@ -68,14 +68,14 @@ impl Terminal {
             .collect()
     }
 
-    async fn shows(&self, needle: &str) {
+    pub(super) async fn shows(&self, needle: &str) {
         until(LIMIT, needle, async || {
             self.rows().iter().any(|row| row.contains(needle))
         })
         .await;
     }
 
-    async fn ends(&mut self) -> u32 {
+    pub(super) async fn ends(&mut self) -> u32 {
         let mut code = None;
         until(LIMIT, "its end", async || {
             code = self

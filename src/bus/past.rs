@@ -1,0 +1,293 @@
+//! Reading a stretch of the stream once: what is stored when reading begins, asked for in large pieces, and no more.
+//!
+//! Asked for rather than pushed, so that a slow reader slows the broker and memory stays bounded by one piece.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::connect::{Bus, CALL};
+use super::consumer::{Place, Start, nanos};
+use super::error::BusError;
+use super::head;
+use super::link::{Link, Mark};
+use super::pull::{Pull, Pulled};
+use super::read::record;
+use super::stream;
+use crate::event::filter::Filter;
+use crate::event::record::Record;
+use crate::event::subject::Prefix;
+
+/// Messages asked for at once.
+const AT_ONCE: u64 = 1000;
+/// How long the server keeps a consumer whose reader is gone.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
+/// How often reading is taken up again without a message between.
+const ATTEMPTS: u32 = 3;
+
+/// The stream as it stood when reading began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// When it was created, verbatim: with the name, its identity.
+    pub created: String,
+    /// The first sequence that is left.
+    pub first: u64,
+    /// The last sequence; below `first` where nothing is stored.
+    pub last: u64,
+}
+
+impl Extent {
+    /// Asks for it.
+    ///
+    /// # Errors
+    ///
+    /// [`BusError::NoStream`], or that nobody could be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    pub async fn of(bus: &Bus, stream: &str) -> Result<Self, BusError> {
+        let info = stream::info(bus, stream).await?;
+        let info = info.ok_or_else(|| BusError::NoStream(stream.to_owned()))?;
+        Ok(Self {
+            created: info.created,
+            first: info.first,
+            last: info.last,
+        })
+    }
+
+    /// When the first message that is left was stored; nothing where nothing is stored or nobody may ask.
+    pub async fn first_stored(&self, bus: &Bus, stream: &str) -> Option<DateTime<Utc>> {
+        head::stored_at(bus, stream, self.first).await.ok()?
+    }
+}
+
+/// Where a stretch begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beginning {
+    /// At this sequence, or the next one there is.
+    Sequence(u64),
+    /// At what was stored at this time or later.
+    Time(DateTime<Utc>),
+}
+
+/// What is read.
+#[derive(Debug, Clone)]
+pub struct Stretch {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// The first tokens of the subjects.
+    pub prefix: Prefix,
+    /// Which events.
+    pub filter: Filter,
+    /// The stream's identity: a stream that was made anew meanwhile is an error.
+    pub created: String,
+    /// Where it begins.
+    pub from: Beginning,
+    /// The last sequence that belongs to it.
+    pub until: u64,
+}
+
+/// What was stored there.
+#[derive(Debug, Clone)]
+pub enum Passed {
+    /// An event that matches.
+    Record(Box<Record>),
+    /// Something that is no event.
+    Unreadable {
+        /// The sequence in the stream.
+        sequence: u64,
+        /// What is wrong with it, in one line.
+        why: String,
+    },
+}
+
+/// A reader of a stretch. Nothing runs unless [`Past::next`] is awaited.
+pub struct Past {
+    bus: Bus,
+    stretch: Stretch,
+    subjects: [String; 2],
+    floor: Option<u64>,
+    name: String,
+    pull: Option<Pull>,
+    pending: u64,
+    attempt: u32,
+    /// What the violations of our rights were before the last request.
+    asked: Mark,
+    link: watch::Receiver<Link>,
+}
+
+impl Past {
+    /// A reader of that stretch.
+    pub fn new(bus: &Bus, stretch: Stretch) -> Self {
+        Self {
+            link: bus.link(),
+            bus: bus.clone(),
+            subjects: stretch.filter.subjects(&stretch.prefix),
+            stretch,
+            floor: None,
+            name: String::new(),
+            pull: None,
+            pending: 0,
+            attempt: 0,
+            asked: bus.mark(),
+        }
+    }
+
+    /// The sequence up to which everything was told; nothing before the first message.
+    pub fn floor(&self) -> Option<u64> {
+        self.floor
+    }
+
+    /// The next event of the stretch, or nothing at its end.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong three times in a row, and what waiting does not mend.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost or told twice.
+    pub async fn next(&mut self) -> Result<Option<Passed>, BusError> {
+        loop {
+            match self.step().await {
+                Ok(Step::End) => {
+                    self.forget().await;
+                    return Ok(None);
+                }
+                Ok(Step::Found(passed)) => return Ok(Some(passed)),
+                Ok(Step::Nothing) => {}
+                Err(error) => self.again(error).await?,
+            }
+        }
+    }
+
+    /// Begins anew behind the floor where that may help.
+    async fn again(&mut self, error: BusError) -> Result<(), BusError> {
+        // A right that is missing answers nothing; the word of it takes another way.
+        let path = format!("{}.{}", self.stretch.stream, self.name);
+        let asking = self.bus.api_subject(&format!("CONSUMER.MSG.NEXT.{path}"));
+        if let Some(denial) = self.bus.denial(self.asked, |denied| denied == asking) {
+            return Err(denial.refusal().into());
+        }
+        if !error.retry_helps() || self.attempt >= ATTEMPTS {
+            return Err(error);
+        }
+        tracing::debug!(%error, "the stretch is taken up again behind its floor");
+        self.attempt += 1;
+        self.pull = None;
+        // Who is not back by then is away, and the next attempt says so.
+        drop(timeout(CALL, self.bus.connected()).await);
+        Ok(())
+    }
+
+    async fn step(&mut self) -> Result<Step, BusError> {
+        let Some(pull) = &mut self.pull else {
+            return self.open().await;
+        };
+        if pull.left() == 0 {
+            if self.pending == 0 {
+                return Ok(Step::End);
+            }
+            let path = format!("{}.{}", self.stretch.stream, self.name);
+            self.asked = self.bus.mark();
+            pull.ask_stored(&self.bus, &path, self.pending.min(AT_ONCE))
+                .await?;
+        }
+        let Pulled::Message(message) = pull.next(&self.name, &mut self.link).await? else {
+            if pull.left() == 0 {
+                self.pending = 0;
+            }
+            return Ok(Step::Nothing);
+        };
+        let Some(place) = message.reply.as_deref().and_then(Place::parse) else {
+            return Ok(Step::Nothing);
+        };
+        self.attempt = 0;
+        if place.sequence > self.stretch.until {
+            return Ok(Step::End);
+        }
+        self.pending = place.pending;
+        self.floor = Some(place.sequence);
+        Ok(
+            match record(&self.stretch.stream, place, &message.payload) {
+                Ok(record) if self.stretch.filter.matches(&record.envelope) => {
+                    Step::Found(Passed::Record(Box::new(record)))
+                }
+                Ok(_) => Step::Nothing,
+                Err(why) => Step::Found(Passed::Unreadable {
+                    sequence: place.sequence,
+                    why,
+                }),
+            },
+        )
+    }
+
+    async fn open(&mut self) -> Result<Step, BusError> {
+        let Stretch { stream, until, .. } = &self.stretch;
+        let start = match (self.floor, &self.stretch.from) {
+            (Some(floor), _) => Start::At(floor + 1),
+            (None, Beginning::Sequence(first)) => Start::At(*first),
+            (None, Beginning::Time(time)) => Start::Since(*time),
+        };
+        if matches!(start, Start::At(first) if first > *until) {
+            return Ok(Step::End);
+        }
+        self.link.mark_unchanged();
+        // Taken up again, it may be another stream.
+        if self.attempt > 0 {
+            let extent = Extent::of(&self.bus, stream).await?;
+            if extent.created != self.stretch.created || extent.last < *until {
+                return Err(BusError::Unknown(format!(
+                    "stream {stream} was made anew while it was read"
+                )));
+            }
+        }
+        let pull = Pull::open(&self.bus).await?;
+        self.name = format!("observe-{:016x}", fastrand::u64(..));
+        let mut config = json!({
+            "name": self.name,
+            "description": "a reader of observe",
+            "ack_policy": "none",
+            "replay_policy": "instant",
+            "inactive_threshold": nanos(FORGOTTEN_AFTER),
+            "mem_storage": true,
+            "num_replicas": 1,
+            "filter_subjects": self.subjects,
+        });
+        start.write(&mut config);
+        let body = json!({ "stream_name": **stream, "config": config, "action": "create" });
+        let answer: Value = self
+            .bus
+            .ask(&format!("CONSUMER.CREATE.{stream}.{}", self.name), &body)
+            .await
+            .map_err(|error| {
+                error.into_bus(&self.bus, &format!("create a consumer on stream {stream}"))
+            })?;
+        self.pending = answer["num_pending"].as_u64().unwrap_or(0);
+        self.pull = Some(pull);
+        Ok(Step::Nothing)
+    }
+
+    /// The consumer is not needed any more; where nobody may delete it, the server forgets it soon.
+    async fn forget(&mut self) {
+        if self.pull.take().is_none() {
+            return;
+        }
+        let subject = self.bus.api_subject(&format!(
+            "CONSUMER.DELETE.{}.{}",
+            self.stretch.stream, self.name
+        ));
+        drop(timeout(CALL, self.bus.client().publish(subject, Vec::new().into())).await);
+    }
+}
+
+enum Step {
+    Found(Passed),
+    Nothing,
+    End,
+}

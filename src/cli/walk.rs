@@ -1,0 +1,193 @@
+//! Walking through what is stored: forward as it was told, or backward from the end in pieces.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::bus::connect::Bus;
+use crate::bus::error::BusError;
+use crate::bus::past::{Beginning, Extent, Passed, Past, Stretch};
+use crate::bus::settings::BusSettings;
+use crate::event::filter::Filter;
+use crate::event::record::Record;
+
+use super::terminal::{say, words};
+
+/// How far the clocks of an adapter and of its broker may be apart: what is stored so long before a moment was observed
+/// before it. That something is stored late needs no such room, because it can only be stored behind its own time.
+pub(super) const APART: TimeDelta = TimeDelta::minutes(5);
+/// The first and the largest piece of a walk backward, in sequences.
+const PIECES: (u64, u64) = (256, 4096);
+
+/// The times that are wanted, both ends included.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Times {
+    pub(super) since: Option<DateTime<Utc>>,
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+impl Times {
+    pub(super) fn hold(self, at: DateTime<Utc>) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at <= until)
+    }
+
+    /// Whether what was stored then, and all that was stored before it, is too old.
+    fn are_behind(self, stored_at: DateTime<Utc>) -> bool {
+        self.since.is_some_and(|since| stored_at < since - APART)
+    }
+}
+
+/// What is walked through.
+pub(super) struct Ground {
+    bus: Bus,
+    stretch: Stretch,
+    first: u64,
+    times: Times,
+}
+
+impl Ground {
+    /// The ground behind this sequence.
+    pub(super) fn new(
+        bus: &Bus,
+        settings: &BusSettings,
+        filter: &Filter,
+        (extent, behind): (&Extent, Option<u64>),
+        times: Times,
+    ) -> Self {
+        let first = behind.map_or(extent.first, |behind| behind + 1).max(1);
+        let from = match times.since {
+            Some(since) if behind.is_none() => Beginning::Time(since - APART),
+            _ => Beginning::Sequence(first),
+        };
+        let stretch = Stretch {
+            stream: Arc::from(settings.stream.as_str()),
+            prefix: settings.prefix.clone(),
+            filter: filter.clone(),
+            created: extent.created.clone(),
+            from,
+            until: extent.last,
+        };
+        Self {
+            bus: bus.clone(),
+            stretch,
+            first,
+            times,
+        }
+    }
+}
+
+/// A walk; gives one record after the other.
+pub(super) enum Walk {
+    Forward(Box<Past>, Times),
+    Backward(Box<Backward>),
+}
+
+/// A walk from the end.
+pub(super) struct Backward {
+    ground: Ground,
+    /// The sequence before which everything is still to be read.
+    before: u64,
+    piece: u64,
+    /// What the last piece held, oldest first.
+    found: Vec<Record>,
+}
+
+impl Walk {
+    /// As it was told.
+    pub(super) fn forward(ground: Ground) -> Self {
+        let past = Past::new(&ground.bus, ground.stretch);
+        Self::Forward(Box::new(past), ground.times)
+    }
+
+    /// The newest first.
+    pub(super) fn backward(ground: Ground) -> Self {
+        Self::Backward(Box::new(Backward {
+            before: ground.stretch.until + 1,
+            piece: PIECES.0,
+            found: Vec::new(),
+            ground,
+        }))
+    }
+
+    /// The sequence that was read last, for those who wait.
+    pub(super) fn place(&self) -> u64 {
+        match self {
+            Self::Forward(past, _) => past.floor().unwrap_or(0),
+            Self::Backward(backward) => backward.before,
+        }
+    }
+
+    /// The next record of the times that are wanted, or nothing where all were given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Forward nothing is lost; backward a piece is read again.
+    pub(super) async fn next(&mut self) -> Result<Option<Record>, BusError> {
+        match self {
+            Self::Forward(past, times) => loop {
+                match past.next().await? {
+                    None => return Ok(None),
+                    Some(passed) => {
+                        if let Some(record) = readable(passed)
+                            && times.hold(record.envelope.timestamp)
+                        {
+                            return Ok(Some(record));
+                        }
+                    }
+                }
+            },
+            Self::Backward(backward) => backward.next().await,
+        }
+    }
+}
+
+impl Backward {
+    async fn next(&mut self) -> Result<Option<Record>, BusError> {
+        loop {
+            if let Some(record) = self.found.pop() {
+                return Ok(Some(record));
+            }
+            if self.before <= self.ground.first {
+                return Ok(None);
+            }
+            let from = self
+                .before
+                .saturating_sub(self.piece)
+                .max(self.ground.first);
+            let stretch = Stretch {
+                from: Beginning::Sequence(from),
+                until: self.before - 1,
+                ..self.ground.stretch.clone()
+            };
+            let (mut past, mut found, mut behind) =
+                (Past::new(&self.ground.bus, stretch), Vec::new(), false);
+            let times = self.ground.times;
+            while let Some(passed) = past.next().await? {
+                let Some(record) = readable(passed) else {
+                    continue;
+                };
+                behind |= times.are_behind(record.position.stored_at);
+                if times.hold(record.envelope.timestamp) {
+                    found.push(record);
+                }
+            }
+            self.found = found;
+            self.before = if behind { self.ground.first } else { from };
+            self.piece = (self.piece * 2).min(PIECES.1);
+        }
+    }
+}
+
+/// The record; what is none is said.
+fn readable(passed: Passed) -> Option<Record> {
+    match passed {
+        Passed::Record(record) => Some(*record),
+        Passed::Unreadable { sequence, why } => {
+            say(&format!(
+                "message {sequence} of the stream is no event: {}",
+                words().clean(&why, 200)
+            ));
+            None
+        }
+    }
+}
