@@ -136,7 +136,7 @@ async fn create(bus: &Bus, settings: &BusSettings) -> Result<bool, BusError> {
                 continue;
             }
             code::INSUFFICIENT_STORAGE | code::INSUFFICIENT_RESOURCES | code::ACCOUNT_FULL => {
-                return Err(no_room(bus, stream, max_bytes, &error).into());
+                return Err(BusError::NoRoom(no_room(bus, stream, max_bytes, &error)));
             }
             code::STREAM_CREATE_FAILED | code::STORE_FAILED => {}
             _ if matches!(error, ApiError::NobodyListens) || is_passing(&error) => {}
