@@ -185,11 +185,23 @@ impl Frames {
         self.lock().prune(name, index);
     }
 
-    /// Drops all that is kept of a name, its coverage too: it no longer exists.
-    pub fn forget(&self, name: &str) {
+    /// How many names something is kept of.
+    pub fn names(&self) -> usize {
+        self.lock().lanes.len()
+    }
+
+    /// Drops all that is kept of the names that are not known, their coverage too, unless they were heard from this index
+    /// on: they no longer exist.
+    pub fn forget_strangers(&self, from: u64, known: impl Fn(&str) -> bool) {
         let mut store = self.lock();
-        store.prune(name, u64::MAX);
-        if store.lanes.remove(name).is_some() {
+        let gone = |(name, lane): (&Box<str>, &Lane)| {
+            let heard = lane.frames.back().is_some_and(|frame| frame.index >= from);
+            (!heard && !known(name)).then(|| name.clone())
+        };
+        let gone: Vec<_> = store.lanes.iter().filter_map(gone).collect();
+        for name in gone {
+            store.prune(&name, u64::MAX);
+            store.lanes.remove(&name);
             store.name_bytes -= name.len();
         }
     }
