@@ -160,6 +160,8 @@ impl DurableReader {
                 self.acknowledge().await;
             }
             if self.pull.is_none() {
+                // Also where an acknowledgement got no answer.
+                self.allowed()?;
                 self.open_again().await?;
                 continue;
             }
