@@ -76,6 +76,10 @@ pub(super) enum Progress<S> {
 }
 
 /// The durable outlet. It is the only writer of its head; one per source.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and most of them only keep a line from being said twice"
+)]
 pub struct Committer<St, T, R> {
     pub(super) store: Arc<St>,
     pub(super) tell: T,

@@ -23,6 +23,9 @@ const AT_ONCE: usize = 8;
 /// The highest number of an event that is believed: what every language reads exactly out of JSON.
 const MOST: u64 = 1 << 53;
 
+/// A root, or what is wrong with it.
+type Parsed = Result<Root, String>;
+
 /// One stored message, as the leader has it.
 struct Stored {
     subject: String,
@@ -85,7 +88,7 @@ async fn whole(
     bus: &Bus,
     stream: &str,
     subject: &str,
-    read: fn(&[u8]) -> Result<Result<Root, String>, BusError>,
+    read: fn(&[u8]) -> Result<Parsed, BusError>,
 ) -> Result<Option<Head>, BusError> {
     let mut found = last(bus, stream, subject).await?;
     for _ in 0..READS {
@@ -255,7 +258,7 @@ pub async fn heads(bus: &Bus, stream: &str, prefix: &Prefix) -> Result<Vec<RootA
 }
 
 /// The root, for those who will write it: a head that cannot be read is overwritten, one of a newer build must not be.
-fn ours(payload: &[u8]) -> Result<Result<Root, String>, BusError> {
+fn ours(payload: &[u8]) -> Result<Parsed, BusError> {
     #[derive(Deserialize)]
     struct Format {
         format: u64,
@@ -273,7 +276,7 @@ fn ours(payload: &[u8]) -> Result<Result<Root, String>, BusError> {
     }
 }
 
-pub(super) fn parse(payload: &[u8]) -> Result<Root, String> {
+pub(super) fn parse(payload: &[u8]) -> Parsed {
     let root: Root = serde_json::from_slice(payload).map_err(|error| clean(&error.to_string()))?;
     if root.format != HEAD_FORMAT {
         return Err(format!(

@@ -89,11 +89,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         contact.place.why,
         settings.stream,
         settings.display_url(),
-        if lease.is_some() {
-            "a broker of our own"
-        } else {
-            "as configured"
-        }
+        whose(lease.as_ref())
     ));
     let Some(bus) = open(&settings, patience, &token).await? else {
         return Ok(Exit::Done);
@@ -129,6 +125,14 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
     .await;
     drop(lease);
     outcome
+}
+
+fn whose(lease: Option<&Lease>) -> &'static str {
+    if lease.is_some() {
+        "a broker of our own"
+    } else {
+        "as configured"
+    }
 }
 
 /// The broker to tell into, and the lease that keeps it when it is our own.
@@ -273,8 +277,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         says: Says::Nothing,
     };
     if let Some(viewed) = follow(&mut tape, &mut view, read, Until::CaughtUp, token).await? {
-        view.finish(viewed, token).await?;
-        return Ok(Exit::Done);
+        return view.finish(viewed, token).await.map(|()| Exit::Done);
     }
     let ending = token.child_token();
     let adapter = async {

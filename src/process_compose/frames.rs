@@ -194,11 +194,12 @@ impl Frames {
     /// on: they no longer exist.
     pub fn forget_strangers(&self, from: u64, known: impl Fn(&str) -> bool) {
         let mut store = self.lock();
-        let gone = |(name, lane): (&Box<str>, &Lane)| {
-            let heard = lane.frames.back().is_some_and(|frame| frame.index >= from);
-            (!heard && !known(name)).then(|| name.clone())
-        };
-        let gone: Vec<_> = store.lanes.iter().filter_map(gone).collect();
+        let heard = |lane: &Lane| lane.frames.back().is_some_and(|frame| frame.index >= from);
+        let lanes = store.lanes.iter();
+        let gone: Vec<_> = lanes
+            .filter(|(name, lane)| !heard(lane) && !known(name))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in gone {
             store.prune(&name, u64::MAX);
             store.lanes.remove(&name);

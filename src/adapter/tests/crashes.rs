@@ -240,7 +240,7 @@ fn live(scene: Scene, points: &[u32]) -> usize {
         let mut reached = 0;
         for point in points {
             let lived = match first.take() {
-                Some(first) => until_wait(*point, life.act(scene, first)).await,
+                Some(first) => until_wait(*point, Box::pin(life.act(scene, first))).await,
                 None => until_wait(*point, life.recover()).await,
             };
             if lived.is_some() {

@@ -154,7 +154,7 @@ impl<'a> Player<'a> {
         let at = self.recording.at(t);
         match self.recording.look(t) {
             None => self.failed(at),
-            Some(readings) => self.saw(t, at, readings),
+            Some(readings) => self.saw(t, at, &readings),
         }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn saw(&mut self, t: i64, at: DateTime<Utc>, readings: Vec<Reading<'a>>) {
+    fn saw(&mut self, t: i64, at: DateTime<Utc>, readings: &[Reading<'a>]) {
         if self.failures > 0 || self.epoch.is_none() {
             self.epoch = Some(self.recording.epoch(t));
             self.covered_since = at;
@@ -199,15 +199,10 @@ impl<'a> Player<'a> {
             unread: Unread::default(),
         };
         let step = match self.mode {
-            Mode::Poll => compare(
-                &self.table,
-                &readings,
-                &Deaf(self.recording),
-                &circumstances,
-            ),
+            Mode::Poll => compare(&self.table, readings, &Deaf(self.recording), &circumstances),
             Mode::Stream => {
                 let heard = self.heard(at + TimeDelta::milliseconds(250));
-                compare(&self.table, &readings, &heard, &circumstances)
+                compare(&self.table, readings, &heard, &circumstances)
             }
         };
         self.take(step, at);
