@@ -21,7 +21,7 @@ const OLDEST: i64 = 10 * 366 * 86_400 * 1_000_000_000;
 
 /// The most bytes that the words of one process may have. What is told of it goes in one message, some words several
 /// times, and a broker takes 1 MB by default: one monstrous name must not end the telling of all the others.
-const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 32 * 1024;
 
 /// One process as the server says it, keys renamed, words untouched.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
