@@ -162,6 +162,53 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
+    async fn hear(
+        &mut self,
+        report: Report<'_, R::State, T::Event>,
+    ) -> Result<Progress<R::State>, AdapterError> {
+        match report {
+            Report::Delta { delta, state } => {
+                let look = Look {
+                    at: delta.at,
+                    epoch: delta.epoch.as_str(),
+                    origin: wire_origin(delta.origin),
+                    events: &delta.events,
+                    state,
+                    is_news: true,
+                    // Before the delta of a look after failures comes `SeenAgain`.
+                    basis: match self.source {
+                        Sight::There => Basis::Look,
+                        Sight::Away => Basis::Salvage,
+                    },
+                };
+                self.look(look).await
+            }
+            Report::Unchanged { at, state } => {
+                let epoch = Arc::clone(&self.tail().standing.epoch);
+                let look = Look {
+                    at,
+                    epoch: &epoch,
+                    origin: Origin::Change,
+                    events: &[],
+                    state,
+                    is_news: false,
+                    basis: Basis::Look,
+                };
+                self.look(look).await
+            }
+            Report::Failing {
+                count,
+                since,
+                error,
+            } => self.failing((count, since), error).await,
+            Report::SeenAgain { .. } => {
+                self.source_seen();
+                self.catch_up().await
+            }
+            Report::Held { .. } => self.held().await,
+        }
+    }
+
     fn answer(&mut self, progress: Progress<R::State>) -> Answer<R::State> {
         match progress {
             _ if self.rivalry.is_standing_by() => Answer::Hold,
@@ -192,48 +239,16 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
         if let Report::Delta { delta, .. } = &report {
             self.late.epoch = delta.epoch.as_str().into();
         }
-        let progress = match report {
-            Report::Delta { delta, state } => {
-                let look = Look {
-                    at: delta.at,
-                    epoch: delta.epoch.as_str(),
-                    origin: wire_origin(delta.origin),
-                    events: &delta.events,
-                    state,
-                    is_news: true,
-                    // Before the delta of a look after failures comes `SeenAgain`.
-                    basis: match self.source {
-                        Sight::There => Basis::Look,
-                        Sight::Away => Basis::Salvage,
-                    },
-                };
-                self.look(look).await?
+        match self.hear(report).await {
+            Ok(progress) => Ok(self.answer(progress)),
+            Err(error) => {
+                // Whoever gives us the missing right finds all of it told at the next start.
+                if matches!(error, AdapterError::Refused(_)) && self.base.root_sequence > 0 {
+                    self.keep();
+                }
+                Err(error)
             }
-            Report::Unchanged { at, state } => {
-                let epoch = Arc::clone(&self.tail().standing.epoch);
-                let look = Look {
-                    at,
-                    epoch: &epoch,
-                    origin: Origin::Change,
-                    events: &[],
-                    state,
-                    is_news: false,
-                    basis: Basis::Look,
-                };
-                self.look(look).await?
-            }
-            Report::Failing {
-                count,
-                since,
-                error,
-            } => self.failing((count, since), error).await?,
-            Report::SeenAgain { .. } => {
-                self.source_seen();
-                self.catch_up().await?
-            }
-            Report::Held { .. } => self.held().await?,
-        };
-        Ok(self.answer(progress))
+        }
     }
 
     /// Tells what waits, if the broker takes it, and refreshes the root, so that a successor sees how lately we looked.
@@ -251,6 +266,7 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
             let frame = self.silent_frame();
             self.pending.push(frame);
             self.advance().await?;
+            self.forget_silent();
         }
         if self.pending.is_empty() {
             return Ok(());

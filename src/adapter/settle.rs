@@ -144,6 +144,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         if let Some(lost) = lost {
             owe(&mut self.owed, lost);
         }
+        if self.owed.is_empty() {
+            self.pending.discard();
+        }
         self.base = Base::of(root, head.root_sequence);
         let resync = age_at_start(root, (self.hooks.now)()) == Age::Stale;
         let progress = self.take_head(head, root, RebaseCause::Overtaken, resync)?;

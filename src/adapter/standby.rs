@@ -78,7 +78,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return;
         }
         self.rivalry.losses += 1;
-        if self.rivalry.losses < LOSSES || !self.owed.is_empty() {
+        if self.rivalry.losses < LOSSES || !self.owed.is_empty() || !self.pending.is_empty() {
             return;
         }
         let owner = self.base.owner.clone();

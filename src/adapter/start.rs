@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::event::store::{EventStore, HEAD_FORMAT, Head};
+use crate::event::store::{EventStore, Head};
 use crate::event::tell::{Rows, Tell};
 
 use super::commit::{Committer, Progress, Said, Sight};
@@ -72,17 +72,6 @@ pub fn decide(
     let Ok(root) = &head.root else {
         return lost;
     };
-    if root.format > HEAD_FORMAT {
-        let line = format!(
-            "the head of {} has format {}, this build writes {HEAD_FORMAT}; use the newer observe that wrote it",
-            root.source.escape_debug(),
-            root.format
-        );
-        return Beginning::Refuse {
-            line,
-            ask_again: false,
-        };
-    }
     let age = age_at_start(root, now);
     let takes_over = match judge(root, age, us) {
         Verdict::Same => None,

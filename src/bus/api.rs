@@ -35,6 +35,14 @@ pub(super) mod code {
     pub(crate) const SUBJECTS_OVERLAP: u32 = 10065;
     pub(crate) const TOO_MANY_BATCHES: u32 = 10210;
     pub(crate) const TTL_DISABLED: u32 = 10166;
+
+    /// Whether the account or the disk has no room; it may have some later.
+    pub(crate) fn is_full(code: u32) -> bool {
+        matches!(
+            code,
+            ACCOUNT_FULL | INSUFFICIENT_STORAGE | INSUFFICIENT_RESOURCES
+        )
+    }
 }
 
 /// An error as the API words it.

@@ -74,7 +74,7 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
     let (denials_in, denials) = watch::channel(Denials::default());
     let (link_in, denials_in) = (Arc::new(link_in), Arc::new(denials_in));
     let told = (Arc::clone(&link_in), denials_in);
-    let returned = Returns::new(settings.first_connect == FirstConnect::MayWait);
+    let returned = Returns::new();
     let returns = returned.clone();
     let options = options(settings, login)
         .await?
@@ -236,7 +236,7 @@ impl Bus {
         self.inner.client.connection_state() == State::Connected
     }
 
-    /// When the connection last stood again after it had broken, or first stood where it may be waited for.
+    /// When the connection last stood again after it had broken, or first stood after it had to be waited for.
     pub fn returned_at(&self) -> Option<Instant> {
         self.inner.returned.last()
     }

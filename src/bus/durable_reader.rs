@@ -160,6 +160,8 @@ impl DurableReader {
                 self.acknowledge().await;
             }
             if self.pull.is_none() {
+                // Also where an acknowledgement got no answer.
+                self.allowed()?;
                 self.open_again().await?;
                 continue;
             }
@@ -276,11 +278,9 @@ impl DurableReader {
 
     /// A right that is missing answers nothing; the word of it takes another way.
     fn allowed(&self) -> Result<(), BusError> {
-        let asking = self
-            .bus
-            .api_subject(&format!("CONSUMER.MSG.NEXT.{}", self.consumer.path()));
+        let asking = format!("CONSUMER.MSG.NEXT.{}", self.consumer.path());
         match self.bus.denial(self.asked, |denied| {
-            denied == asking || denied.starts_with("$JS.ACK.")
+            self.bus.is_question(denied, &asking) || denied.starts_with("$JS.ACK.")
         }) {
             Some(denial) => Err(denial.refusal().into()),
             None => Ok(()),

@@ -76,6 +76,9 @@ pub enum BusError {
     /// The broker, the stream or our rights cannot do it.
     #[error("{0}")]
     Refused(Refusal),
+    /// The broker has no room for a stream.
+    #[error("{0}")]
+    NoRoom(Refusal),
     /// There is no such stream.
     #[error("there is no stream {0}; start observe adapter, or choose one by --stream")]
     NoStream(String),
@@ -96,7 +99,7 @@ impl BusError {
         match self {
             Self::Unreachable { .. } => Kind::Unreachable,
             Self::Auth { .. } => Kind::Auth,
-            Self::Refused(_) => Kind::Refused,
+            Self::Refused(_) | Self::NoRoom(_) => Kind::Refused,
             Self::NoStream(_) | Self::Busy(_) => Kind::Busy,
             Self::Unknown(_) => Kind::Unknown,
             Self::Invalid(_) => Kind::Invalid,
@@ -121,6 +124,8 @@ impl From<BusError> for StoreError {
             BusError::Unreachable { .. } => Self::Away,
             BusError::NoStream(_) => Self::NoStream,
             BusError::Busy(why) => Self::Busy(why),
+            // At the start a person is there to ask for less. Later on, what filled the broker may go again.
+            BusError::NoRoom(refusal) => Self::Busy(refusal.to_string()),
             BusError::Unknown(why) => Self::Unknown(why),
             BusError::Invalid(why) => Self::Invalid(why),
             refused @ (BusError::Auth { .. } | BusError::Refused(_)) => {
@@ -162,6 +167,15 @@ mod tests {
             "a\u{fffd}b\u{fffd}[2J\u{fffd}"
         );
         assert_eq!(clean(&"x".repeat(1000)).chars().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn a_broker_without_room_ends_a_start_but_not_an_adapter_that_runs() {
+        let full = BusError::NoRoom(Refusal::new("a", "b", "c"));
+        assert_eq!(full.kind(), Kind::Refused);
+        assert!(
+            matches!(StoreError::from(full), StoreError::Busy(why) if why == "a; wanted: b; c")
+        );
     }
 
     #[test]

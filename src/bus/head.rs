@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::api::{ApiError, code};
 use super::connect::Bus;
-use super::error::{BusError, clean};
+use super::error::{BusError, Refusal, clean};
 use super::stream;
 use crate::event::envelope::Envelope;
 use crate::event::store::{FoundRoot, Ground, HEAD_FORMAT, Head, Root};
@@ -22,6 +22,9 @@ const AT_ONCE: usize = 8;
 
 /// The highest number of an event that is believed: what every language reads exactly out of JSON.
 const MOST: u64 = 1 << 53;
+
+/// A root, or what is wrong with it.
+type Parsed = Result<Root, String>;
 
 /// One stored message, as the leader has it.
 struct Stored {
@@ -49,7 +52,8 @@ struct Raw {
 ///
 /// # Errors
 ///
-/// [`BusError`]; its `retry_helps` says whether the same may work later. A head that moves all the time is busy.
+/// [`BusError`]; its `retry_helps` says whether the same may work later. A head that moves all the time is busy. One that
+/// a newer build wrote is refused, because whoever reads it here is about to write it.
 ///
 /// # Cancel safety
 ///
@@ -60,7 +64,7 @@ pub async fn read_head(
     prefix: &Prefix,
     source: &str,
 ) -> Result<Option<Head>, BusError> {
-    read_head_at(bus, stream, &prefix.head_root(source)).await
+    whole(bus, stream, &prefix.head_root(source), ours).await
 }
 
 /// Reads the head whose root has this subject, as [`heads`] gives it.
@@ -77,12 +81,21 @@ pub async fn read_head_at(
     stream: &str,
     subject: &str,
 ) -> Result<Option<Head>, BusError> {
+    whole(bus, stream, subject, |payload| Ok(parse(payload))).await
+}
+
+async fn whole(
+    bus: &Bus,
+    stream: &str,
+    subject: &str,
+    read: fn(&[u8]) -> Result<Parsed, BusError>,
+) -> Result<Option<Head>, BusError> {
     let mut found = last(bus, stream, subject).await?;
     for _ in 0..READS {
         let Some(stored) = found else {
             return Ok(None);
         };
-        let root = parse(&stored.payload);
+        let root = read(&stored.payload)?;
         let shards = match &root {
             Ok(root) => shards(bus, stream, places(subject, root, stored.sequence)).await?,
             Err(_) => None,
@@ -122,7 +135,10 @@ pub async fn read_root(
     source: &str,
 ) -> Result<Option<FoundRoot>, BusError> {
     let stored = last(bus, stream, &prefix.head_root(source)).await?;
-    Ok(stored.map(|stored| (parse(&stored.payload), stored.sequence)))
+    let Some(stored) = stored else {
+        return Ok(None);
+    };
+    Ok(Some((ours(&stored.payload)?, stored.sequence)))
 }
 
 /// The last event about any process of a stream, by the leader's word; `None` where there is none.
@@ -241,7 +257,26 @@ pub async fn heads(bus: &Bus, stream: &str, prefix: &Prefix) -> Result<Vec<RootA
     Ok(found.into_iter().flatten().collect())
 }
 
-pub(super) fn parse(payload: &[u8]) -> Result<Root, String> {
+/// The root, for those who will write it: a head that cannot be read is overwritten, one of a newer build must not be.
+fn ours(payload: &[u8]) -> Result<Parsed, BusError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+        #[serde(default)]
+        source: String,
+    }
+    match serde_json::from_slice(payload) {
+        Ok(Format { format, source }) if format > u64::from(HEAD_FORMAT) => Err(Refusal::new(
+            format!("the head of {} has format {format}", clean(&source)),
+            format!("format {HEAD_FORMAT}, which this build writes"),
+            "use the newer observe that wrote it",
+        )
+        .into()),
+        _ => Ok(parse(payload)),
+    }
+}
+
+pub(super) fn parse(payload: &[u8]) -> Parsed {
     let root: Root = serde_json::from_slice(payload).map_err(|error| clean(&error.to_string()))?;
     if root.format != HEAD_FORMAT {
         return Err(format!(

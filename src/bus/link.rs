@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_nats::{ClientError, Event, ServerError};
 use tokio::sync::watch;
@@ -130,27 +131,53 @@ pub(super) fn note(event: &Event, link: &watch::Sender<Link>, denials: &watch::S
     }
 }
 
+/// A first connection that takes longer has been waited for, whatever the reason.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// Remembers when the connection last came back.
 #[derive(Debug, Clone)]
-pub(super) struct Returns(Arc<Mutex<(bool, Option<Instant>)>>);
+pub(super) struct Returns(Arc<Mutex<Past>>);
+
+#[derive(Debug)]
+struct Past {
+    began: Instant,
+    /// True once it stood.
+    stood: bool,
+    /// True where an attempt failed, or what stood broke, since it last stood.
+    failed: bool,
+    last: Option<Instant>,
+}
 
 impl Returns {
-    /// `is_away` says whether already the first connection is a return.
-    pub(super) fn new(is_away: bool) -> Self {
-        Self(Arc::new(Mutex::new((is_away, None))))
+    /// Nothing was tried yet.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Past {
+            began: Instant::now(),
+            stood: false,
+            failed: false,
+            last: None,
+        })))
     }
 
     pub(super) fn note(&self, event: &Event) {
-        let (is_away, last) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Connected if std::mem::take(is_away) => *last = Some(Instant::now()),
-            Event::Disconnected | Event::Closed => *is_away = true,
+            Event::Connected => {
+                let waited = !past.stood && past.began.elapsed() >= AT_ONCE;
+                if std::mem::take(&mut past.failed) || waited {
+                    past.last = Some(Instant::now());
+                }
+                past.stood = true;
+            }
+            Event::Disconnected | Event::Closed => past.failed = true,
+            // An error while it stands is no failure to connect.
+            Event::ClientError(_) | Event::ServerError(_) if !past.stood => past.failed = true,
             _ => {}
         }
     }
 
     pub(super) fn last(&self) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last
     }
 }
 
@@ -196,6 +223,31 @@ mod tests {
         }
         assert_eq!(denials.recent.len(), DENIALS);
         assert_eq!(denials.told, 1003);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_connection_is_a_return_only_where_it_had_to_be_waited_for() {
+        let failed = || Event::ClientError(ClientError::Other("refused".into()));
+        let at_once = Returns::new();
+        at_once.note(&Event::Connected);
+        assert_eq!(at_once.last(), None);
+        // While it stands, an error is about something else.
+        at_once.note(&failed());
+        at_once.note(&Event::Connected);
+        assert_eq!(at_once.last(), None);
+        at_once.note(&Event::Disconnected);
+        at_once.note(&Event::Connected);
+        assert_eq!(at_once.last(), Some(Instant::now()));
+
+        let after_a_failure = Returns::new();
+        after_a_failure.note(&failed());
+        after_a_failure.note(&Event::Connected);
+        assert_eq!(after_a_failure.last(), Some(Instant::now()));
+
+        let slow = Returns::new();
+        tokio::time::advance(AT_ONCE).await;
+        slow.note(&Event::Connected);
+        assert_eq!(slow.last(), Some(Instant::now()));
     }
 
     #[tokio::test]

@@ -327,15 +327,8 @@ fn judge(fault: &Fault, stream: &str) -> StoreError {
             .to_string(),
         ),
         (code::STREAM_NOT_FOUND, _) => StoreError::NoStream,
-        (
-            code::BATCH_INCOMPLETE
-            | code::TOO_MANY_BATCHES
-            | code::STORE_FAILED
-            | code::ACCOUNT_FULL
-            | code::INSUFFICIENT_STORAGE
-            | code::INSUFFICIENT_RESOURCES,
-            _,
-        )
+        (full, _) if code::is_full(full) => StoreError::Busy(fault.text()),
+        (code::BATCH_INCOMPLETE | code::TOO_MANY_BATCHES | code::STORE_FAILED, _)
         | (_, 429 | 500..) => StoreError::Busy(fault.text()),
         _ => StoreError::Refused(
             Refusal::new(

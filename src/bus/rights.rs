@@ -22,6 +22,8 @@ pub enum Role {
     Adapter,
     /// Who reads along: `observe watch`.
     Reader,
+    /// Who reads along under a name that the broker remembers: `observe watch --durable`.
+    Durable,
 }
 
 /// One right.
@@ -43,6 +45,7 @@ pub fn rights(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<R
     let mut rights = match role {
         Role::Adapter => of_adapter(settings, source),
         Role::Reader => of_reader(settings),
+        Role::Durable => of_durable(settings),
     };
     rights.push(Right {
         verb: Verb::Subscribe,
@@ -93,6 +96,21 @@ fn of_reader(settings: &BusSettings) -> Vec<Right> {
             "go on reading a long stretch (flow control)",
         ),
     ]
+}
+
+fn of_durable(settings: &BusSettings) -> Vec<Right> {
+    let mut rights = of_reader(settings);
+    let api = |verb, why| api(settings, verb, ".*", why);
+    rights.extend([
+        api("CONSUMER.INFO", "find the place that was kept"),
+        api("CONSUMER.MSG.NEXT", "ask for the events behind it"),
+        api(
+            "CONSUMER.DELETE",
+            "begin anew in a stream that was made again",
+        ),
+        publish("$JS.ACK.>".to_owned(), "say what was read"),
+    ]);
+    rights
 }
 
 fn publish(subject: String, why: &'static str) -> Right {

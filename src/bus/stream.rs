@@ -129,14 +129,15 @@ async fn create(bus: &Bus, settings: &BusSettings) -> Result<bool, BusError> {
         match error.err_code() {
             code::NAME_IN_USE => return Ok(false),
             code::SUBJECTS_OVERLAP => return Err(overlap(bus, settings).await.into()),
-            code::INSUFFICIENT_STORAGE | code::INSUFFICIENT_RESOURCES | code::ACCOUNT_FULL
-                if settings.max_bytes.is_none() && max_bytes / 2 >= LEAST_BYTES =>
+            full if code::is_full(full)
+                && settings.max_bytes.is_none()
+                && max_bytes / 2 >= LEAST_BYTES =>
             {
                 max_bytes /= 2;
                 continue;
             }
-            code::INSUFFICIENT_STORAGE | code::INSUFFICIENT_RESOURCES | code::ACCOUNT_FULL => {
-                return Err(no_room(bus, stream, max_bytes, &error).into());
+            full if code::is_full(full) => {
+                return Err(BusError::NoRoom(no_room(bus, stream, max_bytes, &error)));
             }
             code::STREAM_CREATE_FAILED | code::STORE_FAILED => {}
             _ if matches!(error, ApiError::NobodyListens) || is_passing(&error) => {}

@@ -99,6 +99,8 @@ enum Who {
     Adapter,
     /// Who reads along: observe watch
     Reader,
+    /// Who reads along under a name that is remembered: observe watch --durable
+    Durable,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -180,6 +182,11 @@ impl Doctor {
         let (role, prefix, whom) = match who {
             Who::Adapter => (Role::Adapter, self.prefix()?, "observe adapter"),
             Who::Reader => (Role::Reader, self.broker.reading_prefix()?, "observe watch"),
+            Who::Durable => (
+                Role::Durable,
+                self.broker.reading_prefix()?,
+                "observe watch --durable",
+            ),
         };
         let settings = self.settings(prefix);
         settings.check_stream().or_exit(Exit::Usage)?;

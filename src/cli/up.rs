@@ -86,11 +86,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         contact.place.why,
         settings.stream,
         settings.display_url(),
-        if lease.is_some() {
-            "a broker of our own"
-        } else {
-            "as configured"
-        }
+        whose(lease.as_ref())
     ));
     let Some(bus) = open(&settings, patience, &token).await? else {
         return Ok(Exit::Done);
@@ -133,6 +129,14 @@ fn named(names: &[String]) -> Result<Filter, Failure> {
     names.iter().try_fold(Filter::all(), |filter, name| {
         filter.process(name).or_exit(Exit::Usage)
     })
+}
+
+fn whose(lease: Option<&Lease>) -> &'static str {
+    if lease.is_some() {
+        "a broker of our own"
+    } else {
+        "as configured"
+    }
 }
 
 /// The broker to tell into, and the lease that keeps it when it is our own.
@@ -284,8 +288,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         says: Says::Nothing,
     };
     if let Some(viewed) = follow(&mut tape, &mut view, read, Until::CaughtUp, token).await? {
-        view.finish(viewed, token).await?;
-        return Ok(Exit::Done);
+        return view.finish(viewed, token).await.map(|()| Exit::Done);
     }
     let ending = token.child_token();
     let adapter = run_adapter(contact, Way::Open(bus), plan, &ending);

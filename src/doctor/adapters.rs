@@ -8,18 +8,32 @@ use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
 use crate::bus::head::{RootAt, heads};
 use crate::bus::settings::BusSettings;
+use crate::bus::survey::stream;
 use crate::event::store::Root;
 use crate::process_compose::error::clean;
 use crate::render::time::since;
-use crate::render::words::{count, span};
+use crate::render::words::{bytes, count, span};
 
 /// Sources that are named; the others are counted.
 const NAMED: usize = 20;
 
+/// What a part of a head has at least, in bytes, where there are several.
+const HALF_A_PART: u64 = 64_000;
+
 /// Looks at all heads; `ours` is the name of the source that was found.
 pub(super) async fn look(bus: &Bus, settings: &BusSettings, ours: Option<&str>) -> Vec<Finding> {
-    match heads(bus, &settings.stream, &settings.prefix).await {
-        Ok(roots) => judge(&roots, ours, Utc::now()),
+    let (heads, stream) = tokio::join!(
+        heads(bus, &settings.stream, &settings.prefix),
+        stream(bus, settings)
+    );
+    // What is wrong with the stream is said where that is looked at.
+    let room = stream.ok().flatten().and_then(|stream| stream.max_bytes);
+    match heads {
+        Ok(roots) => {
+            let mut findings = judge(&roots, ours, Utc::now());
+            findings.extend(room.and_then(|room| large(&roots, room)));
+            findings
+        }
         // Both are said where the stream and the rights are looked at.
         Err(BusError::NoStream(_) | BusError::Refused(_)) => Vec::new(),
         Err(error) => vec![Finding::warning(
@@ -66,6 +80,31 @@ fn judge(roots: &[RootAt], ours: Option<&str>, now: DateTime<Utc>) -> Vec<Findin
         ));
     }
     findings
+}
+
+/// The source with the largest head, where that leaves too little room for events. A part that was split is at least half
+/// as large as it may be; one alone is small.
+fn large(roots: &[RootAt], room: u64) -> Option<Finding> {
+    let parts = |at: &&RootAt| at.root.as_ref().map_or(0, |root| root.shards.len());
+    let largest = roots.iter().max_by_key(parts)?;
+    let root = largest
+        .root
+        .as_ref()
+        .ok()
+        .filter(|root| root.shards.len() > 1)?;
+    let size = u64::try_from(root.shards.len()).ok()? * HALF_A_PART;
+    (size > room / 3).then(|| {
+        Finding::warning(
+            "adapters.size",
+            format!(
+                "the table of {} takes about {} of the {} that the stream may have",
+                clean(&root.source, 100),
+                bytes(size),
+                bytes(room)
+            ),
+            "give the stream at least three times as much by --max-bytes; it is written anew again and again, and events make room",
+        )
+    })
 }
 
 fn one(at: &RootAt, now: DateTime<Utc>) -> Finding {
@@ -123,7 +162,7 @@ fn watches(root: &Root) -> String {
 mod tests {
     use super::super::finding::Severity;
     use super::*;
-    use crate::event::store::{HEAD_FORMAT, Identity};
+    use crate::event::store::{HEAD_FORMAT, Identity, ShardPlace};
 
     fn root(source: &str, looked_at: &str, connected: bool) -> RootAt {
         let root = Root {
@@ -192,6 +231,25 @@ mod tests {
             ..root("shop", "2026-08-20T06:59:58Z", true)
         };
         assert_eq!(judged(&[odd], None)[0].0, Severity::Error);
+    }
+
+    #[test]
+    fn a_head_that_takes_a_third_of_the_stream_is_a_warning() {
+        let mut roots = [root("shop", "2026-08-20T06:59:58Z", true)];
+        if let Ok(root) = &mut roots[0].root {
+            root.shards = vec![ShardPlace::At(1); 64];
+        }
+        assert_eq!(large(&roots, 1 << 30), None);
+        let found = large(&roots, 10 << 20).unwrap();
+        assert_eq!(found.severity, Severity::Warning);
+        assert!(
+            found.what.contains("the table of shop takes about 4"),
+            "{found:?}"
+        );
+        if let Ok(root) = &mut roots[0].root {
+            root.shards.truncate(1);
+        }
+        assert_eq!(large(&roots, 1), None, "one part is small");
     }
 
     #[test]

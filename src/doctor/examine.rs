@@ -54,7 +54,7 @@ pub async fn examine(case: &Case) -> Report {
     findings.extend(of_source);
     findings.extend(of_broker);
     if let Some(bus) = bus {
-        findings.extend(beyond(&bus, case, name.as_deref()).await);
+        findings.extend(Box::pin(beyond(&bus, case, name.as_deref())).await);
     }
     findings.extend(remembered);
     Report::new(findings)

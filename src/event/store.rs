@@ -193,7 +193,8 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; `Busy`, `Unknown` and `Away` may be tried again.
+    /// [`StoreError`]; `Busy`, `Unknown` and `Away` may be tried again. `Refused` also where a newer build wrote it, in a
+    /// format of its own: a head that cannot be read is overwritten, that one must not be.
     ///
     /// # Cancel safety
     ///

@@ -85,6 +85,12 @@ impl Looks {
         self.0.push_back((index, at));
     }
 
+    /// The place the stream had reached at the beginning of the look before the last.
+    pub(super) fn before_last(&self) -> u64 {
+        let mut looks = self.0.iter().rev();
+        looks.nth(1).map_or(0, |(index, _)| *index)
+    }
+
     /// The earliest time known to lie in the coverage that begins at this frame.
     fn time_of(&self, since: u64, heard: &[frames::Frame]) -> Option<DateTime<Utc>> {
         let look = self

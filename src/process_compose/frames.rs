@@ -185,11 +185,24 @@ impl Frames {
         self.lock().prune(name, index);
     }
 
-    /// Drops all that is kept of a name, its coverage too: it no longer exists.
-    pub fn forget(&self, name: &str) {
+    /// How many names something is kept of.
+    pub fn names(&self) -> usize {
+        self.lock().lanes.len()
+    }
+
+    /// Drops all that is kept of the names that are not known, their coverage too, unless they were heard from this index
+    /// on: they no longer exist.
+    pub fn forget_strangers(&self, from: u64, known: impl Fn(&str) -> bool) {
         let mut store = self.lock();
-        store.prune(name, u64::MAX);
-        if store.lanes.remove(name).is_some() {
+        let heard = |lane: &Lane| lane.frames.back().is_some_and(|frame| frame.index >= from);
+        let lanes = store.lanes.iter();
+        let gone: Vec<_> = lanes
+            .filter(|(name, lane)| !heard(lane) && !known(name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            store.prune(&name, u64::MAX);
+            store.lanes.remove(&name);
             store.name_bytes -= name.len();
         }
     }

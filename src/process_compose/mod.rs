@@ -23,6 +23,7 @@ pub(crate) mod laws;
 mod learner;
 pub mod nudge;
 pub mod observer;
+mod odd;
 pub mod server;
 pub mod settings;
 pub mod translate;

@@ -5,6 +5,7 @@
 //! run, because a server that began again makes all of that a new epoch and none of it a crash. A table that was taken
 //! in the middle of a change is looked at once more, at once.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use super::evidence::{Heard, Looks};
 use super::frames::Frames;
 use super::learner::{Lessons, learn};
 use super::nudge::{Clock, Names, StateStream};
+use super::odd::Oddities;
 use super::server::Server;
 use super::settings::{Endpoint, Evidence, Settings};
 use super::translate;
@@ -35,6 +37,8 @@ use super::wire::{self, Odd};
 
 /// How long a look waits for the frame of an end that it has overtaken.
 const FRAME_WAIT: Duration = Duration::from_millis(250);
+/// So many names that are no process any more may be kept, beside as many as there are processes.
+const STRANGERS: usize = 256;
 /// How many failed looks in a row make the frames behind the last one tell for themselves.
 const SALVAGE_AFTER: u32 = 2;
 
@@ -46,6 +50,7 @@ pub struct ComposeObserver {
     names: watch::Sender<Names>,
     known: Mutex<Known>,
     looks: Mutex<Looks>,
+    oddities: Oddities,
     nudge: Nudge,
     clock: Clock,
     interval: Duration,
@@ -120,6 +125,7 @@ impl ComposeObserver {
             names,
             known,
             looks,
+            oddities: Oddities::default(),
             nudge,
             clock,
             interval,
@@ -177,6 +183,7 @@ impl ComposeObserver {
         for (name, index) in heard.used(before) {
             self.frames.prune_upto(name, index);
         }
+        self.forget_strangers(before, &readings);
         let comparison = compare(before, &readings, &heard, &circumstances);
         self.publish_names(&comparison.table);
         if heard.has_unexplained(&comparison.table) {
@@ -188,9 +195,7 @@ impl ComposeObserver {
     /// The processes of a body, and what of it could not be read.
     fn decode<'b>(&self, body: &'b Body) -> Result<(Vec<Reading<'b>>, Vec<Odd>), ClientError> {
         let reading = wire::decode(&body.bytes).map_err(|error| self.client.undecodable(error))?;
-        for odd in &reading.odd {
-            tracing::warn!(why = %odd.why, "a process could not be read; the others are told");
-        }
+        self.oddities.note(&reading.odd);
         Ok((translate::readings(reading.rows), reading.odd))
     }
 
@@ -310,6 +315,19 @@ impl ComposeObserver {
             .await;
     }
 
+    /// Names that came and went would be kept for as long as the connection stands.
+    fn forget_strangers(&self, before: &Table, readings: &[Reading<'_>]) {
+        if self.frames.names() <= 2 * readings.len() + STRANGERS {
+            return;
+        }
+        let here: HashSet<&str> = readings.iter().map(|now| &*now.name).collect();
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = looks.before_last();
+        self.frames.forget_strangers(recent, |name| {
+            here.contains(name) || before.row(name).is_some()
+        });
+    }
+
     fn publish_names(&self, table: &Table) {
         let same = |names: &Names| {
             names.as_ref().is_some_and(|names| {
@@ -357,7 +375,7 @@ fn all_replaced(before: &Table, readings: &[Reading<'_>]) -> bool {
     if up.peek().is_none() {
         return false;
     }
-    let now: std::collections::HashSet<i64> = readings
+    let now: HashSet<i64> = readings
         .iter()
         .filter(|now| now.phase.is_alive())
         .filter_map(|now| now.pid)

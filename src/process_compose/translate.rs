@@ -58,7 +58,7 @@ pub(super) fn reading(row: WireRow<'_>) -> Reading<'_> {
         vitals: Vitals {
             age_ms: age,
             mem_bytes: (row.mem > 0).then_some(row.mem),
-            cpu_percent: (row.cpu >= 0.0).then_some(row.cpu),
+            cpu_percent: percent(row.cpu),
         },
         started_at: row.process_start_time.utc(),
         ready_at: row.process_ready_time.utc(),
@@ -95,6 +95,15 @@ pub(super) fn configuration(info: &ProcessInfo) -> Configuration {
         backoff: info.backoff,
         readiness: Some(info.readiness.map(probe)),
     }
+}
+
+/// A load in hundredths of a percent, which every reader of JSON reads back as it was written; nothing where no machine
+/// could have it.
+fn percent(cpu: f64) -> Option<f64> {
+    const MOST: f64 = 10_000_000.0;
+    (0.0..=MOST)
+        .contains(&cpu)
+        .then(|| (cpu * 100.0).round() / 100.0)
 }
 
 #[cfg(test)]
@@ -150,5 +159,19 @@ mod tests {
         assert_eq!(reading.pid, None);
         assert_eq!(reading.vitals, Vitals::default());
         assert_eq!(reading.namespace, "default");
+    }
+
+    #[test]
+    fn a_load_is_told_in_hundredths_and_no_machine_has_any_load() {
+        for (said, told) in [
+            (0.0, Some(0.0)),
+            (2.345_678_901_234_567, Some(2.35)),
+            (1e59, None),
+            (-1.0, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+        ] {
+            assert_eq!(percent(said), told, "{said}");
+        }
     }
 }

@@ -19,6 +19,10 @@ pub use stamp::Stamp;
 /// An age beyond this, in nanoseconds, is not an age but a reading taken while a process was being started: ten years.
 const OLDEST: i64 = 10 * 366 * 86_400 * 1_000_000_000;
 
+/// The most bytes that the words of one process may have. What is told of it goes in one message, some words several
+/// times, and a broker takes 1 MB by default: one monstrous name must not end the telling of all the others.
+const LONGEST: usize = 32 * 1024;
+
 /// One process as the server says it, keys renamed, words untouched.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct WireRow<'a> {
@@ -107,6 +111,23 @@ impl WireRow<'_> {
         let up = self.is_up();
         (up && (self.pid <= 0 || self.age_ns().is_none()))
             || self.is_running.is_some_and(|running| running != up)
+    }
+
+    /// Why it is too much to be told.
+    fn excess(&self) -> Option<String> {
+        let namespaces: usize = self.namespaces.iter().map(|name| name.len() + 3).sum();
+        let words = [
+            &self.name,
+            &self.status,
+            &self.is_ready,
+            &self.watch_trigger_path,
+        ];
+        let words: usize = words.iter().map(|word| word.len()).sum();
+        let bytes = words + namespaces + 20 * self.success_exit_codes.len();
+        (bytes > LONGEST).then(|| {
+            let name = clean(&self.name, 40);
+            format!("what is said of {name} has {bytes} bytes, {LONGEST} can be told")
+        })
     }
 
     /// The row without its loan.
@@ -266,7 +287,7 @@ impl<'a> WireFrame<'a> {
             #[serde(borrow)]
             state: &'a RawValue,
         }
-        serde_json::from_str(text).map_err(|error| {
+        let frame: Self = serde_json::from_str(text).map_err(|error| {
             let name = serde_json::from_str::<Outer<'_>>(text)
                 .ok()
                 .and_then(|outer| name_of(outer.state));
@@ -274,7 +295,14 @@ impl<'a> WireFrame<'a> {
                 name,
                 why: why(&error),
             }
-        })
+        })?;
+        match frame.state.excess() {
+            None => Ok(frame),
+            Some(why) => Err(Odd {
+                name: Some(frame.state.name.into_owned()),
+                why,
+            }),
+        }
     }
 }
 
@@ -307,10 +335,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Data<T> {
 /// [`DecodeError`] where the body as a whole is no table, or no element of it a process.
 pub fn decode(bytes: &[u8]) -> Result<Reading<'_>, DecodeError> {
     match serde_json::from_slice::<Table<'_, WireRow<'_>>>(bytes) {
-        Ok(table) => Ok(Reading {
-            rows: present_rows(table.data, table.error)?,
-            odd: Vec::new(),
-        }),
+        Ok(table) => {
+            let rows = present_rows(table.data, table.error)?;
+            if rows.iter().any(|row| row.excess().is_some()) {
+                return decode_each(bytes);
+            }
+            let odd = Vec::new();
+            Ok(Reading { rows, odd })
+        }
         Err(_) => decode_each(bytes),
     }
 }
@@ -323,7 +355,13 @@ fn decode_each(bytes: &[u8]) -> Result<Reading<'static>, DecodeError> {
     let mut reading = Reading::default();
     for element in &elements {
         match serde_json::from_str::<WireRow<'_>>(element.get()) {
-            Ok(row) => reading.rows.push(row.into_owned()),
+            Ok(row) => match row.excess() {
+                None => reading.rows.push(row.into_owned()),
+                Some(why) => reading.odd.push(Odd {
+                    name: Some(row.name.into_owned()),
+                    why,
+                }),
+            },
             Err(error) => reading.odd.push(Odd {
                 name: name_of(element),
                 why: why(&error),

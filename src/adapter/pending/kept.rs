@@ -137,6 +137,13 @@ impl Pending {
         (all && spool.is_live()).then(|| spool.path())
     }
 
+    /// Nothing is left to be told of what was given up: its file goes, or the next start would take it for lost.
+    pub(in crate::adapter) fn discard(&mut self) {
+        if let Some(spool) = &mut self.spool {
+            spool.remove();
+        }
+    }
+
     /// Writes down how far the broker has acknowledged; with nothing of the queue left in it, the file goes as soon as
     /// nothing is owed.
     pub(in crate::adapter) fn acknowledged(&mut self, note: impl FnOnce() -> Vec<u8>, owes: bool) {

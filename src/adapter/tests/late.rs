@@ -56,21 +56,23 @@ async fn what_differs_from_the_head_is_told_when_it_can_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_server_of_the_name_is_refused_once_a_second_look_says_the_same() {
+async fn another_server_of_the_name_is_refused_once_the_other_adapter_had_time_to_tell_of_ours() {
     let house = House::new();
-    house.watcher("b").await.tell(&source()).await;
+    let mut b = house.watcher("b").await;
+    b.tell(&source()).await;
     house.store.set_online(false);
     let mut a = house.start_late("a", None);
     let mut other = source();
     other.epoch = LATER;
     a.tell(&other).await;
     house.store.set_online(true);
-    other.grow("api");
-    assert_eq!(
-        a.look(&other).await.unwrap(),
-        Told::Taken,
-        "looked again first"
-    );
+    // What the other one writes meanwhile in its own epoch keeps its root fresh: R + 2 intervals are enough.
+    for _ in 0..7 {
+        other.grow("api");
+        assert_eq!(a.look(&other).await.unwrap(), Told::Taken, "looked again");
+        seconds(2).await;
+        b.tell(&source()).await;
+    }
     let error = a.look(&other).await.unwrap_err();
     assert!(matches!(error, AdapterError::OtherServer { .. }), "{error}");
     // One that had only begun a new run, and then is the same as the head says, is none.
@@ -78,6 +80,27 @@ async fn another_server_of_the_name_is_refused_once_a_second_look_says_the_same(
     assert_eq!(c.look(&other).await.unwrap(), Told::Taken);
     other.epoch = EPOCH;
     assert_eq!(c.look(&other).await.unwrap(), Told::Rebased);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_began_again_and_whom_the_other_adapter_has_not_told_of_yet_is_ours() {
+    let (house, mut source) = (House::new(), source());
+    let mut b = house.watcher("b").await;
+    b.tell(&source).await;
+    house.store.set_online(false);
+    let mut a = house.start_late("a", None);
+    source.epoch = LATER;
+    source.grow("api");
+    a.tell(&source).await;
+    house.store.set_online(true);
+    for _ in 0..4 {
+        assert_eq!(a.look(&source).await.unwrap(), Told::Taken);
+        seconds(2).await;
+    }
+    b.tell(&source).await;
+    assert_eq!(a.look(&source).await.unwrap(), Told::Rebased);
+    a.tell(&source).await;
+    house.store.stream.lock().unwrap().check();
 }
 
 #[tokio::test(start_paused = true)]

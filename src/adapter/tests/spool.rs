@@ -541,3 +541,62 @@ async fn shards_that_others_wrote_while_we_were_away_are_not_trusted() {
     let head = house.store.stream.lock().unwrap().head().unwrap();
     assert!(head.shards.is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_broker_refuses_is_told_by_the_start_that_may() {
+    let (house, mut source) = (House::with_spool(), source());
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    house.store.faults([Fault::Refused]);
+    source.grow("api");
+    a.look(&source).await.unwrap_err();
+    drop(a);
+    let before = house.store.words().len();
+    source.grow("api");
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert_eq!(
+        words[before..],
+        ["4 restarted api change", "5 restarted api change"],
+        "both steps"
+    );
+    house.store.stream.lock().unwrap().check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_another_adapter_covers_leaves_no_file_to_be_mourned() {
+    let (house, mut source) = (House::with_spool(), source());
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    let mut b = house.watcher("b").await;
+    house.store.set_online(false);
+    source.grow("api");
+    a.tell(&source).await;
+    assert!(house.spool_file("a").exists());
+    house.store.set_online(true);
+    seconds(60).await;
+    b.tell(&source).await;
+    assert_eq!(a.look(&source).await.unwrap(), Told::Rebased);
+    assert!(!house.spool_file("a").exists());
+    drop(a);
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert!(
+        !words.iter().any(|word| word.contains("superseded")),
+        "{words:#?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_at_the_end_that_fails_leaves_nothing_waiting() {
+    let (house, source) = (House::with_spool(), source());
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    seconds(2).await;
+    a.tell(&source).await;
+    house.store.faults([Fault::UnknownLost]);
+    a.committer.close().await.unwrap();
+    assert!(!house.spool_file("a").exists());
+}

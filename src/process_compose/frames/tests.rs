@@ -116,8 +116,28 @@ fn pruned_frames_make_room_and_leave_the_coverage() {
     assert!(frames.view("a").is_empty() && frames.overflows() == 0);
     assert!(frames.covers("a", frames.mark()));
     assert_eq!(frames.lock().bytes, 0);
-    frames.forget("a");
+    frames.forget_strangers(u64::MAX, |_| false);
     assert!(frames.lock().lanes.is_empty());
+}
+
+#[test]
+fn names_that_are_gone_are_forgotten_unless_they_were_heard_lately() {
+    let frames = Frames::new();
+    for name in ["gone", "known"] {
+        heard(&frames, name, "Running", false, true);
+    }
+    let lately = frames.mark().index;
+    heard(&frames, "new", "Running", false, true);
+    frames.forget_strangers(lately, |name| name == "known");
+    let store = frames.lock();
+    assert_eq!(
+        store.lanes.keys().map(|name| &**name).collect::<Vec<_>>(),
+        ["known", "new"]
+    );
+    assert_eq!(
+        (store.live, store.name_bytes),
+        (2, "known".len() + "new".len())
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -202,6 +202,35 @@ fn a_frame_tells_its_name_even_where_it_cannot_be_read() {
     assert_eq!(WireFrame::decode("nonsense").unwrap_err().name, None);
 }
 
+#[test]
+fn a_process_with_more_words_than_can_be_told_hides_nobody() {
+    let monster = "m".repeat(LONGEST + 1);
+    let many = vec!["n"; LONGEST];
+    for monstrous in [
+        serde_json::json!({ "name": monster, "status": "Running" }),
+        serde_json::json!({ "name": "a", "status": monster }),
+        serde_json::json!({ "name": "a", "status": "Running", "namespace": many }),
+        serde_json::json!({ "name": "a", "status": "Running", "success_exit_codes": vec![1; LONGEST] }),
+        serde_json::json!({ "name": "a", "status": "Running", "watch_trigger_path": monster }),
+    ] {
+        let body =
+            serde_json::json!({ "data": [monstrous, { "name": "api", "status": "Running" }] });
+        let body = body.to_string();
+        let reading = decode(body.as_bytes()).unwrap();
+        assert_eq!(reading.rows.len(), 1);
+        assert_eq!(reading.rows[0].name, "api");
+        let odd = &reading.odd[0];
+        assert_eq!(odd.name.as_deref(), monstrous["name"].as_str());
+        assert!(
+            odd.why.contains("can be told") && odd.why.len() < 200,
+            "{}",
+            odd.why
+        );
+        let frame = serde_json::json!({ "state": monstrous }).to_string();
+        assert_eq!(WireFrame::decode(&frame).unwrap_err().name, odd.name);
+    }
+}
+
 fn element() -> impl Strategy<Value = String> {
     let namespace = prop_oneof![
         any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use observe::bus::connect::connect;
 use observe::bus::head::heads;
 use observe::bus::publish::JetStreamStore;
-use observe::bus::settings::DEFAULT_STREAM;
+use observe::bus::settings::{DEFAULT_STREAM, FirstConnect};
 use observe::bus::stream::ensure;
 use observe::event::store::{Commit, EventStore, ShardPlace, StoreError};
 use observe::event::subject::Prefix;
@@ -93,6 +93,41 @@ async fn a_connection_knows_when_it_came_back_and_the_first_one_is_no_return() {
         );
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_first_connection_that_may_be_waited_for_and_stands_at_once_is_no_return() {
+    let server = NatsServer::start();
+    let settings = BusSettings {
+        first_connect: FirstConnect::MayWait,
+        ..settings(&server)
+    };
+    let bus = connect(&settings).await.unwrap();
+    timeout(LIMIT, bus.connected()).await.unwrap();
+    assert_eq!(bus.returned_at(), None);
+}
+
+#[tokio::test]
+async fn a_head_of_a_newer_build_is_refused_to_those_who_would_write_it_and_shown_to_readers() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let newer = json!({ "format": HEAD_FORMAT + 1, "source": "shop", "rest": "is another one's" });
+    bus.client()
+        .publish("core.head.shop", newer.to_string().into())
+        .await
+        .unwrap();
+    ask(&bus, "STREAM.INFO.PROCESS_EVENTS", json!({})).await;
+    for outcome in [
+        store.read_head("shop").await.map(drop),
+        store.read_root("shop").await.map(drop),
+    ] {
+        let Err(StoreError::Refused(line)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(line.contains("head of shop has format 2"), "{line}");
+    }
+    let found = heads(&bus, DEFAULT_STREAM, &Prefix::default()).await;
+    assert!(found.unwrap()[0].root.is_err());
 }
 
 #[tokio::test]

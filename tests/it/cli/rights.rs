@@ -305,6 +305,46 @@ async fn watch_in(told: &Told, user: &str, more: &[&str]) -> Outcome {
 }
 
 #[tokio::test]
+async fn a_durable_watch_without_one_of_its_rights_says_which() {
+    let block = permissions("durable", &[]).await;
+    let reader = rights(&permissions("reader", &[]).await);
+    // Those of every reader are tried there; and nothing is deleted where no stream was made again.
+    let own: Vec<_> = rights(&block)
+        .into_iter()
+        .filter(|right| !reader.contains(right) && !right.1.contains("CONSUMER.DELETE"))
+        .collect();
+    assert_eq!(own.len(), 3, "{own:?}");
+    let lacking: Vec<_> = own
+        .iter()
+        .map(|(_, subject)| without(&block, subject))
+        .collect();
+    let names: Vec<_> = (0..own.len()).map(|number| format!("u{number}")).collect();
+    let mut users = vec![("full", block.as_str())];
+    let less = names.iter().zip(&lacking);
+    users.extend(less.map(|(name, less)| (name.as_str(), less.as_str())));
+    let told = told(&users, "admin", "PROCESS_EVENTS", &[]).await;
+    for (right, name) in own.iter().zip(&names) {
+        for domain in [&[][..], &["--js-domain", "hub"]] {
+            let durable = format!("{name}-{}", domain.len());
+            let more = [&["--durable", &durable], domain].concat();
+            let Outcome::Ended(code, said) = watch_in(&told, name, &more).await else {
+                panic!("{right:?} is not needed");
+            };
+            let last = said.last().unwrap();
+            assert_eq!(code, 1, "{said:#?}");
+            let stem = right.1.trim_end_matches(['*', '>']);
+            let stem = stem.strip_prefix("$JS.API.").unwrap_or(stem);
+            assert!(
+                last.contains("forbids") && last.contains(stem),
+                "{right:?}: {said:#?}"
+            );
+        }
+    }
+    let works = watch_in(&told, "full", &["--durable", "all"]).await;
+    assert!(matches!(works, Outcome::Works));
+}
+
+#[tokio::test]
 async fn a_watch_without_one_of_its_rights_says_which() {
     let block = permissions("reader", &[]).await;
     let all = rights(&block);

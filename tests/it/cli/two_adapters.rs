@@ -89,3 +89,34 @@ async fn two_servers_of_one_name_are_not_merged() {
     }
     assert_eq!(house.told(1).await.len(), before, "nothing of it is told");
 }
+
+#[tokio::test]
+async fn a_head_of_a_newer_build_ends_every_adapter_of_this_one_and_is_not_overwritten() {
+    let house = House::new().await;
+    let mut rounds = 0;
+    let mut both = [house.working(&[]).await, house.working(&[]).await];
+    one_stands_by(&house, [&both[0], &both[1]], &mut rounds).await;
+    let client = async_nats::connect(house.nats.url()).await.unwrap();
+    let newer = r#"{"format":99,"source":"shop"}"#;
+    client
+        .publish("core.head.shop", newer.into())
+        .await
+        .unwrap();
+    client.flush().await.unwrap();
+    house.stack.control.kill("web", 9).unwrap();
+    let mut late = house.adapter(&[]);
+    for run in both.iter_mut().chain([&mut late]) {
+        let code = run.ends().await;
+        let said = run.err.all().join("\n");
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("the head of shop has format 99"), "{said}");
+    }
+    let answer = super::outages::api(
+        &house.nats,
+        "STREAM.MSG.GET.PROCESS_EVENTS",
+        serde_json::json!({ "last_by_subj": "core.head.shop" }),
+    )
+    .await;
+    let kept = answer["message"]["data"].as_str().unwrap();
+    assert_eq!(kept, "eyJmb3JtYXQiOjk5LCJzb3VyY2UiOiJzaG9wIn0=", "{answer}");
+}
