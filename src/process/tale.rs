@@ -71,7 +71,7 @@ impl<'a> Tale<'a> {
             let surely = surely.filter(|_| before.memory.open);
             drop_former(&mut trail.frames, surely, before.restarts);
         }
-        let runs = lives(&trail.frames, before.memory.open);
+        let runs = lives(&trail.frames, before.counted_run());
         let plan = self.extended(plan(before, self.reading, step), &trail, &runs, before);
         if let Some(name) = self.former_name.clone() {
             let told = Told::new(Kind::StatusChanged, "renamed", CERTAIN, self.look.ended);
@@ -90,7 +90,7 @@ impl<'a> Tale<'a> {
             self.push(&told, None);
         }
         self.remember_run(before, &plan, began);
-        self.use_frames(&trail, &plan, before.memory.open);
+        self.use_frames(&trail, &plan, before.counted_run());
         self.spawn_failure(before);
         self.health(before, began);
         self.status(before);
@@ -161,7 +161,7 @@ impl<'a> Tale<'a> {
     }
 
     /// Folds the frames that need no further thought into the memory, exact times first, and marks them as used.
-    fn use_frames(&mut self, trail: &Trail, plan: &Plan, was_open: bool) {
+    fn use_frames(&mut self, trail: &Trail, plan: &Plan, was_open: Option<i64>) {
         let needed = plan.begins + plan.ends;
         let matched = matched_index(&trail.frames, was_open, needed);
         let old = trail

@@ -164,3 +164,25 @@ fn a_counter_that_fell_means_that_the_process_was_made_anew() {
             "restarted policy",
         ]);
 }
+
+#[test]
+fn frames_that_count_a_restart_nobody_heard_of_end_no_run_before_it() {
+    before([a("Running").pid(5)])
+        .frame(900, &a("Terminating").restarts(1))
+        .frame(901, &a("Completed").restarts(1).code(-1))
+        .after([a("Terminating").pid(6).restarts(1)])
+        .tells(["stopped exited inferred code 0", "restarted policy"])
+        .after([a("Completed").pid(6).restarts(1).code(-1)])
+        .tells(["stopped requested code -1"]);
+    // Nor does the frame of the later beginning take the place of the end before it.
+    before([a("Running").pid(5)])
+        .frame(400, &a("Running").restarts(1))
+        .frame(900, &a("Terminating").restarts(1))
+        .frame(901, &a("Completed").restarts(1).code(3))
+        .after([a("Completed").pid(6).restarts(1).code(3)])
+        .tells([
+            "crashed missed inferred",
+            "restarted policy",
+            "stopped requested code 3",
+        ]);
+}
