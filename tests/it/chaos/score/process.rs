@@ -237,13 +237,19 @@ impl<'a> Process<'a> {
             .sources
             .first()
             .is_some_and(|first| to <= first.at + SLACK);
-        let between = self
-            .entries()
-            .any(|(epoch, event)| epoch >= life.epoch && event.spans(from, to));
+        let between = self.is_between_epochs(life);
         let excused = self
             .windows()
             .any(|event| event.spans(from, to) && self.uncounted(event) > 0);
         first || between || excused
+    }
+
+    /// Whether it lies whole where a new epoch is told: per process at most one thing is told of all that.
+    fn is_between_epochs(&self, life: &Life) -> bool {
+        life.end.as_ref().is_some_and(|end| {
+            self.entries()
+                .any(|(epoch, event)| epoch >= life.epoch && event.spans(life.begun, end.at))
+        })
     }
 
     /// What the stream has windows of: the events of this process, and gaps.
@@ -265,9 +271,9 @@ impl<'a> Process<'a> {
                 let life = &self.lives[index];
                 let end = life.end.as_ref();
                 end.is_some_and(|end| event.spans(life.begun, end.at))
+                    && !self.is_between_epochs(life)
             });
             within.count() > self.uncounted(event)
-                && !self.entries().any(|(_, entry)| entry.at == event.at)
         })
     }
 
