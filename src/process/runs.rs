@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind};
+use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, INFERRED, Kind};
 
 use super::evidence::{Frame, Life, Trail, lives};
 use super::judge::{Code, End, Followed, Seen, Whose, Window, judge};
@@ -84,6 +84,12 @@ impl Tale<'_> {
                 begins += 1;
             }
             end_next = !end_next;
+        }
+        let heard = run((plan.begins + u32::from(open)).wrapping_sub(1));
+        if heard.is_none() && plan.ends_in_doubt(open) {
+            for act in acts.iter_mut().rev().take(2) {
+                act.certainty = AMBIGUOUS;
+            }
         }
         acts
     }
