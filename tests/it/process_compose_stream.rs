@@ -234,7 +234,7 @@ async fn an_unreadable_frame_ends_the_coverage_so_far_and_not_the_connection() {
     server.say(Say::Text("nonsense".into()));
     until(frames, "uncovered", |frames| !frames.covers("w 000", mark)).await;
     assert!(frames.covers("w 000", frames.mark()));
-    assert_eq!(asked_to_listen(&server), 1);
+    assert_eq!(server.streams(), 1);
     listening.token.cancel();
     listening.task.await.unwrap();
 }

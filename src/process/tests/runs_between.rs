@@ -221,3 +221,15 @@ fn frames_that_count_a_restart_nobody_heard_of_end_no_run_before_it() {
             "stopped requested code 3",
         ]);
 }
+
+#[test]
+fn an_end_heard_while_a_look_shows_a_run_of_the_policy_is_the_end_of_that_run() {
+    for announced in [1, 2] {
+        before([a("Running").pid(5)])
+            .frame(2000, &a("Restarting").restarts(announced).code(3))
+            .after([a("Running").pid(6).restarts(1).code(1)])
+            .tells(["crashed missed inferred code 1", "restarted policy"])
+            .after_ms(250, [a("Restarting").pid(6).restarts(2).code(3)])
+            .tells(["crashed exit code 3"]);
+    }
+}
