@@ -7,6 +7,9 @@
 //! order of look, outlet and viewers holds, only that the outlet is responsible for nothing yet.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::event::store::{EventStore, Head};
 use crate::event::tell::{Rows, Tell};
@@ -35,8 +38,8 @@ pub(super) struct Late {
     pub(super) stage: Stage,
     /// The epoch of the last look.
     pub(super) epoch: Arc<str>,
-    /// True once another server's head was found and one more look is awaited before that is believed.
-    asked: bool,
+    /// Since when another server's head was found, which is not believed yet.
+    doubted: Option<Instant>,
 }
 
 impl Late {
@@ -44,7 +47,7 @@ impl Late {
         Self {
             stage,
             epoch,
-            asked: false,
+            doubted: None,
         }
     }
 
@@ -52,9 +55,16 @@ impl Late {
         self.stage == Stage::Blind
     }
 
-    /// A refusal that one more look may settle is not believed at once.
-    fn believe(&mut self, line: String, ask_again: bool) -> Result<(), AdapterError> {
-        if ask_again && !std::mem::replace(&mut self.asked, true) {
+    /// A refusal that later looks may settle is believed once it has lasted: where our server began again, the adapter
+    /// that tells of it tells the new run, or its head grows stale.
+    fn believe(
+        &mut self,
+        line: String,
+        ask_again: bool,
+        lasting: Duration,
+    ) -> Result<(), AdapterError> {
+        let since = *self.doubted.get_or_insert_with(Instant::now);
+        if ask_again && since.elapsed() < lasting {
             return Ok(());
         }
         Err(AdapterError::OtherServer {
@@ -65,7 +75,7 @@ impl Late {
 }
 
 impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
-    /// Judges the first head that is read after a start without one; false where one more look is needed for that.
+    /// Judges the first head that is read after a start without one; false where later looks are needed for that.
     pub(super) fn is_ours_to_tell(&mut self, head: Option<&Head>) -> Result<bool, AdapterError> {
         if self.late.stage != Stage::Unjudged {
             return Ok(true);
@@ -79,7 +89,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let now = (self.hooks.now)();
         match decide(head, us, self.acknowledged.as_ref(), now) {
             Beginning::Refuse { line, ask_again } => {
-                self.late.believe(line, ask_again)?;
+                let lasting = self.stale_after();
+                self.late.believe(line, ask_again, lasting)?;
                 return Ok(false);
             }
             beginning => self.say_taken_over(&beginning),
@@ -129,7 +140,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let found = match self.read(Some(&epoch)).await {
             Ok(found) => found,
             Err(AdapterError::OtherServer { line, ask_again }) => {
-                self.late.believe(line, ask_again)?;
+                let lasting = self.stale_after();
+                self.late.believe(line, ask_again, lasting)?;
                 return Ok(Answer::Taken);
             }
             Err(error) if error.kind() == AdapterErrorKind::Transient => {
