@@ -197,18 +197,30 @@ impl Life {
     }
 }
 
-/// The runs a name's frames speak of, in order; the first one is the run that was going on, when there was one.
+/// The runs a name's frames speak of, in order; the first one is the run that was going on, when there was one, and
+/// `open` is what the restart counter said of it.
+///
+/// A frame that counts more restarts than its run speaks of a later one, whose beginning nobody heard: the stream broke.
 ///
 /// A frame of a run that goes on begins no new one: frames are also sent when readiness changes, and the frame of a
 /// beginning may arrive after the look that saw it. Runs that could not be spawned are no runs.
-pub(super) fn lives(frames: &[Frame], open: bool) -> Vec<Life> {
+pub(super) fn lives(frames: &[Frame], open: Option<i64>) -> Vec<Life> {
     let mut lives: Vec<Life> = Vec::new();
-    let mut alive = open;
+    let mut alive = open.is_some();
     let mut called_off = false;
-    if open {
+    let mut counted = open.unwrap_or(i64::MAX);
+    if alive {
         lives.push(Life::default());
     }
     for frame in frames {
+        // Not the frame that announces a restart: that counts it already, on some servers.
+        if alive && frame.restarts > counted && frame.phase != Phase::BackingOff {
+            alive = frame.phase != Phase::Up;
+            lives.extend(alive.then(Life::default));
+        }
+        if frame.phase == Phase::Up || alive {
+            counted = frame.restarts;
+        }
         match (frame.phase, alive) {
             (Phase::Up, false) => {
                 lives.push(Life {

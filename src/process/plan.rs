@@ -34,6 +34,15 @@ impl Plan {
         u64::from(open) + u64::from(self.begins) > u64::from(self.ends)
     }
 
+    /// Whether the last run may never have been: the counter counts decisions, and who saw neither the last one carried out
+    /// nor called off knows of one run less. A new pid proves one run, no more.
+    pub(super) fn ends_in_doubt(&self, open: bool) -> bool {
+        self.begins >= 2
+            && self.policy.0 < self.policy.1
+            && !self.leaves_open(open)
+            && !self.followed_by_policy(self.ends - 1)
+    }
+
     /// True where nothing began or ended.
     pub(super) fn is_empty(&self) -> bool {
         self.ends == 0 && self.begins == 0

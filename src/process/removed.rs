@@ -109,7 +109,7 @@ fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdi
     // A row of a head was up at the head's look.
     let head = look.after.filter(|_| row.phase == Phase::Up);
     drop_former(&mut trail.frames, seen_up.or(head), row.restarts);
-    let life = lives(&trail.frames, true).into_iter().next()?;
+    let life = lives(&trail.frames, row.counted_run()).into_iter().next()?;
     let frame = life.end.as_ref()?;
     let covered = trail
         .covered_since

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::event::payload::{CERTAIN, Exit, INFERRED, Kind};
+use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, INFERRED, Kind};
 
 use super::evidence::{Frame, Life, Trail, lives};
 use super::judge::{Code, End, Followed, Seen, Whose, Window, judge};
@@ -84,6 +84,12 @@ impl Tale<'_> {
                 begins += 1;
             }
             end_next = !end_next;
+        }
+        let heard = run((plan.begins + u32::from(open)).wrapping_sub(1));
+        if heard.is_none() && plan.ends_in_doubt(open) {
+            for act in acts.iter_mut().rev().take(2) {
+                act.certainty = AMBIGUOUS;
+            }
         }
         acts
     }
@@ -276,15 +282,14 @@ impl Tale<'_> {
     }
 }
 
-/// Index of the frame that belongs to the last of so many ends and beginnings.
-pub(super) fn matched_index(frames: &[Frame], open: bool, acts: u32) -> Option<u64> {
+/// Index of the frame that belongs to the last of so many ends and beginnings of which there is one.
+pub(super) fn matched_index(frames: &[Frame], open: Option<i64>, acts: u32) -> Option<u64> {
     let runs = lives(frames, open);
-    let marks = runs
+    let all = runs
         .iter()
-        .flat_map(|life| [life.begin.as_ref(), life.end.as_ref()])
-        .flatten()
-        .map(|f| f.index);
-    marks
-        .take(usize::try_from(acts).unwrap_or(usize::MAX))
-        .last()
+        .flat_map(|life| [life.begin.as_ref(), life.end.as_ref()]);
+    // Of the run that was going on the beginning is told.
+    let all = all.skip(usize::from(open.is_some()));
+    let told = all.take(usize::try_from(acts).unwrap_or(usize::MAX));
+    told.flatten().map(|frame| frame.index).last()
 }

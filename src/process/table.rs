@@ -183,6 +183,13 @@ impl Row {
         }
     }
 
+    /// What the restart counter says of the run that goes on; nothing where none does.
+    pub(super) fn counted_run(&self) -> Option<i64> {
+        let memory = &self.memory;
+        // A number below zero counts nothing.
+        memory.open.then_some(memory.counted.max(0))
+    }
+
     /// What is worth knowing of this row once it is the one before.
     pub(super) fn as_previous(&self) -> Previous {
         Previous {

@@ -6,7 +6,7 @@ use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, Kind, Word};
 
 use super::diff::Look;
 use super::event::ProcessEvent;
-use super::evidence::{Evidence, STALE, Trail, drop_former, lives};
+use super::evidence::{Evidence, Frame, STALE, Trail, drop_former, lives};
 use super::phase::{Health, Phase};
 use super::plan::{Plan, Step, plan};
 use super::reading::Reading;
@@ -71,7 +71,8 @@ impl<'a> Tale<'a> {
             let surely = surely.filter(|_| before.memory.open);
             drop_former(&mut trail.frames, surely, before.restarts);
         }
-        let runs = lives(&trail.frames, before.memory.open);
+        self.leave_to_the_next(&mut trail, before, step);
+        let runs = lives(&trail.frames, before.counted_run());
         let plan = self.extended(plan(before, self.reading, step), &trail, &runs, before);
         if let Some(name) = self.former_name.clone() {
             let told = Told::new(Kind::StatusChanged, "renamed", CERTAIN, self.look.ended);
@@ -90,11 +91,29 @@ impl<'a> Tale<'a> {
             self.push(&told, None);
         }
         self.remember_run(before, &plan, began);
-        self.use_frames(&trail, &plan, before.memory.open);
+        self.use_frames(&trail, &plan, before.counted_run());
         self.spawn_failure(before);
         self.health(before, began);
         self.status(before);
         self.row.memory.counted = self.counted(before, step, &plan);
+    }
+
+    /// Leaves an end that was heard while this look lasted to the next one, where the look shows a run up that the policy
+    /// began after a pause: it is the end of that run. What the stream told of the run before has not come to us whole.
+    fn leave_to_the_next(&self, trail: &mut Trail, before: &Row, step: Step) {
+        let whole = trail.covered_since.zip(self.seen_up(before));
+        let is_whole = whole.is_some_and(|(since, seen)| since <= seen);
+        let by_policy = step.new_pid && step.growth > 0 && !step.fell;
+        if !before.memory.open || self.reading.phase != Phase::Up || is_whole || !by_policy {
+            return;
+        }
+        let frames = &mut trail.frames;
+        let begun = frames.iter().rposition(|frame| frame.phase == Phase::Up);
+        let behind = begun.map_or(0, |last| last + 1);
+        let late = |frame: &Frame| frame.at >= self.look.started;
+        if let Some(first) = frames[behind..].iter().position(late) {
+            frames.truncate(behind + first);
+        }
     }
 
     /// The beginning of the last look that saw the run of the row before up.
@@ -161,7 +180,7 @@ impl<'a> Tale<'a> {
     }
 
     /// Folds the frames that need no further thought into the memory, exact times first, and marks them as used.
-    fn use_frames(&mut self, trail: &Trail, plan: &Plan, was_open: bool) {
+    fn use_frames(&mut self, trail: &Trail, plan: &Plan, was_open: Option<i64>) {
         let needed = plan.begins + plan.ends;
         let matched = matched_index(&trail.frames, was_open, needed);
         let old = trail

@@ -22,9 +22,9 @@ pub(super) struct Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
-    /// Copies what the store holds; only names that something was heard of cost anything.
-    pub(super) fn new(frames: &Frames, lessons: &'a Lessons, looks: &Looks) -> Self {
-        let heard = frames.heard().into_iter().map(|(name, heard, since)| {
+    /// Copies what the store holds of a run of the server; only names that something was heard of cost anything.
+    pub(super) fn new(frames: &Frames, lessons: &'a Lessons, looks: &Looks, epoch: &str) -> Self {
+        let heard = frames.heard(epoch).into_iter().map(|(name, heard, since)| {
             let covered_since = since.and_then(|since| looks.time_of(since, &heard));
             (
                 name,

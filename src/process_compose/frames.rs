@@ -2,10 +2,10 @@
 //!
 //! A frame is evidence only together with its coverage: a name is *covered* from an index on if every frame of it from
 //! there on has come to us. A broken connection, a frame that could not be kept or read, ends the coverage; the frames
-//! heard so far stay, for what they say remains true.
+//! heard so far stay, for what they say remains true: of the run of the server that sent them, and of no other.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -49,6 +49,15 @@ pub struct Frame {
     pub process_end_time: Option<DateTime<Utc>>,
     /// Process id; only in a snapshot, a live frame's is of the run before.
     pub pid: Option<i64>,
+    /// The run of the server that sent it; absent where servers do not say.
+    pub epoch: Option<Arc<str>>,
+}
+
+impl Frame {
+    /// Whether it may have been sent in this run of the server.
+    fn is_of(&self, epoch: &str) -> bool {
+        self.epoch.as_deref().is_none_or(|own| own == epoch)
+    }
 }
 
 /// A moment in the stream, to be compared with later ones.
@@ -93,6 +102,8 @@ struct Store {
     name_bytes: usize,
     overflows: u64,
     status: StreamStatus,
+    /// The run of the server that the connections of this time lead to.
+    epoch: Option<Arc<str>>,
     /// When the latest live frame arrived that is no longer kept.
     released: Option<DateTime<Utc>>,
 }
@@ -144,21 +155,21 @@ impl Frames {
             .collect()
     }
 
-    /// The names of which a live frame is kept, each with those frames, oldest first, and where its coverage begins.
-    pub fn heard(&self) -> Vec<(String, Vec<Frame>, Option<u64>)> {
+    /// The names of which a live frame of this run of the server is kept, each with those frames, oldest first, and where
+    /// its coverage begins.
+    pub fn heard(&self, epoch: &str) -> Vec<(String, Vec<Frame>, Option<u64>)> {
         let store = self.lock();
-        let live = |lane: &Lane| {
-            lane.frames
-                .iter()
-                .filter(|f| !f.snapshot)
-                .cloned()
-                .collect()
-        };
+        // Whoever was frozen reads the last words of a former run long after the next one began.
+        let covers = store.epoch.as_deref().is_none_or(|own| own == epoch);
         // Also behind the snapshot of a later connection: what is hidden now would come up with the next live frame.
-        let spoken = |lane: &Lane| lane.frames.iter().any(|frame| !frame.snapshot);
+        let spoken = |frame: &&Frame| !frame.snapshot && frame.is_of(epoch);
         (store.lanes.iter())
-            .filter(|(_, lane)| spoken(lane))
-            .map(|(name, lane)| (name.to_string(), live(lane), lane.since.or(store.all_since)))
+            .filter(|(_, lane)| lane.frames.iter().any(|frame| spoken(&frame)))
+            .map(|(name, lane)| {
+                let live = lane.frames.iter().filter(spoken).cloned().collect();
+                let since = lane.since.or(store.all_since).filter(|_| covers);
+                (name.to_string(), live, since)
+            })
             .collect()
     }
 
@@ -279,11 +290,17 @@ impl Frames {
             exit_code: state.exit_code,
             process_end_time: state.process_end_time.utc(),
             pid: frame.snapshot.then_some(state.pid),
+            epoch: store.epoch.clone(),
         };
         store.keep(&state.name, kept);
         drop(store);
         self.changed.notify_waiters();
         !frame.snapshot
+    }
+
+    /// What is kept from here on was sent in this run of the server, where it says which.
+    pub(super) fn begin(&self, epoch: Option<Arc<str>>) {
+        self.lock().epoch = epoch;
     }
 
     /// The connection carries every name and its snapshot is over.

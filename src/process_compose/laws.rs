@@ -114,9 +114,12 @@ pub(crate) fn frames(bytes: &[u8]) {
     assert!(frames.kept().frames <= MAX_FRAMES);
     assert!(frames.kept().bytes <= MAX_BYTES);
     assert!(frames.kept().names <= MAX_NAMES);
-    let before = frames.heard().len();
+    let before = frames.heard("e").len();
     frames.forget_strangers(u64::MAX, |_| false);
-    assert!(frames.heard().is_empty(), "{before} names, not forgotten");
+    assert!(
+        frames.heard("e").is_empty(),
+        "{before} names, not forgotten"
+    );
     assert_eq!(frames.kept().bytes, 0, "what is forgotten costs nothing");
     assert!(frames.kept().name_bytes <= MAX_BYTES);
 }
@@ -172,7 +175,12 @@ pub(crate) fn looks(head: &[u8], bytes: &[u8]) -> Vec<Envelope> {
         }
         let at = moment(number * 2_000);
         looks.begin(frames.mark().index, at);
-        let heard = Heard::new(&frames, &lessons, &looks);
+        let epoch = if line.len().is_multiple_of(7) {
+            "f"
+        } else {
+            "e"
+        };
+        let heard = Heard::new(&frames, &lessons, &looks, epoch);
         let comparison = match wire::decode(line) {
             Ok(reading) => {
                 let names: Vec<_> = reading
@@ -183,11 +191,7 @@ pub(crate) fn looks(head: &[u8], bytes: &[u8]) -> Vec<Envelope> {
                 let readings: Vec<_> = reading.rows.into_iter().map(translate::reading).collect();
                 lessons.seen("e", &readings, |_| false);
                 let circumstances = Circumstances {
-                    epoch: if line.len().is_multiple_of(7) {
-                        "f"
-                    } else {
-                        "e"
-                    },
+                    epoch,
                     started: at,
                     ended: at + TimeDelta::milliseconds(5),
                     interval: Duration::from_secs(2),

@@ -3,6 +3,10 @@
 //! The stream sees what looks cannot: that somebody asked for a stop, the true exit code, a restart between two looks.
 //! It is never trusted for what it does not know: it tells of no removal and no renaming, and its live frames carry the
 //! pid of the run before. So it decides nothing; it leaves [`Frames`] behind and says "look now".
+//!
+//! Nor does a frame say which run of the server sent it, and one that is read late, after a freeze of ours, may come from
+//! a server that was replaced meanwhile. So the server is asked for its run before a connection is made and again once it
+//! stands: where both answers agree, all that comes over it was sent by that run.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,6 +26,7 @@ use super::client::{Client, percent_encoded};
 use super::connect::{Connector, Pipe};
 use super::error::{ClientError, Kind, clean};
 use super::frames::{Frames, StreamStatus};
+use super::server::Server;
 use super::settings::{TOKEN_HEADER, TokenReader};
 use super::wire::WireFrame;
 
@@ -57,6 +62,7 @@ pub type Nudge = Arc<dyn Fn() + Send + Sync>;
 
 /// The client of a state stream; built first, run by whoever owns it.
 pub struct StateStream {
+    client: Arc<Client>,
     connector: Arc<Connector>,
     token: Arc<TokenReader>,
     frames: Arc<Frames>,
@@ -87,13 +93,14 @@ enum Ended {
 impl StateStream {
     /// A stream that has not connected yet. `names` are told by the looks; `frames` is shared with whoever reads them.
     pub fn new(
-        client: &Client,
+        client: &Arc<Client>,
         frames: Arc<Frames>,
         names: watch::Receiver<Names>,
         clock: Clock,
         nudge: Nudge,
     ) -> Self {
         Self {
+            client: Arc::clone(client),
             connector: Arc::clone(client.connector()),
             token: Arc::clone(client.token()),
             frames,
@@ -152,6 +159,17 @@ impl StateStream {
     /// All connections of one time; ends with the first that breaks, for then all coverage ends.
     async fn session(&mut self, first: &BTreeSet<String>, token: &CancellationToken) -> Ended {
         let (mut names, mut rest) = (self.names.clone(), self.names.clone());
+        let epoch = tokio::select! {
+            biased;
+            () = token.cancelled() => return Ended::Cancelled,
+            () = nobody(&mut rest) => return Ended::Resting,
+            epoch = self.epoch() => epoch,
+        };
+        let epoch = match epoch {
+            Ok(epoch) => epoch,
+            Err(ended) => return ended,
+        };
+        self.frames.begin(epoch.clone());
         let mut heard = BTreeSet::new();
         let mut ears = FuturesUnordered::new();
         let everybody = first.len() <= NAMES;
@@ -160,7 +178,7 @@ impl StateStream {
         } else {
             lists(first, &mut heard)
         } {
-            ears.push(self.listen(ear));
+            ears.push(self.listen(ear, epoch.as_ref()));
         }
         let most = 2 * ears.len() + 4;
         let mut told = true;
@@ -174,7 +192,7 @@ impl StateStream {
                     told = changed.is_ok();
                     let Some(now) = names.borrow_and_update().clone() else { continue };
                     for ear in lists(&now, &mut heard) {
-                        ears.push(self.listen(ear));
+                        ears.push(self.listen(ear, epoch.as_ref()));
                     }
                     if ears.len() > most {
                         return Ended::Broken("the names are put on new lists".into());
@@ -184,8 +202,32 @@ impl StateStream {
         }
     }
 
-    async fn listen(&self, ear: Ear) -> Ended {
-        let mut stream = match self.connect(&ear).await {
+    /// The run of the server that answers now, where it says one.
+    async fn epoch(&self) -> Result<Option<Arc<str>>, Ended> {
+        match self.client.project_state().await {
+            Ok(state) => Ok(state
+                .and_then(|(state, _)| Server::from_state(state).epoch())
+                .map(Into::into)),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    /// A connection to this run of the server and no other.
+    async fn connect_to(
+        &self,
+        ear: &Ear,
+        epoch: Option<&Arc<str>>,
+    ) -> Result<WebSocketStream<Box<dyn Pipe>>, Ended> {
+        let stream = self.connect(ear).await?;
+        if self.epoch().await?.as_ref() == epoch {
+            Ok(stream)
+        } else {
+            Err(Ended::Broken("the server began again meanwhile".into()))
+        }
+    }
+
+    async fn listen(&self, ear: Ear, epoch: Option<&Arc<str>>) -> Ended {
+        let mut stream = match self.connect_to(&ear, epoch).await {
             Ok(stream) => stream,
             Err(ended) => return ended,
         };

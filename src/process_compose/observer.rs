@@ -178,7 +178,7 @@ impl ComposeObserver {
                 nameless: names.len() < odd.len(),
             },
         };
-        let heard = self.heard();
+        let heard = self.heard(&epoch);
         // What the committed table has used up is needed by no later one.
         for (name, index) in heard.used(before) {
             self.frames.prune_upto(name, index);
@@ -283,9 +283,9 @@ impl ComposeObserver {
         at
     }
 
-    fn heard(&self) -> Heard<'_> {
+    fn heard(&self, epoch: &str) -> Heard<'_> {
         let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        Heard::new(&self.frames, &self.lessons, &looks)
+        Heard::new(&self.frames, &self.lessons, &looks, epoch)
     }
 
     /// A look can overtake the frame of an end it shows: waits for it, but not for long.
@@ -413,7 +413,7 @@ impl Observer for ComposeObserver {
         if failures < SALVAGE_AFTER {
             return None;
         }
-        let heard = self.heard();
+        let heard = self.heard(state.epoch());
         compare_frames(state, &heard, (self.clock)(), self.interval).map(Self::step)
     }
 

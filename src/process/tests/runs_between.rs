@@ -50,7 +50,7 @@ fn restarting_to_ended_new_pid_n_plus_one_of_each() {
         .tells([
             "restarted policy inferred",
             "crashed missed inferred",
-            "restarted policy inferred",
+            "restarted policy ambiguous",
             "crashed exit ambiguous code 3",
         ]);
 }
@@ -65,8 +65,8 @@ fn other_not_up_to_not_up_new_pid_n_plus_one_of_each() {
         .tells([
             "started dependency_met inferred",
             "stopped exited inferred",
-            "restarted policy inferred",
-            "stopped exited code 0",
+            "restarted policy ambiguous",
+            "stopped exited ambiguous code 0",
         ]);
 }
 
@@ -89,6 +89,41 @@ fn up_to_ended_new_pid_n_plus_one_ends_n_beginnings_between() {
             "crashed missed inferred",
             "restarted policy inferred",
             "crashed exit ambiguous code 3",
+        ]);
+}
+
+#[test]
+fn where_the_last_restart_may_have_been_called_off_the_last_run_is_in_doubt() {
+    let was = || before([a("Running").pid(5)]);
+    was()
+        .after([a("Completed").pid(7).restarts(2).code(3)])
+        .tells([
+            "crashed missed inferred",
+            "restarted policy inferred",
+            "crashed missed inferred",
+            "restarted policy ambiguous",
+            "crashed exit ambiguous code 3",
+        ]);
+    // A run that was heard is in none, nor is one that goes on.
+    before([a("Restarting").pid(5).restarts(1).code(3)])
+        .frame(100, &a("Running").restarts(1))
+        .frame(200, &a("Restarting").restarts(2).code(3))
+        .frame(1200, &a("Running").restarts(2))
+        .frame(1300, &a("Completed").restarts(2).code(3))
+        .after([a("Completed").pid(7).restarts(2).code(3)])
+        .tells([
+            "restarted policy",
+            "crashed exit code 3",
+            "restarted policy",
+            "crashed exit ambiguous code 3",
+        ]);
+    was()
+        .after([a("Running").pid(7).restarts(2).code(3)])
+        .tells([
+            "crashed missed inferred",
+            "restarted policy inferred",
+            "crashed missed inferred code 3",
+            "restarted policy",
         ]);
 }
 
@@ -163,4 +198,38 @@ fn a_counter_that_fell_means_that_the_process_was_made_anew() {
             "crashed missed inferred code 3",
             "restarted policy",
         ]);
+}
+
+#[test]
+fn frames_that_count_a_restart_nobody_heard_of_end_no_run_before_it() {
+    before([a("Running").pid(5)])
+        .frame(900, &a("Terminating").restarts(1))
+        .frame(901, &a("Completed").restarts(1).code(-1))
+        .after([a("Terminating").pid(6).restarts(1)])
+        .tells(["stopped exited inferred code 0", "restarted policy"])
+        .after([a("Completed").pid(6).restarts(1).code(-1)])
+        .tells(["stopped requested code -1"]);
+    // Nor does the frame of the later beginning take the place of the end before it.
+    before([a("Running").pid(5)])
+        .frame(400, &a("Running").restarts(1))
+        .frame(900, &a("Terminating").restarts(1))
+        .frame(901, &a("Completed").restarts(1).code(3))
+        .after([a("Completed").pid(6).restarts(1).code(3)])
+        .tells([
+            "crashed missed inferred",
+            "restarted policy",
+            "stopped requested code 3",
+        ]);
+}
+
+#[test]
+fn an_end_heard_while_a_look_shows_a_run_of_the_policy_is_the_end_of_that_run() {
+    for announced in [1, 2] {
+        before([a("Running").pid(5)])
+            .frame(2000, &a("Restarting").restarts(announced).code(3))
+            .after([a("Running").pid(6).restarts(1).code(1)])
+            .tells(["crashed missed inferred code 1", "restarted policy"])
+            .after_ms(250, [a("Restarting").pid(6).restarts(2).code(3)])
+            .tells(["crashed exit code 3"]);
+    }
 }

@@ -70,9 +70,33 @@ fn what_was_heard_before_a_break_is_not_hidden_by_the_next_snapshot() {
     frames.broke(StreamStatus::Away("gone".into()));
     heard(&frames, "a", "Running", true, true);
     heard(&frames, "b", "Running", true, true);
-    let told = frames.heard();
+    let told = frames.heard("one");
     assert_eq!(told.len(), 1, "who only stands in a snapshot costs nothing");
     assert_eq!(told[0].1.len(), 1, "the live frame");
+}
+
+#[test]
+fn frames_of_a_former_server_read_after_a_thaw_are_no_evidence_of_the_next() {
+    let frames = Frames::new();
+    frames.begin(Some("one".into()));
+    heard(&frames, "a", "Running", true, true);
+    heard(&frames, "a", "Completed", false, true);
+    assert_eq!(frames.heard("two"), [], "the connection has not broken yet");
+    frames.broke(StreamStatus::Away("gone".into()));
+    frames.begin(Some("two".into()));
+    heard(&frames, "a", "Running", true, true);
+    heard(&frames, "a", "Restarting", false, true);
+    heard(&frames, "b", "Running", false, true);
+    let told = |epoch| {
+        let all = frames.heard(epoch).into_iter();
+        let words = |heard: Vec<Frame>| heard.iter().map(|f| f.status.to_string()).collect();
+        all.map(|(name, heard, since)| (name, words(heard), since.is_some()))
+            .collect::<Vec<(_, Vec<_>, _)>>()
+    };
+    let a = |word: &str, covered| ("a".to_owned(), vec![word.to_owned()], covered);
+    assert_eq!(told("one"), [a("Completed", false)]);
+    let b = ("b".to_owned(), vec!["Running".to_owned()], true);
+    assert_eq!(told("two"), [a("Restarting", true), b]);
 }
 
 #[test]

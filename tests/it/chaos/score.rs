@@ -9,8 +9,9 @@
 //! **Each told run** is one run of the truth: of the same process and epoch, in the same order, each at most once. Its
 //! pid, where the telling names one, is the true one; the true beginning and the true end lie within the windows
 //! (`occurred`) of the events that tell them. A run that is told as ended has ended, and one that is left open goes on. A
-//! new epoch ends what was open without a word. What fits no true run was made up, or told twice: nothing excuses that,
-//! no mark of certainty either.
+//! new epoch ends what was open without a word. What fits no true run was made up, or told twice. One thing alone excuses
+//! that: the server counts the restarts it decided on, and one of them was called off within the window of a beginning by
+//! policy that is itself told as `ambiguous`, the last of its look; that look may tell one run too many.
 //!
 //! **Each true run** is told, unless the stream itself says that it could not be seen:
 //! - it lies whole before the first look ever, or whole within the window of a source's `restarted` (per process at most
@@ -126,6 +127,7 @@ pub(super) fn score(truth: &Truth, stream: &[Value], shown: &[Value]) -> Score {
             sources: &sources,
             epochs: &epochs,
             lives,
+            truth,
         };
         process.score(&mut score);
         let shown = shown.iter().find(|state| state["name"] == *name);

@@ -52,6 +52,8 @@ pub(super) struct Truth {
     pub(super) epochs: Vec<Epoch>,
     /// The lives of each process, in order.
     pub(super) lives: BTreeMap<String, Vec<Life>>,
+    /// The restarts that were decided on and called off.
+    pub(super) cancelled: Vec<(String, Time)>,
 }
 
 /// The time of a wall clock's text.
@@ -115,7 +117,7 @@ impl Truth {
             }
             ("became_ready", Some(life)) => life.health.push((at, true)),
             ("became_unready", Some(life)) => life.health.push((at, false)),
-            ("cancelled", _) => {}
+            ("cancelled", _) => self.cancelled.push((name.to_owned(), at)),
             (what, _) => panic!("the truth tells what this harness does not know: {what}: {fact}"),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::super::truth::{Death, Life};
+use super::super::truth::{Death, Life, Truth};
 use super::align::{Step, cheapest};
 use super::event::Event;
 use super::{SLACK, Score};
@@ -43,6 +43,7 @@ pub(super) struct Process<'a> {
     pub(super) sources: &'a [&'a Event],
     pub(super) epochs: &'a BTreeMap<String, usize>,
     pub(super) lives: &'a [Life],
+    pub(super) truth: &'a Truth,
 }
 
 impl<'a> Process<'a> {
@@ -63,7 +64,7 @@ impl<'a> Process<'a> {
                     .then(|| self.details(&self.lives[i], &runs[j]).len())
             },
         );
-        let mut missed = Vec::new();
+        let (mut missed, mut excused) = (Vec::new(), Vec::new());
         for step in &steps {
             if let Step::Miss(i) = *step {
                 missed.push(i);
@@ -82,6 +83,7 @@ impl<'a> Process<'a> {
                         .wrong
                         .push(format!("lost: {} {:?}", self.name, self.lives[i]));
                 }
+                Step::Extra(j) if self.is_called_off(&runs[j], &mut excused) => {}
                 Step::Extra(j) => score.wrong.push(format!("made up or twice: {}", runs[j])),
                 Step::Match(i, j) => {
                     let (life, run) = (&self.lives[i], &runs[j]);
@@ -90,6 +92,24 @@ impl<'a> Process<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a run too many may stand for a restart that was called off: the look that tells it tells its last one as in
+    /// doubt, and nothing else is excused by that.
+    fn is_called_off(&self, run: &Run<'_>, excused: &mut Vec<u64>) -> bool {
+        let Some(begin) = run.begin else { return false };
+        let doubt = self.events.iter().rfind(|event| {
+            event.at == begin.event.at
+                && event.is_begin()
+                && event.certainty == "ambiguous"
+                && event.reason() == "policy"
+        });
+        let Some(doubt) = doubt.filter(|doubt| !excused.contains(&doubt.seq)) else {
+            return false;
+        };
+        excused.push(doubt.seq);
+        let mut all = self.truth.cancelled.iter();
+        all.any(|(name, at)| name == self.name && doubt.holds(*at))
     }
 
     /// Beginnings and ends, each as often as it counts, look by look.
@@ -237,13 +257,19 @@ impl<'a> Process<'a> {
             .sources
             .first()
             .is_some_and(|first| to <= first.at + SLACK);
-        let between = self
-            .entries()
-            .any(|(epoch, event)| epoch >= life.epoch && event.spans(from, to));
+        let between = self.is_between_epochs(life);
         let excused = self
             .windows()
             .any(|event| event.spans(from, to) && self.uncounted(event) > 0);
         first || between || excused
+    }
+
+    /// Whether it lies whole where a new epoch is told: per process at most one thing is told of all that.
+    fn is_between_epochs(&self, life: &Life) -> bool {
+        life.end.as_ref().is_some_and(|end| {
+            self.entries()
+                .any(|(epoch, event)| epoch >= life.epoch && event.spans(life.begun, end.at))
+        })
     }
 
     /// What the stream has windows of: the events of this process, and gaps.
@@ -265,9 +291,9 @@ impl<'a> Process<'a> {
                 let life = &self.lives[index];
                 let end = life.end.as_ref();
                 end.is_some_and(|end| event.spans(life.begun, end.at))
+                    && !self.is_between_epochs(life)
             });
             within.count() > self.uncounted(event)
-                && !self.entries().any(|(_, entry)| entry.at == event.at)
         })
     }
 
