@@ -85,10 +85,6 @@ pub(super) struct Said {
 }
 
 /// The durable outlet. It is the only writer of its head; one per source.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and most of them only keep a line from being said twice"
-)]
 pub struct Committer<St, T, R> {
     pub(super) store: Arc<St>,
     pub(super) tell: T,

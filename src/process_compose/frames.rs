@@ -13,6 +13,10 @@ use tokio::sync::Notify;
 
 use super::wire::WireFrame;
 
+mod frame;
+
+pub use frame::Frame;
+
 /// Live frames kept in all.
 pub const MAX_FRAMES: usize = 4096;
 
@@ -27,38 +31,6 @@ const MAX_NAME_BYTES: usize = 16 * 1024 * 1024;
 
 /// What one kept frame costs beside its words, in bytes.
 const FRAME_COST: usize = 160;
-
-/// One frame, reduced to what is to be believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// When it came, by our clock.
-    pub arrival: DateTime<Utc>,
-    /// Its number, growing over all names and connections.
-    pub index: u64,
-    /// Whether it tells how things stood at the beginning of the connection.
-    pub snapshot: bool,
-    /// The status word, verbatim.
-    pub status: Box<str>,
-    /// The readiness word, verbatim.
-    pub is_ready: Box<str>,
-    /// Restarts decided by the policy.
-    pub restarts: i64,
-    /// Exit code.
-    pub exit_code: i64,
-    /// End, where the frame has one.
-    pub process_end_time: Option<DateTime<Utc>>,
-    /// Process id; only in a snapshot, a live frame's is of the run before.
-    pub pid: Option<i64>,
-    /// The run of the server that sent it; absent where servers do not say.
-    pub epoch: Option<Arc<str>>,
-}
-
-impl Frame {
-    /// Whether it may have been sent in this run of the server.
-    fn is_of(&self, epoch: &str) -> bool {
-        self.epoch.as_deref().is_none_or(|own| own == epoch)
-    }
-}
 
 /// A moment in the stream, to be compared with later ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -375,7 +347,9 @@ impl Store {
         }
         let (is_live, bytes, all_since) = (!frame.snapshot, cost(name, &frame), self.all_since);
         let lane = self.lane(name, frame.index);
-        lane.since.get_or_insert(all_since.unwrap_or(frame.index));
+        // What a first frame tells came after the mark before it, but nobody heard what else happened in between.
+        let since = all_since.unwrap_or(frame.index + u64::from(frame.snapshot));
+        lane.since.get_or_insert(since);
         lane.frames.push_back(frame);
         self.live += usize::from(is_live);
         self.bytes += bytes;
