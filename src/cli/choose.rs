@@ -7,6 +7,7 @@ use crate::bus::head::heads;
 use crate::bus::settings::{BusSettings, FirstConnect};
 
 use super::broker_args::{BrokerArgs, Choice};
+use super::contact::Patience;
 use super::exit::Failure;
 use super::open::{broker_failure, connect_or_wait};
 use super::source_args::SourceArgs;
@@ -20,37 +21,56 @@ pub(super) enum Way {
     Bus(Bus, Box<BusSettings>, Option<Lease>),
 }
 
-/// Chooses. A broker that somebody configured is waited for, one that may be at the usual address is not.
+/// Who asks, and for what.
+pub(super) struct Question<'a> {
+    /// The name under which the broker sees us.
+    pub(super) name: &'a str,
+    /// Whether a person wants the stack itself.
+    pub(super) direct: bool,
+    /// Whether only a broker will do, because only it has what was before or remembers a place.
+    pub(super) kept: bool,
+    /// Whether a configured broker that is away is waited for.
+    pub(super) patience: Patience,
+    /// What is said where the stack itself is looked at for want of a broker.
+    pub(super) fallback: &'a str,
+}
+
+/// Chooses. A broker that somebody configured may be waited for, one that may be at the usual address is not.
 pub(super) async fn way(
-    name: &str,
-    direct: bool,
+    question: Question<'_>,
     source: &SourceArgs,
     broker: &BrokerArgs,
 ) -> Result<Way, Failure> {
-    if direct || (source.is_given() && !broker.is_configured()) {
+    let Question { kept, fallback, .. } = question;
+    let told_so = source.is_given() && !broker.is_configured();
+    if question.direct || (told_so && !kept) {
         return Ok(Way::Direct);
     }
     let prefix = broker.reading_prefix()?;
     let choice = broker
-        .choose(name, prefix, FirstConnect::MustSucceed)
+        .choose(question.name, prefix, FirstConnect::MustSucceed)
         .await?;
-    let is_usual = matches!(choice, Choice::Usual(_));
+    let is_usual = matches!(choice, Choice::Usual(_)) && !kept;
     let (mut settings, lease) = choice.into_parts();
-    if !is_usual {
+    if !is_usual && question.patience == Patience::Wait {
         settings.first_connect = FirstConnect::MayWait;
     }
     let bus = match connect_or_wait(&settings).await {
         Ok(bus) => bus,
         Err(BusError::Unreachable { .. }) if is_usual => {
-            say("no broker is configured or found: looking at the stack itself");
+            say(&format!("no broker is configured or found: {fallback}"));
             return Ok(Way::Direct);
         }
         Err(error) => return Err(broker_failure(error)),
     };
-    let told = heads(&bus, &settings.stream, &settings.prefix).await;
-    if is_usual && matches!(told, Err(BusError::NoStream(_))) {
+    if is_usual
+        && matches!(
+            heads(&bus, &settings.stream, &settings.prefix).await,
+            Err(BusError::NoStream(_))
+        )
+    {
         say(&format!(
-            "the broker at {} has no stream {}: looking at the stack itself",
+            "the broker at {} has no stream {}: {fallback}",
             settings.display_url(),
             settings.stream
         ));

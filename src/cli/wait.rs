@@ -12,7 +12,7 @@ use crate::event::filter::Filter;
 use crate::process::waiting::{Decision, Entry, Outlook, Waiting};
 use crate::render::outcome::{Ended, Ending};
 
-use super::choose::{Way, way};
+use super::choose::{Question, Way, way};
 use super::contact::{Contact, Patience, reach};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::heads::Heads;
@@ -271,7 +271,14 @@ impl<'a> Watch<'a> {
 
     async fn open(&mut self, token: &CancellationToken) -> Result<(), Failure> {
         let args = self.args;
-        let way = way(self.name, args.direct, &args.place, &args.broker).await?;
+        let question = Question {
+            name: self.name,
+            direct: args.direct,
+            kept: false,
+            patience: Patience::Wait,
+            fallback: "looking at the stack itself",
+        };
+        let way = way(question, &args.place, &args.broker).await?;
         let sources = match way {
             Way::Direct => Sources::Own(self.own(token).await?),
             Way::Bus(bus, settings, lease) => {

@@ -7,27 +7,25 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Lease;
 use crate::bus::connect::Bus;
 use crate::bus::durable_reader::Wanted;
-use crate::bus::error::BusError;
-use crate::bus::head::heads;
 use crate::bus::read::{Begin, Reader};
-use crate::bus::settings::{BusSettings, FirstConnect};
+use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
 use crate::render::format::Format;
 use crate::render::moment::moment;
 use crate::render::notice::LastEvent;
 use crate::render::time::Times;
 
-use super::broker_args::{BrokerArgs, Choice};
+use super::broker_args::BrokerArgs;
+use super::choose::{Question, Way, way};
 use super::contact::{Contact, Patience, reach};
 use super::direct;
 use super::durable_watch::begin as begin_durable;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
 use super::follow::{Broker, Says, Tape, Until, follow};
-use super::open::{broker_failure, connect_or_wait};
+use super::open::broker_failure;
 use super::opening::{arrive, opening};
 use super::source_args::SourceArgs;
 use super::standing::{sight, standing};
@@ -116,54 +114,16 @@ pub(super) async fn run(args: Watch, token: CancellationToken) -> Outcome {
     }
 }
 
-/// Where events come from.
-enum Way {
-    Direct,
-    Bus(Bus, Box<BusSettings>, Option<Lease>),
-}
-
 impl Watch {
     async fn way(&self) -> Result<Way, Failure> {
-        let told_so = self.source.is_given() && !self.broker.is_configured();
-        // Only a broker has what was before or remembers a place.
-        let kept = self.durable.is_some() || self.since.is_some();
-        if self.direct || (told_so && !kept) {
-            return Ok(Way::Direct);
-        }
-        let prefix = self.broker.reading_prefix()?;
-        let choice = self
-            .broker
-            .choose("observe watch", prefix, FirstConnect::MustSucceed)
-            .await?;
-        let is_usual = matches!(choice, Choice::Usual(_)) && !kept;
-        let (mut settings, lease) = choice.into_parts();
-        if !is_usual && !self.no_retry {
-            settings.first_connect = FirstConnect::MayWait;
-        }
-        let bus = match connect_or_wait(&settings).await {
-            Ok(bus) => bus,
-            Err(BusError::Unreachable { .. }) if is_usual => {
-                say(
-                    "no broker is configured or found: looking at the stack itself, nothing is kept",
-                );
-                return Ok(Way::Direct);
-            }
-            Err(error) => return Err(broker_failure(error)),
+        let question = Question {
+            name: "observe watch",
+            direct: self.direct,
+            kept: self.durable.is_some() || self.since.is_some(),
+            patience: Patience::from_flag(self.no_retry),
+            fallback: "looking at the stack itself, nothing is kept",
         };
-        if is_usual
-            && matches!(
-                heads(&bus, &settings.stream, &settings.prefix).await,
-                Err(BusError::NoStream(_))
-            )
-        {
-            say(&format!(
-                "the broker at {} has no stream {}: looking at the stack itself, nothing is kept",
-                settings.display_url(),
-                settings.stream
-            ));
-            return Ok(Way::Direct);
-        }
-        Ok(Way::Bus(bus, Box::new(settings), lease))
+        way(question, &self.source, &self.broker).await
     }
 
     fn blind(&self) -> Blind {
