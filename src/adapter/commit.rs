@@ -287,6 +287,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             adapter: self.settings.adapter.clone(),
             commit: commit.to_owned(),
             looked_at,
+            since: (self.base.root_sequence > 0).then_some(self.base.standing.looked_at),
             interval_ms: u64::try_from(self.settings.interval.as_millis()).unwrap_or(u64::MAX),
             shards: self.table.places(plan),
             identity: self.settings.identity.clone(),

@@ -28,11 +28,16 @@ pub(crate) fn beginning(root: &Root, remembered: Option<&Acknowledged>) {
         endpoint: "http://localhost:8080".into(),
     };
     for claim in [Claim::Derived, Claim::Given, Claim::Adopt] {
-        for shards in [None, Some(Vec::new())] {
+        for (shards, is_torn) in [
+            (None, false),
+            (Some(Vec::new()), false),
+            (Some(Vec::new()), true),
+        ] {
             let head = Head {
                 root: Ok(root.clone()),
                 root_sequence: 7,
                 shards,
+                is_torn,
             };
             for epoch in [Some("2026-08-20T07:00:00.000Z"), None] {
                 let us = Us {

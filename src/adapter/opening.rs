@@ -27,6 +27,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             }
             read => read?,
         };
+        if self.is_being_mended(head.as_ref()) {
+            let why = "another adapter's commit is stored in part; it is waited for";
+            return Err(StoreError::Busy(why.to_owned()).into());
+        }
         let us = Us {
             adapter: &self.settings.adapter,
             identity: &self.settings.identity,
@@ -62,7 +66,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 state: None,
                 beginning,
             },
-            None => self.anew(root, root_sequence, &beginning),
+            None => self.anew(head.as_ref(), root_sequence, &beginning),
         };
         self.base = opening.base;
         self.table = opening.table;
@@ -139,7 +143,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         Some(Opening {
             table: Table::of(&self.rows, &state, &places(root, head.root_sequence)),
             base,
-            owed: why.map(|why| Owed::since(Some(root.looked_at), why)),
+            owed: why.map(|why| Owed::since(head.told_until(), why)),
             state: Some(state),
             beginning: beginning.clone(),
         })
@@ -148,20 +152,18 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// A head that cannot be used, or rows of it that cannot be read.
     fn anew(
         &self,
-        root: Option<&Root>,
+        head: Option<&Head>,
         root_sequence: u64,
         beginning: &Beginning,
     ) -> Opening<R::State> {
+        let root = head.and_then(|head| head.root.as_ref().ok());
         let why = match beginning {
             Beginning::Invalid { why } => why,
             _ => gap::STREAM_LOST,
         };
         let base = new_base(&self.hooks, &self.settings, root, (root_sequence, true));
-        let from = match (root, &self.acknowledged) {
-            (Some(root), _) => Some(root.looked_at),
-            (None, Some(known)) => Some(known.looked_at),
-            (None, None) => None,
-        };
+        let until = head.and_then(Head::told_until);
+        let from = until.or(self.acknowledged.as_ref().map(|known| known.looked_at));
         let restored = Restored {
             epoch: &base.standing.epoch,
             resync: true,

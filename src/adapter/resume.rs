@@ -129,6 +129,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return self.base.root_sequence == 0;
         };
         let Ok(root) = &head.root else { return false };
+        if head.is_torn {
+            return false;
+        }
         let is_base = root.journal == self.base.journal && root.seq == self.base.seq;
         !self.is_outlived() && (is_base || self.continues(root))
     }
@@ -141,7 +144,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     /// Whether all of the queue was told, and then more by somebody else or by ourselves: nothing of it is lost.
     pub(super) fn is_all_told(&self, head: Option<&Head>) -> bool {
-        let root = head.and_then(|head| head.root.as_ref().ok());
+        let whole = head.filter(|head| !head.is_torn);
+        let root = whole.and_then(|head| head.root.as_ref().ok());
         root.is_some_and(|root| {
             root.journal == self.base.journal
                 && root.seq >= self.tail().seq

@@ -17,12 +17,19 @@ use super::resume::{is_of, new_run};
 use super::settings::{Notice, RebaseCause};
 use super::table::{Table, revisions};
 
+/// What is said while another adapter's commit is not whole.
+const HALF_STORED: &str = "another adapter's commit is stored in part";
+
 impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// Reads the head and draws the conclusion: `Done` where our base still holds, or holds again.
     pub(super) async fn settle(&mut self) -> Result<Progress<R::State>, AdapterError> {
         match self.store.read_head(&self.settings.source).await {
             Ok(head) => {
                 if !self.is_ours_to_tell(head.as_ref())? {
+                    return Ok(Progress::Waiting);
+                }
+                if self.is_being_mended(head.as_ref()) {
+                    self.away(HALF_STORED);
                     return Ok(Progress::Waiting);
                 }
                 self.doubt = false;
@@ -59,6 +66,22 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
+    /// Whether an adapter that is at work has yet to bring the rest of its last commit to the stream.
+    pub(super) fn is_being_mended(&self, head: Option<&Head>) -> bool {
+        let Some(Head {
+            root: Ok(root),
+            is_torn: true,
+            ..
+        }) = head
+        else {
+            return false;
+        };
+        // By its own clock, in either direction: one that is wrong must not keep us waiting for ever.
+        let age = ((self.hooks.now)() - root.looked_at).abs().to_std();
+        let is_fresh = age.is_ok_and(|age| age < root.stale_after());
+        root.adapter != self.settings.adapter && is_fresh
+    }
+
     pub(super) fn compare(
         &mut self,
         head: Option<Head>,
@@ -72,6 +95,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let Ok(root) = &head.root else {
             return self.begin_anew(None, head.root_sequence);
         };
+        if head.is_torn {
+            return match head.shards {
+                Some(_) => self.roll_back(&head, root),
+                None => self.begin_anew(Some(&head), head.root_sequence),
+            };
+        }
         let ours = |attempt: &super::commit::Attempt| attempt.commit == root.commit;
         if let Some(at) = self.attempts.iter().position(ours) {
             let attempt = self.attempts.swap_remove(at);
@@ -88,7 +117,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
         let went_back = root.journal == self.base.journal && root.seq < self.base.seq;
         if head.shards.is_none() {
-            return self.begin_anew(Some(root), head.root_sequence);
+            return self.begin_anew(Some(&head), head.root_sequence);
         }
         if went_back || is_rolled_back(root, self.acknowledged.as_ref()) {
             return self.roll_back(&head, root);
@@ -179,7 +208,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         root: &Root,
     ) -> Result<Progress<R::State>, AdapterError> {
         let dropped = self.pending.drop_all();
-        self.owe_lost(Some(root.looked_at), gap::ROLLED_BACK, dropped);
+        self.owe_lost(head.told_until(), gap::ROLLED_BACK, dropped);
         self.base = Base::of(root, head.root_sequence);
         self.new_journal();
         self.take_head(head, root, RebaseCause::RolledBack, true)
@@ -199,7 +228,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             looked_at: root.looked_at,
         };
         let Ok(state) = self.rows.decode(&mut head.rows(), restored) else {
-            return self.begin_anew(Some(root), head.root_sequence);
+            return self.begin_anew(Some(head), head.root_sequence);
         };
         let places = places(root, head.root_sequence);
         self.table = Table::of(&self.rows, &state, &places);
@@ -210,11 +239,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// There is no head to go on from: a new journal, a gap, and a first look that is no news.
     pub(super) fn begin_anew(
         &mut self,
-        root: Option<&Root>,
+        head: Option<&Head>,
         root_sequence: u64,
     ) -> Result<Progress<R::State>, AdapterError> {
         let dropped = self.pending.drop_all();
-        let from = root.map_or(self.base.standing.looked_at, |root| root.looked_at);
+        let until = head.and_then(Head::told_until);
+        let from = until.unwrap_or(self.base.standing.looked_at);
         self.owe_lost(Some(from), gap::STREAM_LOST, dropped);
         self.base.root_sequence = root_sequence;
         self.base.standing.connected = true;

@@ -179,9 +179,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             still: since.elapsed(),
         });
         if head.shards.is_none() {
-            return self.begin_anew(Some(root), head.root_sequence);
+            return self.begin_anew(Some(&head), head.root_sequence);
         }
-        if went_back(root, &standby.told) || is_rolled_back(root, self.acknowledged.as_ref()) {
+        if head.is_torn
+            || went_back(root, &standby.told)
+            || is_rolled_back(root, self.acknowledged.as_ref())
+        {
             return self.roll_back(&head, root);
         }
         self.go_on_from(&head, root, since)

@@ -78,16 +78,18 @@ pub fn decide(
         Verdict::TakeOver(line) => Some(line),
         Verdict::Refuse { line, ask_again } => return Beginning::Refuse { line, ask_again },
     };
-    match (head.shards.is_some(), is_rolled_back(root, remembered)) {
+    // The end of what was told is not in the stream, whether it went back or never took it.
+    let is_cut = head.is_torn || is_rolled_back(root, remembered);
+    match (head.shards.is_some(), is_cut) {
         (true, rolled_back) => Beginning::Resume {
             age,
             rolled_back,
             takes_over,
         },
-        (false, true) => Beginning::Invalid {
+        (false, true) if !head.is_torn => Beginning::Invalid {
             why: gap::ROLLED_BACK,
         },
-        (false, false) => lost,
+        (false, _) => lost,
     }
 }
 

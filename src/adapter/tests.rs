@@ -13,5 +13,6 @@ mod spool_file;
 mod standbys;
 mod starts;
 mod store;
+mod torn;
 pub(super) mod toy;
 mod waiting;

@@ -36,6 +36,11 @@ pub(super) mod code {
     pub(crate) const TOO_MANY_BATCHES: u32 = 10210;
     pub(crate) const TTL_DISABLED: u32 = 10166;
 
+    /// Whether a broker that commits a batch may have stopped with this in the middle of it.
+    pub(crate) fn stops_halfway(code: u32) -> bool {
+        is_full(code) || code == STORE_FAILED
+    }
+
     /// Whether the account or the disk has no room; it may have some later.
     pub(crate) fn is_full(code: u32) -> bool {
         matches!(

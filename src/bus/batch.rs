@@ -10,8 +10,14 @@ use crate::event::subject::Prefix;
 /// The server drops the connection on a control line near 4 kB; ours hold a subject and an inbox.
 const LONGEST_SUBJECT: usize = 3500;
 
+/// Which batch a message belongs to.
+pub(super) const HEADER_BATCH: &str = "Nats-Batch-Id";
+const HEADER_EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+/// On a root: how many messages its batch has. Who finds the root can tell whether the stream took them all.
+pub(super) const HEADER_MESSAGES: &str = "Observe-Messages";
+
 /// One message on its way out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Outbound {
     pub(super) subject: String,
     pub(super) headers: HeaderMap,
@@ -59,10 +65,7 @@ pub(super) fn messages(
     let root = serde_json::to_vec(commit.root)
         .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
     let mut headers = head_headers(stream);
-    headers.insert(
-        "Nats-Expected-Last-Subject-Sequence",
-        commit.expected.to_string(),
-    );
+    headers.insert(HEADER_EXPECTED, commit.expected.to_string());
     let mut messages = vec![Outbound {
         subject: prefix.head_root(commit.source),
         headers,
@@ -87,19 +90,46 @@ pub(super) fn messages(
         }
     }));
     // A root alone is a plain publish: a batch of one would cost ten times as much.
-    let count = messages.len();
-    if count > 1 {
-        for (number, message) in (1..).zip(&mut messages) {
-            message.headers.insert("Nats-Batch-Id", batch_id);
-            message
-                .headers
-                .insert("Nats-Batch-Sequence", number.to_string());
-            if number == count {
-                message.headers.insert("Nats-Batch-Commit", "1");
-            }
-        }
+    if messages.len() > 1 {
+        number(&mut messages, batch_id);
     }
     Ok(messages)
+}
+
+/// What is still to be stored of a batch, as a batch of its own: the root again, behind the one at `root_sequence`, its
+/// shards again, because it says how far they stand behind it, and the events that are not among the `stored` messages
+/// behind the former root.
+pub(super) fn rest(
+    sent: &[Outbound],
+    stored: usize,
+    root_sequence: u64,
+    batch_id: &str,
+) -> Vec<Outbound> {
+    let is_event = |message: &Outbound| message.headers.get(HEADER_ID).is_some();
+    let heads = sent.iter().take_while(|message| !is_event(message)).count();
+    let told = (stored + 1).max(heads);
+    let mut messages: Vec<_> = sent[..heads].iter().chain(&sent[told..]).cloned().collect();
+    messages[0]
+        .headers
+        .insert(HEADER_EXPECTED, root_sequence.to_string());
+    number(&mut messages, batch_id);
+    messages
+}
+
+fn number(messages: &mut [Outbound], batch_id: &str) {
+    let count = messages.len();
+    messages[0]
+        .headers
+        .insert(HEADER_MESSAGES, count.to_string());
+    for (number, message) in (1..).zip(messages) {
+        message.headers.insert(HEADER_BATCH, batch_id);
+        message
+            .headers
+            .insert("Nats-Batch-Sequence", number.to_string());
+        if number == count {
+            message.headers.insert("Nats-Batch-Commit", "1");
+        }
+    }
 }
 
 fn head_headers(stream: &str) -> HeaderMap {
@@ -140,6 +170,7 @@ mod tests {
             adapter: "a".into(),
             commit: "c".into(),
             looked_at: "2026-08-20T07:18:04Z".parse().unwrap(),
+            since: None,
             interval_ms: 2000,
             shards: Vec::new(),
             identity: Identity::default(),

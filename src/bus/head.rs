@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{ApiError, code};
+use super::batch::{HEADER_BATCH, HEADER_MESSAGES};
 use super::connect::Bus;
 use super::error::{BusError, Refusal, clean};
 use super::stream;
 use crate::event::envelope::Envelope;
-use crate::event::store::{FoundRoot, Ground, HEAD_FORMAT, Head, Root};
+use crate::event::store::{FoundRoot, Ground, HEAD_FORMAT, Head, Root, ShardPlace};
 use crate::event::subject::Prefix;
 
 /// How often a head that moves while it is read is read again.
@@ -32,7 +33,34 @@ struct Stored {
     sequence: u64,
     payload: Vec<u8>,
     time: Option<DateTime<Utc>>,
+    headers: String,
 }
+
+impl Stored {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.headers.lines().filter_map(|line| line.split_once(':'));
+        lines.find_map(|(key, value)| (key == name).then(|| value.trim()))
+    }
+
+    /// The batch it came in, where it is the first of one.
+    fn batch(&self) -> Option<Batch> {
+        Some(Batch {
+            id: self.header(HEADER_BATCH)?.to_owned(),
+            messages: self.header(HEADER_MESSAGES)?.parse().ok()?,
+        })
+    }
+}
+
+/// The batch of a root, as the root that is stored says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) id: String,
+    /// How many messages it has, the root among them.
+    pub(super) messages: u64,
+}
+
+/// A head as it stands, and the batch of its root.
+type Whole = (Head, Option<Batch>);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -45,10 +73,12 @@ struct Raw {
     seq: u64,
     #[serde(default)]
     data: String,
+    #[serde(default)]
+    hdrs: String,
     time: Option<DateTime<Utc>>,
 }
 
-/// Reads the head of a source, whole and of one moment; `None` where there is none.
+/// Reads the head of a source, whole and of one moment, for those who will write it; `None` where there is none.
 ///
 /// # Errors
 ///
@@ -58,20 +88,32 @@ struct Raw {
 /// # Cancel safety
 ///
 /// Reads only.
-pub async fn read_head(
+pub(super) async fn read_head(
     bus: &Bus,
     stream: &str,
     prefix: &Prefix,
     source: &str,
-) -> Result<Option<Head>, BusError> {
-    whole(bus, stream, &prefix.head_root(source), ours).await
+) -> Result<Option<Whole>, BusError> {
+    let found = whole(bus, stream, &prefix.head_root(source), ours).await?;
+    let Some((mut head, Some(batch), stored)) = found else {
+        return Ok(found.map(|(head, batch, _)| (head, batch)));
+    };
+    if let Ok(root) = &head.root {
+        let place = Place {
+            root: head.root_sequence,
+            events: events_of(root, &batch),
+            stored,
+        };
+        head.is_torn = is_torn(bus, stream, &batch, place).await?;
+    }
+    Ok(Some((head, Some(batch))))
 }
 
-/// Reads the head whose root has this subject, as [`heads`] gives it.
+/// Reads the head whose root has this subject, as [`heads`] gives it. Whether its commit is torn is not asked.
 ///
 /// # Errors
 ///
-/// As [`read_head`].
+/// [`BusError`]; its `retry_helps` says whether the same may work later. A head that moves all the time is busy.
 ///
 /// # Cancel safety
 ///
@@ -81,7 +123,75 @@ pub async fn read_head_at(
     stream: &str,
     subject: &str,
 ) -> Result<Option<Head>, BusError> {
-    whole(bus, stream, subject, |payload| Ok(parse(payload))).await
+    let found = whole(bus, stream, subject, |payload| Ok(parse(payload))).await?;
+    Ok(found.map(|(head, _, _)| head))
+}
+
+/// Where the batch of a root stands.
+struct Place {
+    root: u64,
+    /// How many of its messages are events.
+    events: u64,
+    /// When the root was stored.
+    stored: Option<DateTime<Utc>>,
+}
+
+fn events_of(root: &Root, batch: &Batch) -> u64 {
+    let behind = |place: &&ShardPlace| matches!(place, ShardPlace::Behind(_));
+    let shards = root.shards.iter().filter(behind).count() as u64;
+    batch.messages.saturating_sub(1 + shards)
+}
+
+/// Whether the events of a root's batch are not all there, and not because their time was over.
+async fn is_torn(bus: &Bus, stream: &str, batch: &Batch, place: Place) -> Result<bool, BusError> {
+    let last = place.root.saturating_add(batch.messages - 1);
+    if place.events == 0 || is_of(bus, stream, batch, last).await? {
+        return Ok(false);
+    }
+    let found = describe(bus, stream, "").await?;
+    let number = |value: &Value| value.as_i64().unwrap_or(0);
+    let age = place.stored.and_then(|stored| {
+        let now: DateTime<Utc> = found["ts"].as_str()?.parse().ok()?;
+        (now - stored).num_nanoseconds()
+    });
+    let limit = number(&found["config"]["max_age"]);
+    let is_over = limit > 0 && age.is_some_and(|age| age >= limit);
+    // Where only so many are kept of each subject, others may have taken the place of the last.
+    Ok(!is_over && number(&found["config"]["max_msgs_per_subject"]) <= 0)
+}
+
+async fn is_of(bus: &Bus, stream: &str, batch: &Batch, sequence: u64) -> Result<bool, BusError> {
+    let stored = get(bus, stream, &json!({ "seq": sequence })).await?;
+    Ok(stored.is_some_and(|stored| stored.header(HEADER_BATCH) == Some(&*batch.id)))
+}
+
+/// How many messages of a torn batch stand behind its root.
+pub(super) async fn stored_behind(
+    bus: &Bus,
+    stream: &str,
+    batch: &Batch,
+    root: u64,
+) -> Result<u64, BusError> {
+    let (mut there, mut missing) = (0, batch.messages);
+    while there + 1 < missing {
+        let middle = there + (missing - there) / 2;
+        if is_of(bus, stream, batch, root + middle).await? {
+            there = middle;
+        } else {
+            missing = middle;
+        }
+    }
+    Ok(there)
+}
+
+/// The batch in which the last root of a source came; `None` where there is no root, or it came alone.
+pub(super) async fn batch_of_root(
+    bus: &Bus,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<String>, BusError> {
+    let stored = last(bus, stream, subject).await?;
+    Ok(stored.and_then(|stored| Some(stored.batch()?.id)))
 }
 
 async fn whole(
@@ -89,7 +199,7 @@ async fn whole(
     stream: &str,
     subject: &str,
     read: fn(&[u8]) -> Result<Parsed, BusError>,
-) -> Result<Option<Head>, BusError> {
+) -> Result<Option<(Head, Option<Batch>, Option<DateTime<Utc>>)>, BusError> {
     let mut found = last(bus, stream, subject).await?;
     for _ in 0..READS {
         let Some(stored) = found else {
@@ -105,11 +215,13 @@ async fn whole(
             .as_ref()
             .is_some_and(|again| again.sequence == stored.sequence)
         {
-            return Ok(Some(Head {
+            let head = Head {
                 root,
                 root_sequence: stored.sequence,
                 shards,
-            }));
+                is_torn: false,
+            };
+            return Ok(Some((head, stored.batch(), stored.time)));
         }
         found = again;
     }
@@ -345,11 +457,13 @@ async fn get(bus: &Bus, stream: &str, which: &Value) -> Result<Option<Stored>, B
             let payload = BASE64_STANDARD
                 .decode(&message.data)
                 .map_err(|_| BusError::Unknown("an answer that cannot be read".to_owned()))?;
+            let headers = BASE64_STANDARD.decode(&message.hdrs).unwrap_or_default();
             Ok(Some(Stored {
                 subject: message.subject,
                 sequence: message.seq,
                 payload,
                 time: message.time,
+                headers: String::from_utf8_lossy(&headers).into_owned(),
             }))
         }
         Err(error) => match error.err_code() {

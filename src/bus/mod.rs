@@ -36,3 +36,4 @@ pub mod shape;
 pub mod stream;
 pub mod subscribe;
 pub mod survey;
+mod torn;

@@ -15,6 +15,7 @@ use super::connect::{ANSWER, Bus, CALL};
 use super::error::{BusError, Refusal, clean};
 use super::link::Mark;
 use super::shape::{covers_any, foreign_subjects, lacking};
+use super::torn::Unsettled;
 use super::{head, stream};
 use crate::event::store::{Commit, EventStore, FoundRoot, Ground, Head, StoreError};
 use crate::event::subject::Prefix;
@@ -29,14 +30,15 @@ const LAG: Duration = Duration::from_millis(200);
 /// The events of one stream, written and read by sources' adapters.
 #[derive(Debug, Clone)]
 pub struct JetStreamStore {
-    bus: Bus,
-    stream: Arc<str>,
-    prefix: Prefix,
+    pub(super) bus: Bus,
+    pub(super) stream: Arc<str>,
+    pub(super) prefix: Prefix,
     /// How the stream is made again; nobody may where these are not known.
     setup: Option<Arc<BusSettings>>,
     incomplete: Arc<AtomicU32>,
     /// Whether the stream was looked after.
     seen: Arc<AtomicBool>,
+    pub(super) unsettled: Unsettled,
 }
 
 impl JetStreamStore {
@@ -49,6 +51,7 @@ impl JetStreamStore {
             setup: None,
             incomplete: Arc::default(),
             seen: Arc::new(AtomicBool::new(true)),
+            unsettled: Unsettled::default(),
         }
     }
 
@@ -72,14 +75,54 @@ impl JetStreamStore {
     }
 
     async fn store(&self, commit: &Commit<'_>) -> Result<u64, StoreError> {
-        let batch_id = fresh_id();
-        let messages = messages(commit, &self.prefix, &self.stream, &batch_id)?;
+        let batch = fresh_id();
+        let dressed = || messages(commit, &self.prefix, &self.stream, &batch);
+        let subject = self.prefix.head_root(commit.source);
+        self.deliver((&subject, &batch), dressed()?, || {
+            dressed().unwrap_or_default()
+        })
+        .await
+    }
+
+    /// Sends the messages of one commit; gives the sequence of the first.
+    pub(super) async fn deliver(
+        &self,
+        (root, batch): (&str, &str),
+        messages: Vec<Outbound>,
+        again: impl Fn() -> Vec<Outbound>,
+    ) -> Result<u64, StoreError> {
         for message in &messages {
             message.check(self.bus.client().max_payload())?;
         }
         if !self.bus.is_connected() {
             return Err(StoreError::Away);
         }
+        let is_batch = messages.len() > 1;
+        match self.offer(messages).await {
+            Ok(sequence) => {
+                self.unsettled.settle(root);
+                Ok(sequence)
+            }
+            Err(Unstored::Full(why)) if is_batch => {
+                // Refused at the first message, or stopped at a later one: the root says.
+                let found = head::batch_of_root(&self.bus, &self.stream, root).await;
+                if found.is_ok_and(|found| found.as_deref() != Some(batch)) {
+                    return Err(StoreError::Busy(why));
+                }
+                self.unsettled.keep(root, batch, again());
+                Err(StoreError::Unknown(why))
+            }
+            Err(Unstored::Full(why)) => Err(StoreError::Busy(why)),
+            Err(Unstored::For(error)) => {
+                if is_batch && matches!(error, StoreError::Unknown(_)) {
+                    self.unsettled.keep(root, batch, again());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn offer(&self, messages: Vec<Outbound>) -> Result<u64, Unstored> {
         let count = messages.len();
         let subjects: Vec<_> = messages
             .iter()
@@ -99,38 +142,36 @@ impl JetStreamStore {
                 return Ok(sequence.saturating_sub(count as u64 - 1));
             }
             Verdict::NobodyListens => {
-                return Err(stream::absence(&self.bus, &self.stream, Some(&subjects[0]))
-                    .await
-                    .into());
+                let absence = stream::absence(&self.bus, &self.stream, Some(&subjects[0])).await;
+                return Err(absence.into());
             }
             Verdict::Fault(fault) => fault,
         };
-        self.judge(&fault, mark, &subjects).await
+        match self.judge(&fault, mark, &subjects).await {
+            StoreError::Busy(why) if code::stops_halfway(fault.err_code) => {
+                Err(Unstored::Full(why))
+            }
+            error => Err(Unstored::For(error)),
+        }
     }
 
-    async fn judge(
-        &self,
-        fault: &Fault,
-        mark: Mark,
-        subjects: &[String],
-    ) -> Result<u64, StoreError> {
+    async fn judge(&self, fault: &Fault, mark: Mark, subjects: &[String]) -> StoreError {
         if fault.err_code != code::BATCH_INCOMPLETE {
             self.incomplete.store(0, Ordering::Relaxed);
-            return Err(judge(fault, &self.stream));
+            return judge(fault, &self.stream);
         }
         // A message the server did not let through leaves the batch incomplete; the word of it takes another way.
         let concerns = |denied: &str| subjects.iter().any(|subject| subject == denied);
         if let Ok(denial) = timeout(LAG, self.bus.denied(mark, concerns)).await {
-            return Err(BusError::from(denial.refusal()).into());
+            return BusError::from(denial.refusal()).into();
         }
-        if self.incomplete.fetch_add(1, Ordering::Relaxed) + 1 >= INCOMPLETE_IN_A_ROW {
-            self.check_subjects(subjects).await?;
+        if self.incomplete.fetch_add(1, Ordering::Relaxed) + 1 >= INCOMPLETE_IN_A_ROW
+            && let Err(error) = self.check_subjects(subjects).await
+        {
+            return error.into();
         }
         // Whatever the broker cannot stage, for want of disk for instance, it drops without a word.
-        Err(StoreError::Busy(format!(
-            "{}; has it room on its disk?",
-            fault.text()
-        )))
+        StoreError::Busy(format!("{}; has it room on its disk?", fault.text()))
     }
 
     /// Whether the stream takes all of it; where it does, a batch that stays incomplete has a passing cause.
@@ -194,7 +235,7 @@ impl EventStore for JetStreamStore {
             self.recreate().await?;
             self.seen.store(true, Ordering::Relaxed);
         }
-        Ok(head::read_head(&self.bus, &self.stream, &self.prefix, source).await?)
+        self.whole_head(source).await
     }
 
     async fn read_root(&self, source: &str) -> Result<Option<FoundRoot>, StoreError> {
@@ -223,6 +264,19 @@ impl EventStore for JetStreamStore {
 
     fn returned_at(&self) -> Option<Instant> {
         self.bus.returned_at()
+    }
+}
+
+/// Why a commit is not known to be stored.
+enum Unstored {
+    /// The broker has no room, and may have noticed in the middle.
+    Full(String),
+    For(StoreError),
+}
+
+impl From<BusError> for Unstored {
+    fn from(error: BusError) -> Self {
+        Self::For(error.into())
     }
 }
 

@@ -390,6 +390,7 @@ mod tests {
             adapter: String::new(),
             commit: String::new(),
             looked_at: Utc::now(),
+            since: None,
             interval_ms: 2000,
             shards: Vec::new(),
             identity: crate::event::store::Identity::default(),

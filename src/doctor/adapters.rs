@@ -175,6 +175,7 @@ mod tests {
             adapter: "web1-3f9a1c22".into(),
             commit: "c".into(),
             looked_at: looked_at.parse().unwrap(),
+            since: None,
             interval_ms: 2000,
             shards: Vec::new(),
             identity: Identity {

@@ -69,6 +69,14 @@ pub struct Root {
     /// The end of the last successful look.
     #[serde(with = "millis")]
     pub looked_at: DateTime<Utc>,
+    /// `looked_at` of the root before: what this root's commit told lies behind it. None in the first root of all, and in
+    /// those of builds that did not write it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "millis::option"
+    )]
+    pub since: Option<DateTime<Utc>>,
     /// The interval of the looks, in milliseconds.
     pub interval_ms: u64,
     /// Where each shard stands, in the order of their numbers.
@@ -104,9 +112,20 @@ pub struct Head {
     /// The payload of each shard the root names, in order, each found at the sequence the root gives; `None` where the
     /// head is invalid, because one is missing or stands elsewhere.
     pub shards: Option<Vec<Vec<u8>>>,
+    /// True where the stream does not hold all the events that were committed with this root: a full broker may take a
+    /// part of a commit, whatever it says of batches.
+    pub is_torn: bool,
 }
 
 impl Head {
+    /// What lies behind this moment may be missing in the stream: its root's look, or the one before where its commit is
+    /// torn.
+    pub fn told_until(&self) -> Option<DateTime<Utc>> {
+        let root = self.root.as_ref().ok()?;
+        let torn = self.is_torn.then_some(root.since).flatten();
+        Some(torn.unwrap_or(root.looked_at))
+    }
+
     /// The rows of a valid head.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.shards
@@ -282,6 +301,7 @@ mod tests {
             adapter: "a".into(),
             commit: "c".into(),
             looked_at: "2026-08-20T07:18:04Z".parse().unwrap(),
+            since: None,
             interval_ms: 2000,
             shards: vec![ShardPlace::At(7), ShardPlace::Behind(1)],
             identity: Identity::default(),
@@ -317,6 +337,7 @@ mod tests {
                 Vec::new(),
                 b"{\"c\":3}\n".to_vec(),
             ]),
+            is_torn: false,
         };
         assert_eq!(
             head.rows().collect::<Vec<_>>(),

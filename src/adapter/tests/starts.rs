@@ -227,6 +227,7 @@ fn verdict(age: Age, claim: Claim, epoch: Option<&str>, adapter: &str) -> &'stat
         adapter: "a".into(),
         commit: "c".into(),
         looked_at: "2026-08-20T09:00:00Z".parse().unwrap(),
+        since: None,
         interval_ms: 2000,
         shards: Vec::new(),
         identity: identity.clone(),

@@ -45,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) gone: bool,
     /// What a full stream drops next lies below this.
     pub(crate) safe_from: u64,
+    /// Events of the last commit are missing.
+    pub(crate) is_torn: bool,
     late: Vec<(u32, Kept)>,
 }
 
@@ -63,6 +65,7 @@ impl Stream {
             self.shards.insert(number, (sequence, text));
         }
         self.root = Some((root, kept.root));
+        self.is_torn = false;
         self.events.extend(kept.events);
         self.commits += 1;
         Ok(root)
@@ -92,6 +95,7 @@ impl Stream {
             root: Ok(root),
             root_sequence,
             shards,
+            is_torn: self.is_torn,
         })
     }
 

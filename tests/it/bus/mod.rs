@@ -7,6 +7,7 @@ mod head;
 mod read;
 mod stream;
 mod subscribe;
+mod torn;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -53,6 +54,7 @@ fn root(seq: u64) -> Root {
         adapter: "a".into(),
         commit: format!("c{seq}"),
         looked_at: "2026-08-20T07:18:04Z".parse().unwrap(),
+        since: None,
         interval_ms: 2000,
         shards: Vec::new(),
         identity: Identity::default(),
