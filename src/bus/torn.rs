@@ -107,7 +107,7 @@ impl JetStreamStore {
             return Ok(Some(head));
         };
         if head.is_torn {
-            self.complete(&root, head.root_sequence, &batch).await?;
+            Box::pin(self.complete(&root, head.root_sequence, &batch)).await?;
             let found = head::read_head(&self.bus, &self.stream, &self.prefix, source).await?;
             return Ok(found.map(|(head, _)| head));
         }
