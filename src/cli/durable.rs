@@ -131,7 +131,13 @@ pub(super) async fn run(
         builder = resume(builder, state);
     }
     let (runtime, _handle) = builder.build();
-    together(runtime.run(token.clone()), companions, lost, token).await
+    Box::pin(together(
+        runtime.run(token.clone()),
+        companions,
+        lost,
+        token,
+    ))
+    .await
 }
 
 /// Runs the looks and what stands beside them. Whichever ends first, also by a panic, ends the other: an adapter that
