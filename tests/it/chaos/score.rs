@@ -18,7 +18,7 @@
 //!   one thing is told of what lies between two runs of the server), or
 //! - it lies whole within the window of an event of the same process, or within a `gap`, and no more runs are missing there
 //!   than began there otherwise than by the restart policy, which the server counts. (A stretch too short for a gap shows
-//!   in the windows alone.)
+//!   in the windows alone; one within a longer one is counted with that.)
 //!
 //! **Details** of what is told as `certain`: the exit code is the true one; an end by its own exit with 0 or by request is
 //! `stopped`, any other `crashed`; the reason `policy` stands where the policy began it. Of an `ambiguous` end the code is

@@ -72,7 +72,12 @@ impl<'a> Process<'a> {
         }
         if let Some(event) = self.too_many(&missed) {
             score.wrong.push(format!(
-                "more lost than could not be counted within {event}"
+                "{}: more lost than could not be counted within {event}: {:?}",
+                self.name,
+                missed
+                    .iter()
+                    .map(|&index| &self.lives[index])
+                    .collect::<Vec<_>>()
             ));
         }
         for step in steps {
@@ -284,9 +289,17 @@ impl<'a> Process<'a> {
         began.filter(|life| life.because != "policy").count()
     }
 
-    /// One run more is missing somewhere than began without being counted.
+    /// One run more is missing somewhere than began without being counted. A stretch within a longer one that is told as
+    /// well says nothing more: what is missing there is missing in the longer one, and counted there.
     fn too_many(&self, missed: &[usize]) -> Option<&'a Event> {
-        self.windows().find(|event| {
+        let is_within = |event: &Event| {
+            let length = |event: &Event| event.after.map(|after| event.before - after);
+            let from = event.after.unwrap_or(event.before);
+            self.windows()
+                .any(|other| length(other) > length(event) && other.spans(from, event.before))
+        };
+        let mut longest = self.windows().filter(|event| !is_within(event));
+        longest.find(|event| {
             let within = missed.iter().filter(|&&index| {
                 let life = &self.lives[index];
                 let end = life.end.as_ref();
