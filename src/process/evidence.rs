@@ -132,14 +132,29 @@ impl Evidence for Unused<'_> {
 }
 
 /// Drops the frames of former runs, and what came before them: they were late, and somebody else has told them. They count
-/// fewer restarts than the row, or tell an end although a look since then saw the run up.
-pub(super) fn drop_former(frames: &mut Vec<Frame>, seen_up: Option<DateTime<Utc>>, restarts: i64) {
-    let is_former = |frame: &Frame| {
+/// fewer restarts than the row, or tell an end although a look since then saw the run up. Gives the index of the last.
+pub(super) fn drop_former(
+    frames: &mut Vec<Frame>,
+    seen_up: Option<DateTime<Utc>>,
+    restarts: i64,
+) -> Option<u64> {
+    drop_to_last(frames, |frame| {
         let late = seen_up.is_some_and(|seen| frame.at <= seen);
         frame.restarts < restarts || (frame.phase.is_over() && late)
-    };
-    let last = frames.iter().rposition(is_former);
-    frames.drain(..last.map_or(0, |last| last + 1));
+    })
+}
+
+/// Drops the frames of runs that ended no later than the end that a look has shown, and was told for: they come late, held
+/// up by a wire that stood still. Gives the index of the last.
+pub(super) fn drop_told(frames: &mut Vec<Frame>, ended_at: Option<DateTime<Utc>>) -> Option<u64> {
+    drop_to_last(frames, |frame| {
+        frame.phase.is_over() && frame.ended_at.is_some() && frame.ended_at <= ended_at
+    })
+}
+
+fn drop_to_last(frames: &mut Vec<Frame>, which: impl Fn(&Frame) -> bool) -> Option<u64> {
+    let last = frames.iter().rposition(which)?;
+    frames.drain(..=last).next_back().map(|frame| frame.index)
 }
 
 /// One run as the frames saw it.

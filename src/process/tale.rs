@@ -6,7 +6,7 @@ use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, Kind, Word};
 
 use super::diff::Look;
 use super::event::ProcessEvent;
-use super::evidence::{Evidence, Frame, STALE, Trail, drop_former, lives};
+use super::evidence::{Evidence, Frame, STALE, Trail, drop_former, drop_told, lives};
 use super::phase::{Health, Phase};
 use super::plan::{Plan, Step, plan};
 use super::reading::Reading;
@@ -69,7 +69,10 @@ impl<'a> Tale<'a> {
             let seen = self.seen_up(before).or(head);
             let surely = seen.map(|seen| seen - SETTLED);
             let surely = surely.filter(|_| before.memory.open);
-            drop_former(&mut trail.frames, surely, before.restarts);
+            self.skip(drop_former(&mut trail.frames, surely, before.restarts));
+        }
+        if !before.memory.open {
+            self.skip(drop_told(&mut trail.frames, before.ended_at));
         }
         self.leave_to_the_next(&mut trail, before, step);
         let runs = lives(&trail.frames, before.counted_run());
@@ -96,6 +99,12 @@ impl<'a> Tale<'a> {
         self.health(before, began);
         self.status(before);
         self.row.memory.counted = self.counted(before, step, &plan);
+    }
+
+    /// What was dropped is not heard again.
+    fn skip(&mut self, dropped: Option<u64>) {
+        let memory = &mut self.row.memory;
+        memory.mark = dropped.map_or(memory.mark, |dropped| memory.mark.max(dropped));
     }
 
     /// Leaves an end that was heard while this look lasted to the next one, where the look shows a run up that the policy

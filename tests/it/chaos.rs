@@ -317,30 +317,3 @@ mod seeds {
         run(201, 30).await;
     }
 }
-
-#[test]
-#[ignore = "temp"]
-fn rejudge() {
-    let folder = std::path::PathBuf::from(std::env::var("CHAOS_FOLDER").unwrap());
-    let mut truth = truth::Truth::default();
-    let mut n = 0;
-    while let Ok(text) = fs::read_to_string(folder.join(format!("truth-{n}.jsonl"))) {
-        let over = fs::metadata(folder.join(format!("truth-{n}.jsonl")))
-            .unwrap()
-            .modified()
-            .unwrap();
-        let over = chrono::DateTime::<Utc>::from(over).timestamp_millis();
-        let last = !folder.join(format!("truth-{}.jsonl", n + 1)).exists();
-        truth.add(&text, (!last).then_some(over));
-        n += 1;
-    }
-    let events: Vec<Value> = fs::read_to_string(folder.join("stream.jsonl"))
-        .unwrap()
-        .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
-        .collect();
-    let shown: Vec<Value> =
-        serde_json::from_str(&fs::read_to_string(folder.join("shown.json")).unwrap()).unwrap();
-    let score = score::score(&truth, &events, &shown);
-    eprintln!("{score}");
-}

@@ -175,6 +175,35 @@ fn frames_add_whole_runs_that_no_look_can_know_of() {
 }
 
 #[test]
+fn frames_of_a_run_that_was_told_without_them_add_none_when_they_come() {
+    let told = || {
+        before([a("Scheduled").pid(5).due(1000)])
+            .covered()
+            .after([a("Scheduled").pid(6).due(61_000).code(2).ended_at(1500)])
+            .tells(["started schedule inferred", "crashed exit ambiguous code 2"])
+            .frame(100, &a("Running"))
+            .frame(110, &a("Scheduled").code(2).ended_at(1500))
+    };
+    told()
+        .frame(500, &a("Running"))
+        .frame(900, &a("Scheduled").code(3).ended_at(2900))
+        .after([a("Scheduled").pid(7).due(121_000).code(3).ended_at(2900)])
+        .tells(["started schedule", "crashed exit code 3"]);
+    told()
+        .frame(500, &a("Running"))
+        .after([a("Running").pid(7).due(121_000).code(2)])
+        .tells(["started schedule"])
+        .frame(500, &a("Scheduled").code(3).ended_at(4500))
+        .after([a("Scheduled").pid(7).due(121_000).code(3).ended_at(4500)])
+        .tells(["crashed exit code 3"]);
+    told()
+        .after([a("Scheduled").pid(6).due(61_000).code(2).ended_at(1500)])
+        .tells([])
+        .after([a("Running").pid(7).due(121_000).code(2)])
+        .tells(["started schedule"]);
+}
+
+#[test]
 fn a_counter_that_comes_after_its_status_is_not_counted_twice() {
     before([a("Running").pid(5)])
         .after([a("Restarting").pid(5).restarts(0).code(3)])
