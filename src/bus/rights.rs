@@ -24,6 +24,8 @@ pub enum Role {
     Reader,
     /// Who reads along under a name that the broker remembers: `observe watch --durable`.
     Durable,
+    /// Who reads back: `observe history`.
+    History,
 }
 
 /// One right.
@@ -46,6 +48,7 @@ pub fn rights(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<R
         Role::Adapter => of_adapter(settings, source),
         Role::Reader => of_reader(settings),
         Role::Durable => of_durable(settings),
+        Role::History => of_history(settings),
     };
     rights.push(Right {
         verb: Verb::Subscribe,
@@ -111,6 +114,17 @@ fn of_durable(settings: &BusSettings) -> Vec<Right> {
         publish("$JS.ACK.>".to_owned(), "say what was read"),
     ]);
     rights
+}
+
+/// Where it may do more it also says since when the stream keeps events, and deletes the consumer that the server would
+/// otherwise forget by itself.
+fn of_history(settings: &BusSettings) -> Vec<Right> {
+    let api = |verb, rest, why| api(settings, verb, rest, why);
+    vec![
+        api("STREAM.INFO", "", "find the stream and what it holds"),
+        api("CONSUMER.CREATE", ".*", "find the events"),
+        api("CONSUMER.MSG.NEXT", ".*", "ask for them"),
+    ]
 }
 
 fn publish(subject: String, why: &'static str) -> Right {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
@@ -83,6 +84,9 @@ pub(super) struct Doctor {
     broker: BrokerArgs,
     #[command(flatten)]
     stream: StreamArgs,
+    /// The folder that the adapter was given for what waits for the broker
+    #[arg(long, value_name = "DIR", help_heading = "While the broker is away")]
+    spool_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -101,6 +105,8 @@ enum Who {
     Reader,
     /// Who reads along under a name that is remembered: observe watch --durable
     Durable,
+    /// Who reads back: observe history
+    History,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -187,6 +193,11 @@ impl Doctor {
                 self.broker.reading_prefix()?,
                 "observe watch --durable",
             ),
+            Who::History => (
+                Role::History,
+                self.broker.reading_prefix()?,
+                "observe history",
+            ),
         };
         let settings = self.settings(prefix);
         settings.check_stream().or_exit(Exit::Usage)?;
@@ -205,6 +216,7 @@ impl Doctor {
             chosen,
             prefix: (self.broker.subject_prefix.clone(), host()),
             memory: memory::folder(),
+            spool: self.spool_dir.clone(),
             variables: variables(),
         })
     }

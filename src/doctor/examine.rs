@@ -29,6 +29,8 @@ pub struct Case {
     pub prefix: (String, String),
     /// The folder in which adapters remember; absent where there is none.
     pub memory: Option<PathBuf>,
+    /// Another folder for what waits for the broker, where one was named.
+    pub spool: Option<PathBuf>,
     /// The names of the variables that are set and not empty.
     pub variables: BTreeSet<String>,
 }
@@ -44,7 +46,7 @@ pub async fn examine(case: &Case) -> Report {
     let (server, bus, remembered) = tokio::join!(
         source::look(&case.source, &mut of_source),
         broker::greet(&case.broker, case.chosen, &mut of_broker),
-        memory::look(case.memory.clone()),
+        memory::look(case.memory.clone(), case.spool.clone()),
     );
     let name = case.name.clone().or_else(|| {
         server

@@ -25,8 +25,25 @@ const SOURCES: usize = 256;
 /// Less free space than this, in bytes, is worth a word: what an adapter may need while its broker is away, 64 MiB.
 const LEAST_SPACE: u64 = 64 << 20;
 
-/// Looks at the folder in which each source has one of its own.
-pub(super) async fn look(folder: Option<PathBuf>) -> Vec<Finding> {
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Everything an adapter remembers.
+    Memory,
+    /// Only what waits for the broker.
+    Spool,
+}
+
+/// Looks at the folder in which each source has one of its own, and at another one for what waits, if one was named.
+pub(super) async fn look(folder: Option<PathBuf>, spool: Option<PathBuf>) -> Vec<Finding> {
+    let mut findings = look_at(folder, Use::Memory).await;
+    if spool.is_some() {
+        findings.extend(look_at(spool, Use::Spool).await);
+    }
+    findings
+}
+
+async fn look_at(folder: Option<PathBuf>, purpose: Use) -> Vec<Finding> {
     let Some(folder) = folder else {
         return vec![Finding::error(
             "memory.folder",
@@ -35,7 +52,7 @@ pub(super) async fn look(folder: Option<PathBuf>) -> Vec<Finding> {
         )];
     };
     let name = shown(&folder);
-    let looking = tokio::task::spawn_blocking(move || judge(&folder));
+    let looking = tokio::task::spawn_blocking(move || judge(&folder, purpose));
     match timeout(ANSWER, looking).await {
         Ok(Ok(findings)) => findings,
         Ok(Err(error)) => vec![Finding::error(
@@ -51,8 +68,18 @@ pub(super) async fn look(folder: Option<PathBuf>) -> Vec<Finding> {
     }
 }
 
-fn judge(folder: &Path) -> Vec<Finding> {
+fn judge(folder: &Path, purpose: Use) -> Vec<Finding> {
     let name = shown(folder);
+    let (kept, none) = match purpose {
+        Use::Memory => (
+            "adapters remember",
+            "no adapter has remembered anything yet",
+        ),
+        Use::Spool => (
+            "what waits for the broker is kept",
+            "nothing has waited for the broker yet",
+        ),
+    };
     let Some(there) = folder.ancestors().find(|path| path.exists()) else {
         return Vec::new();
     };
@@ -64,20 +91,17 @@ fn judge(folder: &Path) -> Vec<Finding> {
             "correct its rights, or set XDG_STATE_HOME to another folder",
         ));
     } else if there == folder {
-        findings.push(Finding::ok(
-            "memory.folder",
-            format!("adapters remember in {name}"),
-        ));
+        findings.push(Finding::ok("memory.folder", format!("{kept} in {name}")));
     } else {
         findings.push(Finding::ok(
             "memory.folder",
-            format!("no adapter has remembered anything yet; the first one makes {name}"),
+            format!("{none}; the first adapter that must makes {name}"),
         ));
     }
     findings.extend(space(there));
     let taken = taken();
     for source in subfolders(folder).into_iter().take(SOURCES) {
-        findings.extend(remembered(&source, taken.as_ref()));
+        findings.extend(remembered(&source, taken.as_ref(), purpose));
     }
     findings
 }
@@ -108,12 +132,16 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What lies in the folder of one source.
-fn remembered(folder: &Path, taken: Option<&BTreeSet<u64>>) -> Vec<Finding> {
+fn remembered(folder: &Path, taken: Option<&BTreeSet<u64>>, purpose: Use) -> Vec<Finding> {
     let source = source_of(folder);
     let mut findings = Vec::new();
     let (mut alive, mut idle_bytes, mut kept_bytes) = (0, 0, 0);
     for slot in subfolders(folder) {
-        let inode = fs::metadata(slot.join("name"))
+        let locked = match purpose {
+            Use::Memory => "name",
+            Use::Spool => "lock",
+        };
+        let inode = fs::metadata(slot.join(locked))
             .map(|about| about.ino())
             .ok();
         let lives = inode.is_some_and(|inode| taken.is_some_and(|taken| taken.contains(&inode)));
@@ -134,10 +162,12 @@ fn remembered(folder: &Path, taken: Option<&BTreeSet<u64>>) -> Vec<Finding> {
             count(alive, "adapter", "adapters")
         ),
     };
-    findings.push(Finding::info(
-        "memory.source",
-        format!("{source}: {at_work}"),
-    ));
+    if purpose == Use::Memory {
+        findings.push(Finding::info(
+            "memory.source",
+            format!("{source}: {at_work}"),
+        ));
+    }
     if kept_bytes > 0 {
         findings.push(Finding::info(
             "memory.spool",
@@ -233,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_folder_is_fine_and_is_not_made() {
         let folder = scratch("missing").join("deep/er");
-        let findings = look(Some(folder.clone())).await;
+        let findings = look(Some(folder.clone()), Some(folder.clone())).await;
         assert!(
             findings
                 .iter()
@@ -241,7 +271,7 @@ mod tests {
             "{findings:?}"
         );
         assert!(!folder.exists());
-        assert_eq!(look(None).await[0].severity, Severity::Error);
+        assert_eq!(look(None, None).await[0].severity, Severity::Error);
     }
 
     #[test]
@@ -252,7 +282,7 @@ mod tests {
         fs::write(slot.join("spool.1"), [0; 2000]).unwrap();
         fs::write(slot.join("name"), "web1-3f9a1c22").unwrap();
         let file = fs::File::open(slot.join("name")).unwrap();
-        let idle = remembered(&folder, Some(&BTreeSet::new()));
+        let idle = remembered(&folder, Some(&BTreeSet::new()), Use::Memory);
         let spool = idle.iter().find(|f| f.check == "memory.spool").unwrap();
         assert_eq!(spool.severity, Severity::Warning);
         assert!(spool.what.contains("shop: 2.0 kB wait"), "{spool:?}");
@@ -260,7 +290,7 @@ mod tests {
         file.lock().unwrap();
         let taken = taken();
         if taken.is_some() {
-            let busy = remembered(&folder, taken.as_ref());
+            let busy = remembered(&folder, taken.as_ref(), Use::Memory);
             assert!(
                 busy.iter().all(|f| f.severity == Severity::Info),
                 "{busy:?}"
@@ -271,8 +301,22 @@ mod tests {
             );
         }
 
+        // A folder for what waits alone has no names, and a lock of its own.
+        let lock = fs::File::create(slot.join("lock")).unwrap();
+        lock.lock().unwrap();
+        for (taken, severity) in [
+            (Some(BTreeSet::new()), Severity::Warning),
+            (self::taken(), Severity::Info),
+        ] {
+            let found = remembered(&folder, taken.as_ref(), Use::Spool);
+            let [only] = &found[..] else {
+                panic!("{found:?}")
+            };
+            assert_eq!((only.check, only.severity), ("memory.spool", severity));
+        }
+
         fs::write(slot.join("acknowledged.json"), "{torn").unwrap();
-        let torn = remembered(&folder, None);
+        let torn = remembered(&folder, None, Use::Memory);
         assert!(
             torn.iter().any(|f| f.check == "memory.acknowledged"),
             "{torn:?}"

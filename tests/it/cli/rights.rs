@@ -370,6 +370,33 @@ async fn a_watch_without_one_of_its_rights_says_which() {
 }
 
 #[tokio::test]
+async fn a_history_without_one_of_its_rights_says_which() {
+    let block = permissions("history", &[]).await;
+    let all = rights(&block);
+    assert_eq!(all.len(), 4, "{all:?}");
+    let lacking: Vec<_> = all
+        .iter()
+        .map(|(_, subject)| without(&block, subject))
+        .collect();
+    let names: Vec<_> = (0..all.len()).map(|number| format!("u{number}")).collect();
+    let mut users = vec![("full", block.as_str())];
+    let less = names.iter().zip(&lacking);
+    users.extend(less.map(|(name, less)| (name.as_str(), less.as_str())));
+    let told = told(&users, "admin", "PROCESS_EVENTS", &[]).await;
+    let url = told.nats.url();
+    let args = ["history", "--json", "-n", "5000"];
+    let work = async |run: &Run| run.out.count("started") >= 3;
+    for (right, name) in all.iter().zip(&names) {
+        let mut run = Home::new().run(&[&args[..], &login(&url, name)].concat());
+        let refused = is_refused(&outcome(&mut run, work).await, right);
+        assert!(refused, "{right:?} is not needed: {:?}", run.err.all());
+    }
+    let mut run = Home::new().run(&[&args[..], &login(&url, "full")].concat());
+    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+    assert!(run.out.count("started") >= 3, "{:?}", run.out.all());
+}
+
+#[tokio::test]
 async fn with_exactly_their_rights_both_work_in_another_domain_with_other_inboxes_and_subjects() {
     let adapter = permissions("adapter", &[&SHOP[..], &MOVED].concat()).await;
     let reader = permissions("reader", &MOVED).await;
