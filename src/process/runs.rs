@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::event::payload::{AMBIGUOUS, CERTAIN, Exit, INFERRED, Kind};
 
@@ -181,10 +181,23 @@ impl Tale<'_> {
             },
             stopping: life
                 .and_then(Life::stopping)
+                .map(|heard| self.no_later(heard, frame.and_then(|frame| frame.ended_at)))
                 .or(remembered(before.memory.stopping)),
             not_ready: life.map_or(not_ready, |life| life.not_ready(not_ready)),
             configuration: self.row.configuration.clone(),
             intent: own && self.evidence.was_requested(&before.name, self.look.after),
+        }
+    }
+
+    /// When a run was told to end: what was heard so long after its end was held up, by a wire or by our own standing still,
+    /// and happened between the look before and that end.
+    fn no_later(&self, heard: Window, ended_at: Option<DateTime<Utc>>) -> Window {
+        match ended_at {
+            Some(ended) if heard.0 > ended + SETTLED => (
+                self.look.after.map_or(ended, |after| after.min(ended)),
+                ended,
+            ),
+            _ => heard,
         }
     }
 

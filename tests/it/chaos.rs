@@ -34,7 +34,7 @@ mod truth;
 /// The seed where nobody names one.
 const SEED: u64 = 1;
 /// How long it lasts where nobody says.
-const SECONDS: u64 = 30;
+const SECONDS: u64 = 60;
 /// After this a head is stale for sure: its refresh and two intervals, and a moment.
 const STALE: Duration = Duration::from_secs(12);
 /// How long everything may take to be told once all is well again.

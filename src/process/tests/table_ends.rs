@@ -94,6 +94,21 @@ fn the_same_duration_or_configuration_not_known() {
 }
 
 #[test]
+fn frames_that_were_held_up_tell_of_no_longer_wait_than_the_end_allows() {
+    // Looks at 0 s and 2 s, and the next, like the frames, four seconds late.
+    let stage = before([]).probed(3, 2).covered();
+    let stage = stage.after([a("Running").pid(5).not_ready()]);
+    let ended = a("Completed").pid(5).code(-1).ended_at(2500);
+    let late = |stage: super::stage::Stage| {
+        stage
+            .frame(4000, &a("Terminating"))
+            .frame(4001, &ended)
+            .after_ms(4100, [a("Completed").pid(5).code(-1).ended_at(2500)])
+    };
+    late(stage).tells(["stopped requested code -1"]);
+}
+
+#[test]
 fn frames_tell_how_long_it_was_not_ready() {
     let killed = |patience_ms: i64| {
         before([])
