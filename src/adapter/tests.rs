@@ -10,6 +10,7 @@ mod race;
 mod sights;
 mod spool;
 mod spool_file;
+mod spool_full;
 mod standbys;
 mod starts;
 mod store;
