@@ -16,9 +16,9 @@
 //! **Each true run** is told, unless the stream itself says that it could not be seen:
 //! - it lies whole before the first look ever, or whole within the window of a source's `restarted` (per process at most
 //!   one thing is told of what lies between two runs of the server), or
-//! - it lies whole within the window of an event of the same process, or within a `gap`, and no more runs are missing there
-//!   than began there otherwise than by the restart policy, which the server counts. (A stretch too short for a gap shows
-//!   in the windows alone; one within a longer one is counted with that.)
+//! - it lies whole within the window of an event of the same process, or within a `gap`, and for each run that is missing
+//!   another one began within the same window otherwise than by the restart policy, which the server counts. (A stretch too
+//!   short for a gap shows in the windows alone.)
 //!
 //! **Details** of what is told as `certain`: the exit code is the true one; an end by its own exit with 0 or by request is
 //! `stopped`, any other `crashed`; the reason `policy` stands where the policy began it. Of an `ambiguous` end the code is

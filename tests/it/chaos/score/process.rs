@@ -1,6 +1,6 @@
 //! The tale of one process against its true runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::super::truth::{Death, Life, Truth};
@@ -70,14 +70,10 @@ impl<'a> Process<'a> {
                 missed.push(i);
             }
         }
-        if let Some(event) = self.too_many(&missed) {
+        for index in self.too_many(&missed) {
             score.wrong.push(format!(
-                "{}: more lost than could not be counted within {event}: {:?}",
-                self.name,
-                missed
-                    .iter()
-                    .map(|&index| &self.lives[index])
-                    .collect::<Vec<_>>()
+                "lost, and more than could not be counted: {} {:?}",
+                self.name, self.lives[index]
             ));
         }
         for step in steps {
@@ -258,15 +254,20 @@ impl<'a> Process<'a> {
     fn is_unseen(&self, life: &Life) -> bool {
         let Some(end) = &life.end else { return false };
         let (from, to) = (life.begun, end.at);
-        let first = self
-            .sources
-            .first()
-            .is_some_and(|first| to <= first.at + SLACK);
+        let first = self.is_before_all(life);
         let between = self.is_between_epochs(life);
         let excused = self
             .windows()
             .any(|event| event.spans(from, to) && self.uncounted(event) > 0);
         first || between || excused
+    }
+
+    /// Whether it lies whole before the first look ever.
+    fn is_before_all(&self, life: &Life) -> bool {
+        let first = self.sources.first();
+        let end = life.end.as_ref();
+        end.zip(first)
+            .is_some_and(|(end, first)| end.at <= first.at + SLACK)
     }
 
     /// Whether it lies whole where a new epoch is told: per process at most one thing is told of all that.
@@ -289,25 +290,30 @@ impl<'a> Process<'a> {
         began.filter(|life| life.because != "policy").count()
     }
 
-    /// One run more is missing somewhere than began without being counted. A stretch within a longer one that is told as
-    /// well says nothing more: what is missing there is missing in the longer one, and counted there.
-    fn too_many(&self, missed: &[usize]) -> Option<&'a Event> {
-        let is_within = |event: &Event| {
-            let length = |event: &Event| event.after.map(|after| event.before - after);
-            let from = event.after.unwrap_or(event.before);
-            self.windows()
-                .any(|other| length(other) > length(event) && other.spans(from, event.before))
+    /// The missing runs for which no run that began without being counted is left: each of those excuses one, where one
+    /// window holds both.
+    fn too_many(&self, missed: &[usize]) -> Vec<usize> {
+        let excuses = |index: usize| -> Vec<usize> {
+            let life = &self.lives[index];
+            let Some(end) = &life.end else {
+                return Vec::new();
+            };
+            let windows = self.windows().filter(|e| e.spans(life.begun, end.at));
+            let windows: Vec<_> = windows.collect();
+            let uncounted = |other: &usize| {
+                let other = &self.lives[*other];
+                other.because != "policy" && windows.iter().any(|e| e.holds(other.begun))
+            };
+            (0..self.lives.len()).filter(uncounted).collect()
         };
-        let mut longest = self.windows().filter(|event| !is_within(event));
-        longest.find(|event| {
-            let within = missed.iter().filter(|&&index| {
-                let life = &self.lives[index];
-                let end = life.end.as_ref();
-                end.is_some_and(|end| event.spans(life.begun, end.at))
-                    && !self.is_between_epochs(life)
-            });
-            within.count() > self.uncounted(event)
-        })
+        let mut taken = BTreeMap::new();
+        let unseen = missed.iter().copied().filter(|&index| {
+            let life = &self.lives[index];
+            self.is_unseen(life) && !self.is_between_epochs(life) && !self.is_before_all(life)
+        });
+        unseen
+            .filter(|&index| !excused(index, &excuses, &mut taken, &mut BTreeSet::new()))
+            .collect()
     }
 
     fn details(&self, life: &Life, run: &Run<'_>) -> Vec<String> {
@@ -408,4 +414,24 @@ impl<'a> Process<'a> {
 /// The first look ever tells what is there, whenever it began.
 fn is_described(event: &Event) -> bool {
     event.origin() == "initial"
+}
+
+/// Finds an excuse for a run, if need be by giving another run another one.
+fn excused(
+    index: usize,
+    excuses: &impl Fn(usize) -> Vec<usize>,
+    taken: &mut BTreeMap<usize, usize>,
+    tried: &mut BTreeSet<usize>,
+) -> bool {
+    for excuse in excuses(index) {
+        if !tried.insert(excuse) {
+            continue;
+        }
+        let holder = taken.get(&excuse).copied();
+        if holder.is_none_or(|holder| excused(holder, excuses, taken, tried)) {
+            taken.insert(excuse, index);
+            return true;
+        }
+    }
+    false
 }
