@@ -37,6 +37,7 @@ mod source_args;
 mod sources;
 mod spool_args;
 mod standing;
+mod stats;
 mod terminal;
 mod up;
 mod view;

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, doctor, history, run, schema, simulate, up, wait, watch};
+use super::{adapter, broker, doctor, history, run, schema, simulate, stats, up, wait, watch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,7 @@ Examples:
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
   observe history -S 1h    what happened in the last hour
+  observe stats            how often each process crashed, and how long it was up
   observe doctor           what is wrong, and the fix
   observe wait             until every process of the stack is ready
   observe watch --type crashed --json | jq .process
@@ -44,6 +45,8 @@ enum Command {
     Watch(watch::Watch),
     /// Print past events
     History(history::History),
+    /// Print crashes, restarts and uptime per process
+    Stats(stats::Stats),
     /// Say what is wrong, and the fix
     Doctor(doctor::Doctor),
     /// Wait until processes are ready, or whatever else is waited for
@@ -131,6 +134,7 @@ fn begin(mut args: Observe) -> Outcome {
                 }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::History(args) => Box::pin(history::run(args, token.clone())).await,
+                Command::Stats(args) => Box::pin(stats::run(args, token.clone())).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,
