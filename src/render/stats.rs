@@ -101,7 +101,7 @@ impl Face {
     }
 
     fn heading(&self, report: &Report, layout: Layout) -> String {
-        let mut row = Row::new(self.style, self.terminal);
+        let mut row = self.row();
         row.push(Role::Quiet, &left(report.by.as_str(), layout.name));
         for (word, width) in COLUMNS {
             row.push(Role::Quiet, BLANK);
@@ -115,7 +115,7 @@ impl Face {
     }
 
     fn line(&self, name: &str, figures: &Figures, layout: Layout, out: &mut Vec<String>) {
-        let mut row = Row::new(self.style, self.terminal);
+        let mut row = self.row();
         let broken = figures.crashes.total > 0;
         let role = if broken { Role::Strong } else { Role::Plain };
         let name = self.style.clean(name, layout.name);
@@ -140,16 +140,24 @@ impl Face {
             row.push(Role::Plain, BLANK);
             self.spark(figures, layout, &mut row);
         }
-        let notes = notes(figures);
-        if !notes.is_empty() && !layout.beside {
-            out.push(row.finish());
-            row = Row::new(self.style, self.terminal);
-        }
-        for (index, (role, note)) in notes.into_iter().enumerate() {
-            row.push(Role::Quiet, if index == 0 { BLANK } else { "; " });
+        let mut is_first = true;
+        for (role, note) in self.notes(figures) {
+            // Beside a line they follow each other, below it they take as many lines as they need.
+            let fits = row.left() >= width(&note) + BLANK.len();
+            if !layout.beside && (is_first || !fits) {
+                out.push(std::mem::replace(&mut row, self.row()).finish());
+                row.push(Role::Quiet, BLANK);
+            } else {
+                row.push(Role::Quiet, if is_first { BLANK } else { "; " });
+            }
             row.push(role, &note);
+            is_first = false;
         }
         out.push(row.finish());
+    }
+
+    fn row(&self) -> Row {
+        Row::new(self.style, self.terminal)
     }
 
     fn spark(&self, figures: &Figures, layout: Layout, row: &mut Row) {
@@ -201,6 +209,63 @@ impl Face {
         })
     }
 
+    /// What is to be said about a line beside its figures, the gravest first.
+    fn notes(&self, figures: &Figures) -> Vec<(Role, String)> {
+        let mut notes = Vec::new();
+        match (figures.flapping, figures.flaps) {
+            (0, 0) => {}
+            (0, flaps) => notes.push((Role::Warning, format!("flapped{}", self.times(flaps)))),
+            (number, _) if figures.processes > 1 => {
+                notes.push((Role::Worst, format!("{number} flapping")));
+            }
+            _ => notes.push((Role::Worst, "flapping".to_owned())),
+        }
+        if figures.unknown > 0 {
+            let share = percent(figures.unknown_share());
+            notes.push((Role::Warning, format!("unknown {share} of the time")));
+        }
+        if let Some(exits) = self.exits(figures) {
+            notes.push((Role::Quiet, exits));
+        }
+        let all = [figures.crashes, figures.restarts, figures.stops];
+        let sum = |doubt: fn(&Counted) -> u64| all.iter().map(doubt).sum::<u64>();
+        let doubts = [
+            (sum(|counted| counted.inferred), "inferred"),
+            (sum(|counted| counted.ambiguous), "ambiguous"),
+        ];
+        let doubts = doubts.iter().filter(|(number, _)| *number > 0);
+        let doubts: Vec<String> = doubts
+            .map(|(number, word)| format!("{number} {word}"))
+            .collect();
+        if !doubts.is_empty() {
+            notes.push((Role::Quiet, format!("~ {}", doubts.join(", "))));
+        }
+        notes
+    }
+
+    /// The exits other than the good one, the most frequent first.
+    fn exits(&self, figures: &Figures) -> Option<String> {
+        let bad = |(ended, _): &(&Ended, &u64)| ended.code != Some(0);
+        let mut exits: Vec<_> = figures.exits.iter().filter(bad).collect();
+        exits.sort_by_key(|(ended, number)| (std::cmp::Reverse(**number), **ended));
+        let more = exits.len().saturating_sub(EXITS);
+        let shown = exits.into_iter().take(EXITS);
+        let mut words: Vec<String> = shown
+            .map(|(ended, number)| format!("{}{}", end(*ended), self.times(*number)))
+            .collect();
+        if more > 0 {
+            words.push(format!("{more} more"));
+        }
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+
+    fn times(&self, number: u64) -> String {
+        match number {
+            1 => String::new(),
+            number => format!(" {}{number}", self.style.pick("×", "x")),
+        }
+    }
+
     fn dash(&self) -> &'static str {
         self.style.pick("–", "-")
     }
@@ -239,63 +304,6 @@ fn bars(figures: &Figures, shown: usize) -> Vec<Bucket> {
     bars.take(shown).collect()
 }
 
-/// What is to be said about a line beside its figures.
-fn notes(figures: &Figures) -> Vec<(Role, String)> {
-    let mut notes = Vec::new();
-    if figures.flapping > 0 && figures.processes > 1 {
-        notes.push((Role::Worst, format!("{} flapping", figures.flapping)));
-    } else if figures.flapping > 0 {
-        notes.push((Role::Worst, "flapping".to_owned()));
-    } else if figures.flaps > 0 {
-        notes.push((Role::Warning, format!("flapped {}", times(figures.flaps))));
-    }
-    let mut doubts = Vec::new();
-    for (counted, one, many) in [
-        (figures.crashes, "crash", "crashes"),
-        (figures.restarts, "restart", "restarts"),
-        (figures.stops, "stop", "stops"),
-    ] {
-        for (number, word) in [
-            (counted.inferred, "inferred"),
-            (counted.ambiguous, "ambiguous"),
-        ] {
-            if number > 0 {
-                doubts.push(format!("{} {word}", count(number, one, many)));
-            }
-        }
-    }
-    if !doubts.is_empty() {
-        notes.push((Role::Quiet, format!("~ {}", doubts.join(", "))));
-    }
-    if let Some(exits) = exits(figures) {
-        notes.push((Role::Quiet, exits));
-    }
-    if figures.unknown > 0 {
-        let share = percent(figures.unknown_share());
-        notes.push((Role::Warning, format!("unknown {share} of the time")));
-    }
-    notes
-}
-
-/// The exits other than the good one, the most frequent first.
-fn exits(figures: &Figures) -> Option<String> {
-    let bad = |(ended, _): &(&Ended, &u64)| ended.code != Some(0);
-    let mut exits: Vec<_> = figures.exits.iter().filter(bad).collect();
-    exits.sort_by_key(|(ended, number)| (std::cmp::Reverse(**number), **ended));
-    let more = exits.len().saturating_sub(EXITS);
-    let shown = exits.into_iter().take(EXITS);
-    let mut words: Vec<String> = shown
-        .map(|(ended, number)| match number {
-            1 => end(*ended),
-            number => format!("{} {}", end(*ended), times(*number)),
-        })
-        .collect();
-    if more > 0 {
-        words.push(format!("{more} more"));
-    }
-    (!words.is_empty()).then(|| words.join(", "))
-}
-
 fn end(ended: Ended) -> String {
     match (ended.signal, ended.code) {
         (Some(number), _) => {
@@ -304,14 +312,6 @@ fn end(ended: Ended) -> String {
         (None, Some(-1)) => "by a signal".to_owned(),
         (None, Some(code)) => format!("exit {code}"),
         (None, None) => "exit unknown".to_owned(),
-    }
-}
-
-fn times(number: u64) -> String {
-    match number {
-        1 => "once".to_owned(),
-        2 => "twice".to_owned(),
-        number => format!("{number} times"),
     }
 }
 
@@ -332,15 +332,21 @@ fn short_or_dash(millis: u64) -> String {
     if millis == 0 { dash() } else { short(millis) }
 }
 
-/// A length in at most five columns, rounded down: `400ms`, `12s`, `3m`, `8h`, `12d`.
+/// A length in at most five columns, rounded down: `400ms`, `12s`, `3m29s`, `48m`, `8h20m`, `23h`, `2d4h`, `12d`.
 fn short(millis: u64) -> String {
     let seconds = millis / 1000;
-    match seconds {
-        0 => format!("{millis}ms"),
-        1..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86400),
+    let (large, small) = match seconds {
+        0 => return format!("{millis}ms"),
+        1..60 => return format!("{seconds}s"),
+        60..3600 => ((seconds / 60, "m"), (seconds % 60, "s")),
+        3600..172_800 => ((seconds / 3600, "h"), (seconds / 60 % 60, "m")),
+        _ => ((seconds / 86400, "d"), (seconds / 3600 % 24, "h")),
+    };
+    let ((number, unit), (rest, small)) = (large, small);
+    if number < 10 && rest > 0 {
+        format!("{number}{unit}{rest}{small}")
+    } else {
+        format!("{number}{unit}")
     }
 }
 

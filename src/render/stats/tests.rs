@@ -209,7 +209,10 @@ fn only_all_of_it_is_a_hundred_percent_and_only_none_is_nothing() {
         (7, "7ms"),
         (59_999, "59s"),
         (60_000, "1m"),
-        (2 * HOUR - 1, "1h"),
+        (209_999, "3m29s"),
+        (2 * HOUR - 1, "1h59m"),
+        (47 * HOUR, "47h"),
+        (9 * 24 * HOUR + 23 * HOUR, "9d23h"),
         (48 * HOUR, "2d"),
         (9999 * 24 * HOUR, "9999d"),
     ] {

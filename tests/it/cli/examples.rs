@@ -101,3 +101,11 @@ async fn every_example_of_history_runs() {
     crate::bus::commit(&store, 0, 1, 3).await.unwrap();
     all_run_with("history", Some(&nats.url())).await;
 }
+
+#[tokio::test]
+async fn every_example_of_stats_runs() {
+    let nats = NatsServer::start();
+    let (_bus, store) = crate::bus::open(&nats).await;
+    crate::bus::commit(&store, 0, 1, 3).await.unwrap();
+    all_run_with("stats", Some(&nats.url())).await;
+}
