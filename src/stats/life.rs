@@ -223,10 +223,8 @@ impl Life {
     /// Closes what went on until then, and begins what goes on now.
     fn turn(&mut self, before: Before, now: fn(Millis) -> Now, at: Millis) {
         let (since, up) = match (self.now, before) {
-            (Now::Up(since), _) => (since, true),
-            (Now::Down(since), _) => (since, false),
-            (Now::Open(since), Before::Up) => (since, true),
-            (Now::Open(since), Before::Down) => (since, false),
+            (Now::Up(since), _) | (Now::Open(since), Before::Up) => (since, true),
+            (Now::Down(since), _) | (Now::Open(since), Before::Down) => (since, false),
             (Now::Open(_), Before::Nothing) | (Now::Absent, _) => (at, false),
         };
         let at = at.max(since);

@@ -21,7 +21,7 @@ pub(super) fn at(seconds: i64) -> DateTime<Utc> {
 pub(super) struct Journal {
     stats: Stats,
     source: &'static str,
-    journal: String,
+    name: String,
     pub(super) seq: u64,
 }
 
@@ -34,7 +34,7 @@ impl Journal {
                 to: at(seconds),
             }),
             source: "shop",
-            journal: "j".to_owned(),
+            name: "j".to_owned(),
             seq: 0,
         }
     }
@@ -46,8 +46,8 @@ impl Journal {
     }
 
     /// Goes on in another journal.
-    pub(super) fn anew(&mut self, journal: &str) {
-        journal.clone_into(&mut self.journal);
+    pub(super) fn anew(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
         self.seq = 0;
     }
 
@@ -56,7 +56,7 @@ impl Journal {
         let time = at(seconds).to_rfc3339();
         let mut event = json!({
             "type": kind, "timestamp": time, "subject": "s", "severity": "info", "schema": 1, "id": "i",
-            "source": self.source, "journal": self.journal, "seq": self.seq, "origin": "change", "reason": "r",
+            "source": self.source, "journal": self.name, "seq": self.seq, "origin": "change", "reason": "r",
             "certainty": "certain", "occurred": {"before": time}, "count": 1,
         });
         if !process.is_empty() {
@@ -67,8 +67,11 @@ impl Journal {
             event["previous"] =
                 json!({"status": "Running", "is_ready": "-", "restarts": 0, "pid": 7});
         }
-        for (key, value) in more.as_object().unwrap() {
-            event[key] = value.clone();
+        let Value::Object(more) = more else {
+            panic!("{more} is no object")
+        };
+        for (key, value) in more {
+            event[key] = value;
         }
         let event = Envelope::parse(event.to_string().as_bytes()).unwrap();
         self.stats.see(&event);

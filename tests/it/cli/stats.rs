@@ -1,11 +1,12 @@
 //! Figures about processes: of a stack that really lived, and of a night that was written down.
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use observe::event::envelope::Envelope;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::history::Shelf;
-use super::house::{House, count};
+use super::house::House;
 use super::run::{Home, Run};
 use super::stack::Stack;
 use super::terminal::Terminal;
@@ -30,83 +31,85 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap()
 }
 
-#[tokio::test]
-async fn the_figures_of_a_stack_are_those_of_its_events() {
+/// A stack whose worker crashed twice, and whose api ended in order.
+async fn lived() -> (House, Run) {
     let house = House::new().await;
-    let _adapter = house.working(&[]).await;
+    let adapter = house.working(&[]).await;
     for times in 1..=2 {
         house.stack.exit("worker", 3).await;
         house.tells("restarted", "worker", times).await;
     }
     house.stack.exit("api", 0).await;
-    let told = house.tells("stopped", "api", 1).await;
+    house.tells("stopped", "api", 1).await;
+    (house, adapter)
+}
+
+async fn last_hour(house: &House, more: &[&str]) -> Value {
     let url = house.nats.url();
-    let stats = |more: &[&str]| {
-        let usual = ["stats", "-s", &url, "--since", "1h", "--json"];
-        house.home.run(&[&usual, more].concat())
-    };
-    let report = object(stats(&[])).await;
+    let usual = ["stats", "-s", &url, "--since", "1h", "--json"];
+    object(house.home.run(&[&usual, more].concat())).await
+}
+
+/// How long the range is, in milliseconds.
+fn length(report: &Value) -> u64 {
+    let time = |key: &str| -> DateTime<Utc> { report[key].as_str().unwrap().parse().unwrap() };
+    u64::try_from((time("to") - time("from")).num_milliseconds()).unwrap()
+}
+
+#[tokio::test]
+async fn the_figures_of_a_stack_are_those_of_its_events() {
+    let (house, _adapter) = lived().await;
+    let told = house.told(1).await;
+    let report = last_hour(&house, &[]).await;
     let worker = figures(&report, "worker");
     for (kind, key) in [("crashed", "crashes"), ("restarted", "restarts")] {
-        let wanted: u64 = told
-            .iter()
-            .filter(|event| {
-                event.kind.as_str() == kind && event.process.as_deref() == Some("worker")
-            })
-            .map(|event| u64::from(event.count))
-            .sum();
+        let of_worker = |event: &&Envelope| event.process.as_deref() == Some("worker");
+        let events = told.iter().filter(of_worker);
+        let events = events.filter(|event| event.kind.as_str() == kind);
+        let wanted: u64 = events.map(|event| u64::from(event.count)).sum();
         assert_eq!(number(&worker[key]["total"]), wanted, "{report:#}");
-        assert!(wanted >= 2, "{}", count(&told, kind, "worker"));
+        assert!(wanted >= 2, "{wanted} {kind}");
     }
-    assert_eq!(
-        worker["exits"],
-        json!([{"code": 3, "signal": null, "count": 2}])
-    );
-    assert_eq!(number(&figures(&report, "api")["stops"]["total"]), 1);
-    assert_eq!(figures(&report, "api")["exits"][0]["code"], 0);
+    let exits = json!([{"code": 3, "signal": null, "count": 2}]);
+    assert_eq!(worker["exits"], exits);
+    let api = figures(&report, "api");
+    assert_eq!(number(&api["stops"]["total"]), 1);
+    assert_eq!(api["exits"][0]["code"], 0);
     let web = figures(&report, "web");
-    assert_eq!(
-        (number(&web["down_ms"]), &web["up_share"]),
-        (0, &json!(1.0))
-    );
+    let never_down = (number(&web["down_ms"]), &web["up_share"]);
+    assert_eq!(never_down, (0, &json!(1.0)));
     // Before the first look nobody knows anything, and each moment is one of the three.
-    let length = |report: &Value| {
-        let time = |key: &str| {
-            report[key]
-                .as_str()
-                .unwrap()
-                .parse::<chrono::DateTime<chrono::Utc>>()
-        };
-        u64::try_from((time("to").unwrap() - time("from").unwrap()).num_milliseconds()).unwrap()
-    };
     for process in ["api", "worker", "web"] {
-        let all =
-            ["up_ms", "down_ms", "unknown_ms"].map(|key| number(&figures(&report, process)[key]));
+        let all = ["up_ms", "down_ms", "unknown_ms"];
+        let all = all.map(|key| number(&figures(&report, process)[key]));
         assert_eq!(all.iter().sum::<u64>(), length(&report));
         assert!(all[2] > 3_000_000 && all[2] < 3_600_000, "{all:?}");
     }
-    // Coarser lines are the sum of the finer ones.
+}
+
+#[tokio::test]
+async fn coarser_lines_are_the_sum_of_finer_ones_and_a_choice_narrows_them() {
+    let (house, _adapter) = lived().await;
+    let report = last_hour(&house, &[]).await;
     for by in ["namespace", "source"] {
-        let coarse = object(stats(&["--by", by])).await;
-        let crashes = coarse["lines"].as_array().unwrap().iter();
-        let crashes: u64 = crashes
+        let coarse = last_hour(&house, &["--by", by]).await;
+        let lines = coarse["lines"].as_array().unwrap().iter();
+        let crashes: u64 = lines
             .map(|line| number(&line["figures"]["crashes"]["total"]))
             .sum();
-        assert_eq!(
-            crashes,
-            number(&report["total"]["crashes"]["total"]),
-            "{coarse:#}"
-        );
+        let wanted = number(&report["total"]["crashes"]["total"]);
+        assert_eq!(crashes, wanted, "{coarse:#}");
         assert_eq!(coarse["total"]["processes"], 3);
     }
     let names = |report: &Value| {
         let lines = report["lines"].as_array().unwrap().iter();
-        lines
-            .map(|line| line["process"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
+        let names = lines.map(|line| line["process"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
     };
-    assert_eq!(names(&object(stats(&["w*", "-N", "front"])).await), ["web"]);
-    assert_eq!(names(&object(stats(&["nobody"])).await), [""; 0]);
+    let chosen = last_hour(&house, &["w*", "-N", "front"]).await;
+    assert_eq!(names(&chosen), ["web"]);
+    let nobody = last_hour(&house, &["nobody"]).await;
+    assert_eq!(names(&nobody), [""; 0]);
 }
 
 /// A night of two processes: a source that was found 90 minutes ago, and that nobody watched for ten minutes.
