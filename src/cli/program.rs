@@ -2,14 +2,17 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, doctor, history, run, schema, simulate, stats, up, wait, watch};
+use super::{
+    adapter, broker, completions, doctor, history, man, run, schema, simulate, stats, up, version,
+    wait, watch,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,10 +62,19 @@ enum Command {
     Broker(broker::Broker),
     /// Print a JSON Schema
     Schema(schema::Schema),
+    /// Print a script that completes commands and names in a shell
+    Completions(completions::Completions),
+    /// Print a page of the manual
+    Man(man::Manual),
+    /// Print the version and the contracts it keeps
+    Version(version::Version),
 }
 
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
+    if let Some(exit) = completions::answer(Observe::command) {
+        return exit;
+    }
     let args = match Observe::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&error),
@@ -141,6 +153,9 @@ fn begin(mut args: Observe) -> Outcome {
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,
+                Command::Completions(args) => completions::run(args).await,
+                Command::Man(args) => man::run(args, Observe::command()).await,
+                Command::Version(args) => version::run(args).await,
             }
         });
         match signals {
@@ -154,8 +169,6 @@ fn begin(mut args: Observe) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@ use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
 use crate::render::outcome::WAIT;
 use crate::render::stats_json::STATS;
+use crate::render::version::VERSION;
 
 use super::exit::{Exit, Outcome};
 use super::terminal::Output;
@@ -29,6 +30,8 @@ enum What {
     Wait,
     /// What `stats -o json` prints
     Stats,
+    /// What `version -o json` prints
+    Version,
 }
 
 /// Prints it.
@@ -38,6 +41,7 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Doctor => REPORT,
         What::Wait => WAIT,
         What::Stats => STATS,
+        What::Version => VERSION,
     };
     let output = Output::open();
     // A reader that left has had enough.

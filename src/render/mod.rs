@@ -25,6 +25,7 @@ pub mod stats_json;
 pub mod style;
 pub mod template;
 pub mod time;
+pub mod version;
 pub mod words;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod adapter;
 mod bounds;
 mod broker_input;
 mod command;
+mod completions;
 mod direct;
 mod doctor;
 mod examples;
