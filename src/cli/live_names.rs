@@ -86,31 +86,28 @@ impl Whom {
 fn known(command: &Command, words: &[OsString]) -> Vec<OsString> {
     let (mut out, mut rest) = (Vec::new(), words.iter());
     while let Some(word) = rest.next() {
-        let text = word.to_string_lossy();
-        let (flag, has_value) = match text.strip_prefix("--") {
-            Some(long) => {
-                let (name, value) = long
-                    .split_once('=')
-                    .map_or((long, None), |(n, v)| (n, Some(v)));
-                (
-                    find(command, |arg| arg.get_long() == Some(name)),
-                    value.is_some(),
-                )
-            }
-            None => {
-                let mut letters = text.strip_prefix('-').unwrap_or_default().chars();
-                let letter = letters.next();
-                let flag = find(command, |arg| letter.is_some() && arg.get_short() == letter);
-                (flag, letters.next().is_some())
-            }
+        let Some((flag, has_value)) = flag(command, &word.to_string_lossy()) else {
+            continue;
         };
-        let Some(flag) = flag else { continue };
         out.push(word.clone());
         if flag.get_action().takes_values() && !has_value {
             out.extend(rest.next().cloned());
         }
     }
     out
+}
+
+/// The flag that a word is, and whether its value stands in the same word.
+fn flag<'a>(command: &'a Command, word: &str) -> Option<(&'a Arg, bool)> {
+    if let Some(long) = word.strip_prefix("--") {
+        let name = long.split_once('=').map_or(long, |(name, _)| name);
+        let flag = find(command, |arg| arg.get_long() == Some(name))?;
+        return Some((flag, name != long));
+    }
+    let mut letters = word.strip_prefix('-')?.chars();
+    let letter = letters.next()?;
+    let flag = find(command, |arg| arg.get_short() == Some(letter))?;
+    Some((flag, letters.next().is_some()))
 }
 
 fn find(command: &Command, is_it: impl Fn(&Arg) -> bool) -> Option<&Arg> {
@@ -120,7 +117,7 @@ fn find(command: &Command, is_it: impl Fn(&Arg) -> bool) -> Option<&Arg> {
 /// Asks those whom the words typed so far mean.
 pub(super) fn ask(typed: &[OsString]) -> Names {
     let whom = Whom::of(typed);
-    let (answer, answered) = mpsc::channel();
+    let (answer, answered) = mpsc::sync_channel(1);
     // Never joined: what hangs in it ends with the program, which is about to end.
     drop(std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()

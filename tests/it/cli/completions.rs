@@ -1,9 +1,10 @@
 //! What a shell is offered, the pages of the manual, and the version.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::house::House;
 use super::run::{Home, OBSERVE, Run};
@@ -49,16 +50,11 @@ async fn names_are_those_of_the_stack_that_the_words_mean() {
             &["watch", "-s", "nats://127.0.0.1:1", "-p", port, "-N", "f"],
             &["front"],
         ),
-        (
-            &["history", "--server=nats://127.0.0.1:1", "--source", "s"],
-            &[],
-        ),
         (&["watch", "--type", "c"], &["connected", "crashed"]),
         (&["watch", "--type", "crashed,sto"], &["crashed,stopped"]),
         (&["history", "--severity", "cr"], &["critical"]),
         (&["stats", "--by", "n"], &["namespace"]),
         (&["sta"], &["stats"]),
-        (&["broker", "__"], &[]),
     ] {
         let mut found = offered(&home, words).await;
         found.sort_unstable();
