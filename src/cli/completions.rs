@@ -29,8 +29,8 @@ Examples:
   observe completions bash | head -2
 
 To have it in each new shell, in ~/.bashrc, ~/.zshrc or ~/.config/fish/config.fish:
-    source <(observe completions bash)
-    source <(observe completions zsh)
+    eval \"$(observe completions bash)\"
+    eval \"$(observe completions zsh)\"
     observe completions fish | source
 
 Names of processes, namespaces and sources are asked of the broker and of the stack that the words typed so far mean, for

@@ -132,6 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn every_schema_that_is_shipped_has_its_number() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema");
+        let files = std::fs::read_dir(folder).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut shipped: Vec<String> = names.collect();
+        shipped.sort_unstable();
+        let told = serde_json::to_value(Build::THIS.schemas).unwrap();
+        let told = told.as_object().unwrap().iter();
+        let mut told: Vec<String> = told
+            .map(|(name, number)| format!("{name}.v{number}.json"))
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, shipped);
+    }
+
+    #[test]
     fn the_schema_that_is_shipped_is_the_one_of_the_types() {
         let mut schema = schemars::schema_for!(Build).to_value();
         schema["$id"] = json!("urn:observe:schema:version:1");
