@@ -164,6 +164,10 @@ impl Life {
         match event.kind {
             Kind::Started | Kind::Restarted => {
                 self.turn(before_begin(event), Now::Up, when.at);
+                if event.origin == Origin::Initial {
+                    // It was found going on; when it began nobody saw.
+                    self.broken = None;
+                }
                 self.repaired(when, range);
             }
             Kind::Stopped | Kind::Crashed => {
@@ -247,8 +251,8 @@ impl Life {
             return;
         };
         // Of what one look found, only the source's own times tell how long it took.
-        let known = broken.told < when.told || (broken.exact && when.exact);
-        if known && range.holds(broken.told) && range.holds(when.told) {
+        let seen = broken.told < when.told || (broken.exact && when.exact);
+        if seen && range.holds(broken.told) && range.holds(when.told) {
             let span = Span::new(broken.at, when.at.max(broken.at));
             self.repairs.push(span);
         }

@@ -234,6 +234,19 @@ fn an_event_that_stands_for_several_counts_as_that_many_and_doubts_are_counted()
 }
 
 #[test]
+fn a_run_that_was_found_going_on_mends_nothing() {
+    let mut journal = Journal::of(1000);
+    journal.seq = 10;
+    journal.tell(100, "crashed", "api", nothing());
+    journal.tell(300, "started", "api", json!({"origin": "initial"}));
+    journal.looked_until(1000);
+    let report = journal.told();
+    let api = of(&report, "api");
+    assert_eq!((api.crashes.total, api.repairs), (1, 0));
+    assert_eq!(shares(api), (800, 200, 0));
+}
+
+#[test]
 fn the_source_s_own_times_are_taken_where_they_can_be_true() {
     let mut journal = Journal::of(1000);
     journal.seq = 10;
