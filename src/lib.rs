@@ -42,6 +42,7 @@ pub mod adapter;
 pub mod broker;
 pub mod doctor;
 pub mod simulate;
+pub mod stats;
 
 // Faces.
 pub mod render;

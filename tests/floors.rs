@@ -22,7 +22,8 @@ const PLAN: &[(&str, &[&str])] = &[
     ("adapter", &["observation", "event"]),
     ("broker", &[]),
     ("simulate", &[]),
-    ("render", &["event", "process"]),
+    ("stats", &["event", "process"]),
+    ("render", &["event", "process", "stats"]),
     (
         "doctor",
         &[

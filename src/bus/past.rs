@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -60,10 +60,52 @@ impl Extent {
         })
     }
 
+    /// Since when the stream holds everything that was stored; nothing where nothing ever leaves it. Heads are replaced
+    /// all the time, so that a first message that is young proves nothing: the limits say what leaves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Extent::of`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    pub async fn kept_since(
+        &self,
+        bus: &Bus,
+        stream: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, BusError> {
+        let info = stream::info(bus, stream).await?;
+        let info = info.ok_or_else(|| BusError::NoStream(stream.to_owned()))?;
+        let full = if is_full(&info.config, info.bytes, info.messages) {
+            self.first_stored(bus, stream).await
+        } else {
+            None
+        };
+        Ok(full.max(aged(&info.config, now)))
+    }
+
     /// When the first message that is left was stored; nothing where nothing is stored or nobody may ask.
     pub async fn first_stored(&self, bus: &Bus, stream: &str) -> Option<DateTime<Utc>> {
         head::stored_at(bus, stream, self.first).await.ok()?
     }
+}
+
+/// What was stored before leaves for its age.
+fn aged(config: &Value, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let age = config["max_age"].as_i64().filter(|age| *age > 0)?;
+    now.checked_sub_signed(TimeDelta::nanoseconds(age))
+}
+
+/// Whether the oldest may leave for want of room.
+fn is_full(config: &Value, bytes: u64, messages: u64) -> bool {
+    let reached = |limit: &Value, used: u64| {
+        let limit = limit.as_u64().filter(|limit| *limit > 0);
+        // One commit more may be what does not fit any more.
+        limit.is_some_and(|limit| used >= limit / 10 * 9)
+    };
+    reached(&config["max_bytes"], bytes) || reached(&config["max_msgs"], messages)
 }
 
 /// Where a stretch begins.
@@ -290,4 +332,21 @@ enum Step {
     Found(Passed),
     Nothing,
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_a_stream_is_said_by_its_limits() {
+        let now: DateTime<Utc> = "2026-08-20T12:00:00Z".parse().unwrap();
+        let hour = json!({ "max_age": 3_600_000_000_000_u64 });
+        assert_eq!(aged(&hour, now), Some(now - TimeDelta::hours(1)));
+        assert_eq!(aged(&json!({ "max_age": 0 }), now), None);
+        let limits = json!({ "max_bytes": 1000, "max_msgs": -1 });
+        assert!(is_full(&limits, 950, 1) && !is_full(&limits, 800, 1_000_000));
+        let limits = json!({ "max_bytes": -1, "max_msgs": 100 });
+        assert!(is_full(&limits, 950, 100) && !is_full(&limits, 950, 10));
+    }
 }

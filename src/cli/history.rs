@@ -14,12 +14,11 @@ use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
 use crate::render::format::Format;
-use crate::render::moment::moment;
 use crate::render::time::Times as Shown;
 
 use super::broker_args::BrokerArgs;
 use super::cursor::Cursor;
-use super::exit::{Exit, Failure, OrExit as _, Outcome};
+use super::exit::{Exit, Failure, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
 use super::kept::kept;
 use super::open::broker_failure;
@@ -119,7 +118,8 @@ impl History {
             (None, Some(path)) => Cursor::read(path)?,
             (None, None) => None,
         };
-        let times = self.times(now)?;
+        let (since, until) = (self.since.as_deref(), self.until.as_deref());
+        let times = Times::given(since, until, self.face.time, now)?;
         let bounded = self.since.is_some() || self.until.is_some() || self.marks();
         let person = std::io::stdout().is_terminal() && self.face.format() == Format::Text;
         let usual = (person && !bounded && self.after_cursor.is_none()).then_some(LAST);
@@ -130,26 +130,6 @@ impl History {
             cursor,
             last: last.or(usual),
         })
-    }
-
-    fn times(&self, now: DateTime<Utc>) -> Result<Times, Failure> {
-        let zone = Shown::new(self.face.time).zone;
-        let read = |text: &Option<String>| {
-            let found = text.as_deref().map(|text| moment(text, now, zone));
-            found.transpose().or_exit(Exit::Usage)
-        };
-        let times = Times {
-            since: read(&self.since)?,
-            until: read(&self.until)?,
-        };
-        let wrong = |words: &str| Err(Failure::say(Exit::Usage, words));
-        match (times.since, times.until) {
-            (Some(since), _) if since > now => wrong(
-                "--since lies in the future; for the day before write for example 'yesterday 18:30'",
-            ),
-            (Some(since), Some(until)) if until < since => wrong("--until lies before --since"),
-            _ => Ok(times),
-        }
     }
 
     /// Whether a place is kept for the next time.

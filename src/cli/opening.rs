@@ -48,8 +48,8 @@ pub(super) async fn opening(
     settings: &BusSettings,
     filter: &Filter,
 ) -> Result<Vec<(Root, Table)>, Failure> {
-    let roots = match heads(bus, &settings.stream, &settings.prefix).await {
-        Ok(roots) => roots,
+    let stands = match stands(bus, settings, filter).await {
+        Ok(stands) => stands,
         // That nobody tells anything yet is said by whoever waits for it.
         Err(BusError::NoStream(_)) => return Ok(Vec::new()),
         Err(error) if error.retry_helps() => {
@@ -63,8 +63,22 @@ pub(super) async fn opening(
         .await
         .ok()
         .flatten();
+    for (root, table) in &stands {
+        let now = Utc::now();
+        let told = when(last.as_ref(), root, now);
+        say(&standing(&root.source, table, told, sight_of_root(root, now)).line(words()));
+    }
+    Ok(stands)
+}
+
+/// The heads of the wanted sources that can be read whole.
+pub(super) async fn stands(
+    bus: &Bus,
+    settings: &BusSettings,
+    filter: &Filter,
+) -> Result<Vec<(Root, Table)>, BusError> {
     let mut stands = Vec::new();
-    for found in roots {
+    for found in heads(bus, &settings.stream, &settings.prefix).await? {
         let Ok(root) = found.root else { continue };
         if !filter.wants_source(&root.source) {
             continue;
@@ -77,13 +91,9 @@ pub(super) async fn opening(
         let Some(Head { root: Ok(root), .. }) = &head else {
             continue;
         };
-        let (root, Some(table)) = (root.clone(), head.as_ref().and_then(|h| table(h, root))) else {
-            continue;
-        };
-        let now = Utc::now();
-        let told = when(last.as_ref(), &root, now);
-        say(&standing(&root.source, &table, told, sight_of_root(&root, now)).line(words()));
-        stands.push((root, table));
+        if let Some(table) = head.as_ref().and_then(|h| table(h, root)) {
+            stands.push((root.clone(), table));
+        }
     }
     Ok(stands)
 }

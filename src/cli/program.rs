@@ -2,14 +2,17 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, doctor, history, run, schema, simulate, up, wait, watch};
+use super::{
+    adapter, broker, completions, doctor, history, man, run, schema, simulate, stats, up, version,
+    wait, watch,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +20,7 @@ Examples:
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
   observe history -S 1h    what happened in the last hour
+  observe stats            how often each process crashed, and how long it was up
   observe doctor           what is wrong, and the fix
   observe wait             until every process of the stack is ready
   observe watch --type crashed --json | jq .process
@@ -44,6 +48,8 @@ enum Command {
     Watch(watch::Watch),
     /// Print past events
     History(history::History),
+    /// Print crashes, restarts and uptime per process
+    Stats(stats::Stats),
     /// Say what is wrong, and the fix
     Doctor(doctor::Doctor),
     /// Wait until processes are ready, or whatever else is waited for
@@ -56,10 +62,19 @@ enum Command {
     Broker(broker::Broker),
     /// Print a JSON Schema
     Schema(schema::Schema),
+    /// Print a script that completes commands and names in a shell
+    Completions(completions::Completions),
+    /// Print a page of the manual
+    Man(man::Manual),
+    /// Print the version and the contracts it keeps
+    Version(version::Version),
 }
 
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
+    if let Some(exit) = completions::answer(Observe::command) {
+        return exit;
+    }
     let args = match Observe::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&error),
@@ -131,12 +146,16 @@ fn begin(mut args: Observe) -> Outcome {
                 }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::History(args) => Box::pin(history::run(args, token.clone())).await,
+                Command::Stats(args) => Box::pin(stats::run(args, token.clone())).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,
+                Command::Completions(args) => completions::run(args).await,
+                Command::Man(args) => man::run(args, Observe::command()).await,
+                Command::Version(args) => version::run(args).await,
             }
         });
         match signals {
@@ -150,8 +169,6 @@ fn begin(mut args: Observe) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -5,6 +5,8 @@ use clap::{Args, ValueEnum};
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
 use crate::render::outcome::WAIT;
+use crate::render::stats_json::STATS;
+use crate::render::version::VERSION;
 
 use super::exit::{Exit, Outcome};
 use super::terminal::Output;
@@ -26,6 +28,10 @@ enum What {
     Doctor,
     /// What `wait -o json` prints
     Wait,
+    /// What `stats -o json` prints
+    Stats,
+    /// What `version -o json` prints
+    Version,
 }
 
 /// Prints it.
@@ -34,6 +40,8 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Event => EVENT,
         What::Doctor => REPORT,
         What::Wait => WAIT,
+        What::Stats => STATS,
+        What::Version => VERSION,
     };
     let output = Output::open();
     // A reader that left has had enough.

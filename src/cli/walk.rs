@@ -10,7 +10,10 @@ use crate::bus::past::{Beginning, Extent, Passed, Past, Stretch};
 use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
+use crate::render::moment::moment;
+use crate::render::time::{TimeStyle, Times as Shown};
 
+use super::exit::{Exit, Failure, OrExit as _};
 use super::terminal::{say, words};
 
 /// How far the clocks of an adapter and of its broker may be apart: what is stored so long before a moment was observed
@@ -27,6 +30,32 @@ pub(super) struct Times {
 }
 
 impl Times {
+    /// The times that are given, by the wall clock of that style.
+    pub(super) fn given(
+        since: Option<&str>,
+        until: Option<&str>,
+        style: TimeStyle,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Failure> {
+        let zone = Shown::new(style).zone;
+        let read = |text: Option<&str>| {
+            let found = text.map(|text| moment(text, now, zone));
+            found.transpose().or_exit(Exit::Usage)
+        };
+        let times = Self {
+            since: read(since)?,
+            until: read(until)?,
+        };
+        let wrong = |words: &str| Err(Failure::say(Exit::Usage, words));
+        match (times.since, times.until) {
+            (Some(since), _) if since > now => wrong(
+                "--since lies in the future; for the day before write for example 'yesterday 18:30'",
+            ),
+            (Some(since), Some(until)) if until < since => wrong("--until lies before --since"),
+            _ => Ok(times),
+        }
+    }
+
     pub(super) fn hold(self, at: DateTime<Utc>) -> bool {
         self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at <= until)
     }
@@ -97,6 +126,12 @@ impl Walk {
     pub(super) fn forward(ground: Ground) -> Self {
         let past = Past::new(&ground.bus, ground.stretch);
         Self::Forward(Box::new(past), ground.times)
+    }
+
+    /// As it was told, also what lies outside the times that are wanted, as far as it is read anyway.
+    pub(super) fn everything(ground: Ground) -> Self {
+        let past = Past::new(&ground.bus, ground.stretch);
+        Self::Forward(Box::new(past), Times::default())
     }
 
     /// The newest first.

@@ -58,7 +58,7 @@ pub struct Frame {
 }
 
 /// A line in the making; neighbours of one role share one pair of colour codes.
-struct Line {
+pub(super) struct Line {
     style: Style,
     room: Option<usize>,
     used: usize,
@@ -67,7 +67,7 @@ struct Line {
 }
 
 impl Line {
-    fn new(style: Style, room: Option<usize>) -> Self {
+    pub(super) fn new(style: Style, room: Option<usize>) -> Self {
         Self {
             style,
             room,
@@ -77,12 +77,12 @@ impl Line {
         }
     }
 
-    fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         self.room
             .map_or(usize::MAX, |room| room.saturating_sub(self.used))
     }
 
-    fn push(&mut self, role: Role, text: &str) {
+    pub(super) fn push(&mut self, role: Role, text: &str) {
         let left = self.left();
         if left == 0 || text.is_empty() {
             return;
@@ -108,7 +108,7 @@ impl Line {
         self.push(Role::Plain, &" ".repeat(blanks));
     }
 
-    fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.flush();
         let end = self.out.trim_end_matches(' ').len();
         self.out.truncate(end);

@@ -20,9 +20,12 @@ pub mod line;
 pub mod moment;
 pub mod notice;
 pub mod outcome;
+pub mod stats;
+pub mod stats_json;
 pub mod style;
 pub mod template;
 pub mod time;
+pub mod version;
 pub mod words;
 
 #[cfg(test)]

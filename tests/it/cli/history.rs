@@ -13,16 +13,16 @@ use crate::support::nats::{self, NatsServer};
 use crate::support::wait::until;
 
 /// A broker whose stream holds what a test writes into it, and a home for readers.
-struct Shelf {
-    nats: NatsServer,
-    home: Home,
+pub(super) struct Shelf {
+    pub(super) nats: NatsServer,
+    pub(super) home: Home,
     bus: Bus,
-    seq: u64,
-    now: DateTime<Utc>,
+    pub(super) seq: u64,
+    pub(super) now: DateTime<Utc>,
 }
 
 impl Shelf {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let nats = NatsServer::start();
         let (bus, _store) = open(&nats).await;
         Self {
@@ -34,16 +34,16 @@ impl Shelf {
         }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         self.nats.url()
     }
 
     /// Stores an event that was observed so many minutes ago.
-    async fn tell(&mut self, kind: &str, process: &str, minutes: i64) {
+    pub(super) async fn tell(&mut self, kind: &str, process: &str, minutes: i64) {
         self.put(kind, process, minutes, json!({})).await;
     }
 
-    async fn put(&mut self, kind: &str, process: &str, minutes: i64, more: Value) {
+    pub(super) async fn put(&mut self, kind: &str, process: &str, minutes: i64, more: Value) {
         self.seq += 1;
         let at = self.now - TimeDelta::minutes(minutes);
         let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);

@@ -11,18 +11,28 @@ use crate::support::wait::until;
 
 const WIDTH: u16 = 80;
 
-/// The program in a terminal of 80 columns; killed when dropped.
+/// The program in a terminal, of 80 columns if nothing else is said; killed when dropped.
 pub(super) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     written: Arc<Mutex<Vec<u8>>>,
     master: Box<dyn MasterPty + Send>,
+    width: u16,
 }
 
 impl Terminal {
     pub(super) fn run(home: &Home, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::of_width(WIDTH, home, args, variables)
+    }
+
+    pub(super) fn of_width(
+        width: u16,
+        home: &Home,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let size = PtySize {
             rows: 50,
-            cols: WIDTH,
+            cols: width,
             pixel_width: 0,
             pixel_height: 0,
         };
@@ -51,18 +61,20 @@ impl Terminal {
             child,
             written,
             master: pair.master,
+            width,
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.written.lock().unwrap().clone()
     }
 
     /// The rows of the screen that hold something; a line that is too wide takes two of them.
     pub(super) fn rows(&self) -> Vec<String> {
-        let mut parser = vt100::Parser::new(50.try_into().unwrap(), WIDTH.try_into().unwrap(), 0);
+        let mut parser =
+            vt100::Parser::new(50.try_into().unwrap(), self.width.try_into().unwrap(), 0);
         parser.process(&self.bytes());
-        let rows = parser.screen().rows(0, WIDTH);
+        let rows = parser.screen().rows(0, self.width);
         rows.map(|row| row.trim_end().to_owned())
             .filter(|row| !row.is_empty())
             .collect()
