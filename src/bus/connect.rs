@@ -87,7 +87,9 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
         let why = clean(&error.to_string());
         let at = shown.clone();
         match error.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation
+                if !why.to_ascii_lowercase().contains("timeout") =>
+            {
                 BusError::Auth { at, why }
             }
             ConnectErrorKind::ServerParse => {

@@ -199,9 +199,11 @@ fn still_away(text: &str, link: &watch::Sender<Link>) {
     });
 }
 
+/// Whether the broker knows us not. That it did not hear in time who we are says nothing of that: a wire stood still.
 pub(super) fn means_unknown(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    text.contains("authorization") || text.contains("authentication")
+    let speaks_of_it = text.contains("authorization") || text.contains("authentication");
+    speaks_of_it && !text.contains("timeout")
 }
 
 #[cfg(test)]
@@ -248,6 +250,19 @@ mod tests {
         tokio::time::advance(AT_ONCE).await;
         slow.note(&Event::Connected);
         assert_eq!(slow.last(), Some(Instant::now()));
+    }
+
+    #[test]
+    fn a_broker_that_did_not_hear_in_time_who_we_are_does_not_refuse_us() {
+        for (text, wanted) in [
+            ("nats: Authorization Violation", true),
+            ("nats: authentication expired", true),
+            ("IO error: nats: Authentication Timeout", false),
+            ("nats: Authorization Timeout", false),
+            ("connection refused", false),
+        ] {
+            assert_eq!(means_unknown(text), wanted, "{text}");
+        }
     }
 
     #[tokio::test]
