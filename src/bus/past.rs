@@ -38,6 +38,8 @@ pub struct Extent {
     pub first: u64,
     /// The last sequence; below `first` where nothing is stored.
     pub last: u64,
+    /// How long everything is kept, as far as age alone decides; nothing where another limit is in reach.
+    pub kept_for: Option<Duration>,
 }
 
 impl Extent {
@@ -57,6 +59,7 @@ impl Extent {
             created: info.created,
             first: info.first,
             last: info.last,
+            kept_for: kept_for(&info.config, info.bytes, info.messages),
         })
     }
 
@@ -64,6 +67,22 @@ impl Extent {
     pub async fn first_stored(&self, bus: &Bus, stream: &str) -> Option<DateTime<Utc>> {
         head::stored_at(bus, stream, self.first).await.ok()?
     }
+}
+
+/// How long a stream of this shape keeps everything. One that a limit of another kind has ever made drop its oldest is
+/// nearly full still, unless age took more since.
+fn kept_for(config: &Value, bytes: u64, messages: u64) -> Option<Duration> {
+    let limit = |key: &str| config[key].as_u64().filter(|limit| *limit > 0);
+    let is_near = |limit: Option<u64>, used: u64| limit.is_some_and(|limit| used >= limit / 4 * 3);
+    let others = [("max_bytes", bytes), ("max_msgs", messages)];
+    if others.iter().any(|(key, used)| is_near(limit(key), *used)) {
+        return None;
+    }
+    // Of each subject one event alone may be kept by whoever owns the stream.
+    if limit("max_msgs_per_subject").is_some() {
+        return None;
+    }
+    Some(limit("max_age").map_or(Duration::MAX, Duration::from_nanos))
 }
 
 /// Where a stretch begins.
@@ -290,4 +309,20 @@ enum Step {
     Found(Passed),
     Nothing,
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_kept_for_its_age_unless_another_limit_is_near() {
+        let day = Duration::from_secs(86_400);
+        let config = |bytes: i64, messages: i64| json!({ "max_age": 86_400_000_000_000_u64, "max_bytes": bytes, "max_msgs": messages, "max_msgs_per_subject": -1 });
+        assert_eq!(kept_for(&config(1000, -1), 700, 9), Some(day));
+        assert_eq!(kept_for(&config(1000, -1), 750, 9), None);
+        assert_eq!(kept_for(&config(-1, 8), 750, 6), None);
+        assert_eq!(kept_for(&json!({}), 750, 9), Some(Duration::MAX));
+        assert_eq!(kept_for(&json!({ "max_msgs_per_subject": 1 }), 1, 1), None);
+    }
 }

@@ -112,6 +112,7 @@ mod tests {
             created: created.into(),
             first: 1,
             last,
+            kept_for: None,
         }
     }
 

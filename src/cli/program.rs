@@ -9,7 +9,9 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, doctor, history, run, schema, simulate, up, wait, watch};
+use super::{
+    adapter, broker, diff, doctor, history, run, schema, simulate, state, up, wait, watch,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +19,7 @@ Examples:
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
   observe history -S 1h    what happened in the last hour
+  observe state            how every process stands; --at 1h how it stood an hour ago
   observe doctor           what is wrong, and the fix
   observe wait             until every process of the stack is ready
   observe watch --type crashed --json | jq .process
@@ -44,6 +47,10 @@ enum Command {
     Watch(watch::Watch),
     /// Print past events
     History(history::History),
+    /// Show how every process stands, or stood at a moment
+    State(state::State),
+    /// Show what differs between two moments
+    Diff(diff::Diff),
     /// Say what is wrong, and the fix
     Doctor(doctor::Doctor),
     /// Wait until processes are ready, or whatever else is waited for
@@ -131,6 +138,8 @@ fn begin(mut args: Observe) -> Outcome {
                 }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::History(args) => Box::pin(history::run(args, token.clone())).await,
+                Command::State(args) => Box::pin(state::run(args, token.clone())).await,
+                Command::Diff(args) => Box::pin(diff::run(args, token.clone())).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,

@@ -4,7 +4,9 @@ use clap::{Args, ValueEnum};
 
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
+use crate::render::difference::DIFF;
 use crate::render::outcome::WAIT;
+use crate::render::standings::STATE;
 
 use super::exit::{Exit, Outcome};
 use super::terminal::Output;
@@ -26,6 +28,10 @@ enum What {
     Doctor,
     /// What `wait -o json` prints
     Wait,
+    /// What `state -o json` prints
+    State,
+    /// What `diff -o json` prints
+    Diff,
 }
 
 /// Prints it.
@@ -34,6 +40,8 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Event => EVENT,
         What::Doctor => REPORT,
         What::Wait => WAIT,
+        What::State => STATE,
+        What::Diff => DIFF,
     };
     let output = Output::open();
     // A reader that left has had enough.

@@ -12,6 +12,7 @@
 
 mod cloudevents;
 mod detail;
+pub mod difference;
 pub mod door;
 pub mod format;
 pub mod json;
@@ -20,6 +21,8 @@ pub mod line;
 pub mod moment;
 pub mod notice;
 pub mod outcome;
+mod outlay;
+pub mod standings;
 pub mod style;
 pub mod template;
 pub mod time;
