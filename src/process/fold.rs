@@ -132,6 +132,7 @@ impl Course {
 
     fn after(&mut self, event: &Envelope, at: DateTime<Utc>) {
         let blind = match (&event.kind, &event.gap) {
+            (Kind::Gap, Some(gap)) if gap.why == "source_unreachable" => gap.from,
             (Kind::Gap, Some(gap)) => {
                 let from = gap.from.or(self.last).unwrap_or(at);
                 self.unwatched = self.unwatched.or((from <= at).then_some(from));

@@ -283,9 +283,10 @@ impl Standings<'_> {
             (Known::Nothing, _) => None,
             (Known::Was, _) => moment.sighted.blind_since(),
             (Known::Now, used) => {
-                let is_up = found.is_up();
+                let state = found.state.as_ref().filter(|_| found.is_up());
+                let has_numbers = state.is_some_and(|s| memory(s).or(processor(s)).is_some());
                 let of_the_look = moment.sighted == Sighted::Seen(used);
-                used.filter(|_| is_up && !of_the_look)
+                used.filter(|_| has_numbers && !of_the_look)
             }
         }
     }

@@ -343,6 +343,18 @@ fn out_of_sight_is_not_down_and_not_up() {
     }
     assert_eq!(back.told("10:10:00"), ["api is Running"]);
     assert_eq!(back.told("10:20:00"), ["api is Running"]);
+    // A source that comes back may say so by a gap as well.
+    let gap =
+        json!({"gap": {"from": at("10:10:00"), "to": at("10:20:00"), "why": "source_unreachable"}});
+    let by_gap = [
+        events[0].clone(),
+        events[1].clone(),
+        event(3, "10:20:00", "gap", "", &gap),
+    ];
+    assert_eq!(
+        case(&by_gap, FRESH).at("10:15:00").sighted,
+        Sighted::Lost(at("10:10:00"))
+    );
     // Still away, and told so or not yet.
     let lost = Sighted::Lost(at("10:10:00"));
     assert_eq!(case(&events[..3], lost).at("10:30:00").sighted, lost);

@@ -79,6 +79,11 @@ async fn all_run_with(command: &str, broker: Option<&str>) {
         if example.contains("--for crashed") {
             stack.exit("worker", 1).await;
         }
+        if example.contains("--watch") {
+            // It goes on until somebody ends it, and its shell with it.
+            assert_eq!(run.ends().await, 2, "{example}: {:?}", run.err.all());
+            continue;
+        }
         let code = run.ends().await;
         assert_eq!(code, 0, "{example}: {:?}", run.err.all());
     }
@@ -100,4 +105,17 @@ async fn every_example_of_history_runs() {
     let (_bus, store) = crate::bus::open(&nats).await;
     crate::bus::commit(&store, 0, 1, 3).await.unwrap();
     all_run_with("history", Some(&nats.url())).await;
+}
+
+#[tokio::test]
+async fn every_example_of_state_and_diff_runs() {
+    let nats = NatsServer::start();
+    let (home, stack) = (Home::new(), Stack::play(STACK).await);
+    let url = nats.url();
+    let adapter = home.run(&["adapter", "-p", &stack.port, "-s", &url, "--source", "shop"]);
+    adapter.says(&stack.port).await;
+    let usual = ["wait", "-s", &url, "-u", "nobody.sock"];
+    assert_eq!(home.run(&usual).ends().await, 0);
+    all_run_with("state", Some(&url)).await;
+    all_run_with("diff", Some(&url)).await;
 }

@@ -26,6 +26,7 @@ mod run;
 mod source_away;
 mod source_input;
 mod stack;
+mod state;
 mod storage;
 mod terminal;
 mod two_adapters;

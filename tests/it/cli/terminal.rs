@@ -54,7 +54,7 @@ impl Terminal {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.written.lock().unwrap().clone()
     }
 
@@ -73,6 +73,11 @@ impl Terminal {
             self.rows().iter().any(|row| row.contains(needle))
         })
         .await;
+    }
+
+    /// Types these keys; once.
+    pub(super) fn press(&self, keys: &[u8]) {
+        self.master.take_writer().unwrap().write_all(keys).unwrap();
     }
 
     pub(super) async fn ends(&mut self) -> u32 {

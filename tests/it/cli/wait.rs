@@ -300,7 +300,7 @@ async fn a_wait_that_begins_before_the_adapter_waits_for_it() {
 }
 
 /// Makes the head look as if the adapter had died an hour ago.
-async fn grow_old(house: &House) {
+pub(super) async fn grow_old(house: &House) {
     let mut root = root(&house.nats).await;
     let all = messages(&house.nats, &["core.head.shop"]).await;
     let sequence = all.last().unwrap().info().unwrap().stream_sequence;
