@@ -19,7 +19,7 @@ use super::{head, stream};
 use crate::event::store::{Commit, EventStore, FoundRoot, Ground, Head, StoreError};
 use crate::event::subject::Prefix;
 
-use super::settings::BusSettings;
+use super::settings::{BusSettings, HeadLife};
 
 /// An incomplete batch so many times in a row may be no accident: the stream may not take one of its messages.
 const INCOMPLETE_IN_A_ROW: u32 = 3;
@@ -34,6 +34,7 @@ pub struct JetStreamStore {
     prefix: Prefix,
     /// How the stream is made again; nobody may where these are not known.
     setup: Option<Arc<BusSettings>>,
+    life: HeadLife,
     incomplete: Arc<AtomicU32>,
     /// Whether the stream was looked after.
     seen: Arc<AtomicBool>,
@@ -47,14 +48,16 @@ impl JetStreamStore {
             stream: stream.into(),
             prefix,
             setup: None,
+            life: HeadLife::Forever,
             incomplete: Arc::default(),
             seen: Arc::new(AtomicBool::new(true)),
         }
     }
 
-    /// Lets the stream be made again, by these settings, when it is found gone.
+    /// Lets the stream be made again, by these settings, when it is found gone; heads live as long as these say.
     #[must_use]
     pub fn remade_by(mut self, settings: BusSettings) -> Self {
+        self.life = settings.head_life;
         self.setup = Some(Arc::new(settings));
         self
     }
@@ -73,7 +76,7 @@ impl JetStreamStore {
 
     async fn store(&self, commit: &Commit<'_>) -> Result<u64, StoreError> {
         let batch_id = fresh_id();
-        let messages = messages(commit, &self.prefix, &self.stream, &batch_id)?;
+        let messages = messages(commit, &self.prefix, (&self.stream, self.life), &batch_id)?;
         for message in &messages {
             message.check(self.bus.client().max_payload())?;
         }

@@ -36,6 +36,7 @@ mod schema;
 mod sheet;
 mod signals;
 mod simulate;
+mod source;
 mod source_args;
 mod sources;
 mod spool_args;

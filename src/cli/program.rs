@@ -10,7 +10,7 @@ use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
 use super::{
-    adapter, broker, diff, doctor, history, run, schema, simulate, state, up, wait, watch,
+    adapter, broker, diff, doctor, history, run, schema, simulate, source, state, up, wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -59,6 +59,8 @@ enum Command {
     Run(run::Run),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
+    /// List the sources a broker knows, or forget one
+    Source(source::Source),
     /// Start, stop or show the managed broker
     Broker(broker::Broker),
     /// Print a JSON Schema
@@ -140,6 +142,7 @@ fn begin(mut args: Observe) -> Outcome {
                 Command::History(args) => Box::pin(history::run(args, token.clone())).await,
                 Command::State(args) => Box::pin(state::run(args, token.clone())).await,
                 Command::Diff(args) => Box::pin(diff::run(args, token.clone())).await,
+                Command::Source(args) => Box::pin(source::run(args, token.clone())).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,

@@ -28,6 +28,8 @@ const FORGOTTEN: TimeDelta = TimeDelta::days(1);
 /// One source, as its head says it.
 pub(super) struct Recalled {
     pub(super) source: String,
+    /// The subject of its root.
+    pub(super) subject: String,
     /// The root and the rows; nothing where one of them cannot be read.
     pub(super) root: Option<Root>,
     pub(super) table: Option<Table>,
@@ -101,6 +103,7 @@ async fn one(
     Ok(Recalled {
         table: head.as_ref().zip(root.as_ref()).and_then(whole),
         source,
+        subject: at.subject.clone(),
         root,
     })
 }

@@ -6,6 +6,7 @@ use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
 use crate::render::difference::DIFF;
 use crate::render::outcome::WAIT;
+use crate::render::sources::SOURCES;
 use crate::render::standings::STATE;
 
 use super::exit::{Exit, Outcome};
@@ -32,6 +33,8 @@ enum What {
     State,
     /// What `diff -o json` prints
     Diff,
+    /// What `source ls -o json` prints
+    Sources,
 }
 
 /// Prints it.
@@ -42,6 +45,7 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Wait => WAIT,
         What::State => STATE,
         What::Diff => DIFF,
+        What::Sources => SOURCES,
     };
     let output = Output::open();
     // A reader that left has had enough.

@@ -22,6 +22,7 @@ pub mod moment;
 pub mod notice;
 pub mod outcome;
 mod outlay;
+pub mod sources;
 pub mod standings;
 pub mod style;
 pub mod template;

@@ -340,7 +340,7 @@ fn number(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-fn or_dash(text: Option<String>) -> String {
+pub(super) fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
@@ -379,7 +379,7 @@ fn standing(moment: &Moment, now: DateTime<Utc>) -> Standing<'_> {
     }
 }
 
-fn sight_word(sighted: Sighted) -> (&'static str, Option<DateTime<Utc>>) {
+pub(super) fn sight_word(sighted: Sighted) -> (&'static str, Option<DateTime<Utc>>) {
     match sighted {
         Sighted::Seen(at) => ("seen", at),
         Sighted::Unwatched(since) => ("unwatched", Some(since)),
