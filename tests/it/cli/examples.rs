@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use super::run::{Home, OBSERVE, Run};
 use super::stack::Stack;
 use crate::support::nats::NatsServer;
@@ -118,4 +120,19 @@ async fn every_example_of_state_and_diff_runs() {
     assert_eq!(home.run(&usual).ends().await, 0);
     all_run_with("state", Some(&url)).await;
     all_run_with("diff", Some(&url)).await;
+}
+
+#[tokio::test]
+async fn every_example_of_source_runs() {
+    let nats = NatsServer::start();
+    let (home, stack) = (Home::new(), Stack::play(STACK).await);
+    let url = nats.url();
+    let args = ["adapter", "-p", &stack.port, "-s", &url, "--source", "lab"];
+    let mut adapter = home.run(&args);
+    adapter.says(&stack.port).await;
+    let usual = ["wait", "-s", &url, "-u", "nobody.sock"];
+    assert_eq!(home.run(&usual).ends().await, 0);
+    adapter.end_by(Signal::KILL).await;
+    super::wait::age(&nats, "core.head.lab").await;
+    all_run_with("source", Some(&url)).await;
 }

@@ -23,6 +23,7 @@ mod readers;
 mod restarts;
 mod rights;
 mod run;
+mod source;
 mod source_away;
 mod source_input;
 mod stack;
