@@ -1,6 +1,7 @@
 //! A table that follows what happens: redrawn in place on a terminal, one object for each change in a pipe.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -225,7 +226,8 @@ fn page(lines: &[String], height: usize, first: bool) -> String {
         out.push_str("\x1b[K\n");
     }
     if !fits {
-        out.push_str(&format!("({} more lines)\x1b[K\n", lines.len() - most));
+        // Writing to a string cannot fail.
+        let _infallible = writeln!(out, "({} more lines)\x1b[K", lines.len() - most);
     }
     out.push_str("\x1b[J");
     out

@@ -96,7 +96,7 @@ pub(super) async fn run(args: State, token: CancellationToken) -> Outcome {
         return Ok(Exit::Done);
     };
     let hidden = args.hide(&mut moments, at.unwrap_or_else(Utc::now));
-    moments = args.chosen(moments, &choice);
+    moments = chosen(moments, &choice);
     let standings = Standings {
         moments: &moments,
         at,
@@ -104,7 +104,7 @@ pub(super) async fn run(args: State, token: CancellationToken) -> Outcome {
         hidden,
     };
     args.print(&standings).await?;
-    args.missing(&choice, &moments)
+    missing(&choice, &moments)
 }
 
 impl State {
@@ -116,15 +116,6 @@ impl State {
         without_forgotten(moments, then)
     }
 
-    /// What was chosen; a source without any of it is left out where something was chosen.
-    pub(super) fn chosen(&self, moments: Vec<Moment>, choice: &Choice) -> Vec<Moment> {
-        let all = choice.names.is_empty() && choice.namespaces.is_empty();
-        let chosen = moments.into_iter().map(|moment| moment.chosen(choice));
-        chosen
-            .filter(|moment| all || !moment.processes.is_empty())
-            .collect()
-    }
-
     async fn print(&self, standings: &Standings<'_>) -> Result<(), Failure> {
         let output = Output::open();
         let text = match self.table.format() {
@@ -134,20 +125,6 @@ impl State {
         // A reader that left has had enough.
         drop(output.line(text).await);
         output.finish().await
-    }
-
-    /// Says which names nothing is called.
-    fn missing(&self, choice: &Choice, moments: &[Moment]) -> Outcome {
-        let missing = choice.missing(moments);
-        if !missing.is_empty() {
-            let words = format!("no process or group is called {}", missing.join(", "));
-            return Err(Failure::say(Exit::Refused, words));
-        }
-        let none = moments.iter().all(|moment| moment.processes.is_empty());
-        if none && !(choice.names.is_empty() && choice.namespaces.is_empty()) {
-            say("no process matches");
-        }
-        Ok(Exit::Done)
     }
 
     /// How everything stood at a moment.
@@ -275,9 +252,32 @@ impl State {
             json: self.table.format() == As::Json,
             choose: &|mut moments, now| {
                 let hidden = self.hide(&mut moments, now);
-                (self.chosen(moments, choice), hidden)
+                (chosen(moments, choice), hidden)
             },
         };
         redraw(live, &screen, token).await
     }
+}
+
+/// What was chosen; a source without any of it is left out where something was chosen.
+fn chosen(moments: Vec<Moment>, choice: &Choice) -> Vec<Moment> {
+    let all = choice.names.is_empty() && choice.namespaces.is_empty();
+    let chosen = moments.into_iter().map(|moment| moment.chosen(choice));
+    chosen
+        .filter(|moment| all || !moment.processes.is_empty())
+        .collect()
+}
+
+/// Says which names nothing is called.
+fn missing(choice: &Choice, moments: &[Moment]) -> Outcome {
+    let missing = choice.missing(moments);
+    if !missing.is_empty() {
+        let words = format!("no process or group is called {}", missing.join(", "));
+        return Err(Failure::say(Exit::Refused, words));
+    }
+    let none = moments.iter().all(|moment| moment.processes.is_empty());
+    if none && !(choice.names.is_empty() && choice.namespaces.is_empty()) {
+        say("no process matches");
+    }
+    Ok(Exit::Done)
 }

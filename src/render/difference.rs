@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::json::shown;
 use super::outlay::{Cell, Outlay};
-use super::standings::{Drawing, OneProcess as Stood, Titles};
+use super::standings::object::OneProcess as Stood;
+use super::standings::{Drawing, Titles};
 use super::style::{Role, Style};
 use crate::event::envelope::SCHEMA;
 use crate::event::payload::millis;

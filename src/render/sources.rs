@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::json::shown;
 use super::outlay::{Cell, Outlay};
-use super::standings::{Columns, Drawing, Titles, or_dash, sight_word};
+use super::standings::object::sight_word;
+use super::standings::{Columns, Drawing, Titles, or_dash};
 use super::style::{Role, Style};
 use super::time::since;
 use super::words::{age, setting};

@@ -1,18 +1,17 @@
 //! How the processes of every source stand: a table for people, one object for machines.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use super::detail::{memory, processor};
-use super::json::shown;
 use super::notice::{LastEvent, Sight, Standing};
 use super::outlay::{Cell, Outlay};
 use super::style::{Role, Style};
 use super::time::{Times, since};
 use super::words::{age, count};
-use crate::event::envelope::SCHEMA;
-use crate::event::payload::{Kind, State, millis};
+use crate::event::payload::Kind;
 use crate::process::moment::{Found, Known, Moment, Sighted};
+
+pub(super) mod object;
 
 /// JSON Schema (draft 2020-12) of the object that `observe state -o json` prints.
 pub const STATE: &str = include_str!("../../docs/schema/state.v1.json");
@@ -117,7 +116,7 @@ impl Standings<'_> {
         // The age of the numbers is worth a column only where they have one.
         let has_age = |moment: &Moment| {
             let mut found = moment.processes.iter();
-            found.any(|found| self.as_of(moment, found).is_some())
+            found.any(|found| as_of(moment, found).is_some())
         };
         let mut titles = vec!["", "NAME", "STATUS", "HEALTH", "UPTIME", "RESTARTS", "EXIT"];
         // Before them, so that no terminal is too narrow for the age and shows what has it.
@@ -193,9 +192,7 @@ impl Standings<'_> {
         let rows = moment.processes.iter().map(|found| {
             let mut row = self.row(found, drawing);
             if is_aged {
-                let ago = self
-                    .as_of(moment, found)
-                    .map(|at| age(since(at, self.then())));
+                let ago = as_of(moment, found).map(|at| age(since(at, self.then())));
                 row.push((Role::Quiet, or_dash(ago)));
             }
             let up = found.now().filter(|state| state.is_running);
@@ -275,55 +272,6 @@ impl Standings<'_> {
             (Role::Plain, exit),
         ]
     }
-
-    /// The moment that what a row says is of, where it is not the one the heading says: of one last seen that sight, else
-    /// of its numbers.
-    fn as_of(&self, moment: &Moment, found: &Found) -> Option<DateTime<Utc>> {
-        match (found.known, found.usage_at) {
-            (Known::Nothing, _) => None,
-            (Known::Was, _) => moment.sighted.blind_since(),
-            (Known::Now, used) => {
-                let state = found.state.as_ref().filter(|_| found.is_up());
-                let has_numbers = state.is_some_and(|s| memory(s).or(processor(s)).is_some());
-                let of_the_look = moment.sighted == Sighted::Seen(used);
-                used.filter(|_| has_numbers && !of_the_look)
-            }
-        }
-    }
-
-    /// One JSON object in one line.
-    ///
-    /// # Errors
-    ///
-    /// Only where a number of a state is not finite; trying again does not help.
-    pub fn json(&self) -> serde_json::Result<Vec<u8>> {
-        let object = Object {
-            kind: "state",
-            schema: SCHEMA,
-            at: self.then(),
-            hidden: self.hidden,
-            sources: self
-                .moments
-                .iter()
-                .map(|moment| self.source(moment))
-                .collect(),
-        };
-        Ok(shown(&serde_json::to_vec(&object)?))
-    }
-
-    fn source<'m>(&self, moment: &'m Moment) -> OneSource<'m> {
-        let (sight, since) = sight_word(moment.sighted);
-        OneSource {
-            source: &moment.source,
-            sight,
-            since,
-            processes: moment
-                .processes
-                .iter()
-                .map(|found| OneProcess::of(found, self.then()))
-                .collect(),
-        }
-    }
 }
 
 /// The column that says how old what a row says is.
@@ -342,6 +290,21 @@ fn number(number: usize) -> u64 {
 
 pub(super) fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
+}
+
+/// The moment that what a row says is of, where it is not the one the heading says: of one last seen that sight, else
+/// of its numbers.
+fn as_of(moment: &Moment, found: &Found) -> Option<DateTime<Utc>> {
+    match (found.known, found.usage_at) {
+        (Known::Nothing, _) => None,
+        (Known::Was, _) => moment.sighted.blind_since(),
+        (Known::Now, used) => {
+            let state = found.state.as_ref().filter(|_| found.is_up());
+            let has_numbers = state.is_some_and(|s| memory(s).or(processor(s)).is_some());
+            let of_the_look = moment.sighted == Sighted::Seen(used);
+            used.filter(|_| has_numbers && !of_the_look)
+        }
+    }
 }
 
 /// The symbol of a row, and the role of its status.
@@ -376,107 +339,6 @@ fn standing(moment: &Moment, now: DateTime<Utc>) -> Standing<'_> {
             Sighted::Seen(Some(at)) => Sight::Looked(since(at, now)),
             _ => Sight::Never,
         },
-    }
-}
-
-pub(super) fn sight_word(sighted: Sighted) -> (&'static str, Option<DateTime<Utc>>) {
-    match sighted {
-        Sighted::Seen(at) => ("seen", at),
-        Sighted::Unwatched(since) => ("unwatched", Some(since)),
-        Sighted::Lost(since) => ("lost", Some(since)),
-        Sighted::NotYet(until) => ("not_yet", Some(until)),
-        Sighted::NotKept => ("not_kept", None),
-        Sighted::Unreadable => ("unreadable", None),
-    }
-}
-
-/// How every process of every source stood at one moment.
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Object<'a> {
-    /// Always `state`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The number of the contract of events, which this object shares.
-    schema: u32,
-    /// The moment: the present, or what --at means.
-    #[serde(with = "millis")]
-    #[cfg_attr(test, schemars(with = "DateTime<Utc>"))]
-    at: DateTime<Utc>,
-    /// How many sources are left out, because nobody has seen them for a day.
-    hidden: u64,
-    /// Each source.
-    sources: Vec<OneSource<'a>>,
-}
-
-/// One source.
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct OneSource<'a> {
-    /// What is watched.
-    source: &'a str,
-    /// How well it was in sight: `seen`; `unwatched` or `lost`, where nobody looked or it could not be seen since `since`;
-    /// `not_yet`, where it was watched only from `since` on; `not_kept`, where what was told of that time is gone;
-    /// `unreadable`.
-    sight: &'static str,
-    /// The last look, where it is seen; else what `sight` says.
-    #[serde(skip_serializing_if = "Option::is_none", with = "millis::option")]
-    #[cfg_attr(test, schemars(with = "Option<DateTime<Utc>>", default))]
-    since: Option<DateTime<Utc>>,
-    /// Each process, in name order.
-    processes: Vec<OneProcess<'a>>,
-}
-
-/// One process.
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct OneProcess<'a> {
-    /// The process.
-    process: &'a str,
-    /// Its first namespace.
-    namespace: &'a str,
-    /// `now`, where its state is known; `was`, where only how it stood before is known; `nothing`.
-    known: &'static str,
-    /// Whether it stands still after a bad end that nobody asked for; means something only where its state is known.
-    crashed: bool,
-    /// The exit code of the run that ended last; -1 = by a signal. Absent where none has ended or nobody knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit_code: Option<i64>,
-    /// How long the run has lasted that goes on, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uptime_ms: Option<u64>,
-    /// The time that `age_ms`, `mem_bytes` and `cpu_percent` of the state are of.
-    #[serde(skip_serializing_if = "Option::is_none", with = "millis::option")]
-    #[cfg_attr(test, schemars(with = "Option<DateTime<Utc>>", default))]
-    usage_at: Option<DateTime<Utc>>,
-    /// The full state at that moment, as in an event; absent where it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'a State>,
-    /// The state that was known last, where it is not known for that moment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_known: Option<&'a State>,
-}
-
-impl<'a> OneProcess<'a> {
-    pub(super) fn of(found: &'a Found, then: DateTime<Utc>) -> Self {
-        let (known, state, last_known) = match found.known {
-            Known::Now => ("now", found.state.as_ref(), None),
-            Known::Was => ("was", None, found.state.as_ref()),
-            Known::Nothing => ("nothing", None, None),
-        };
-        let begun = found.begun_at.filter(|_| found.is_up());
-        let uptime = begun.map(|at| since(at, then).as_millis());
-        Self {
-            process: &found.name,
-            namespace: found.namespaces.first().map_or("", |name| &**name),
-            known,
-            crashed: found.crashed,
-            exit_code: found.exit,
-            uptime_ms: uptime.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
-            usage_at: found.usage_at,
-            state,
-            last_known,
-        }
     }
 }
 

@@ -155,10 +155,10 @@ fn the_last_event_up_to_the_moment_says_how_a_process_stood() {
     assert!(before.processes.is_empty());
 }
 
-#[test]
-fn what_no_event_is_left_of_is_told_by_the_next_one_or_by_the_head() {
-    let rows = table(&["api", "quiet", "young"]);
-    let events = [
+/// What is left of `shop` when earlier events expired.
+fn remnant() -> [Envelope; 3] {
+    let removed = json!({"reason": "removed", "previous": previous("Running", 0)["previous"]});
+    [
         event(40, "10:05:00", "crashed", "api", &previous("Running", 2)),
         event(
             41,
@@ -167,37 +167,28 @@ fn what_no_event_is_left_of_is_told_by_the_next_one_or_by_the_head() {
             "young",
             &json!({"reason": "added"}),
         ),
-        event(
-            42,
-            "10:07:00",
-            "stopped",
-            "old",
-            &json!({"reason": "removed", "previous": previous("Running", 0)["previous"]}),
-        ),
-    ];
-    let case = |kept_since| Case {
+        event(42, "10:07:00", "stopped", "old", &removed),
+    ]
+}
+
+#[test]
+fn what_no_event_is_left_of_is_told_by_the_next_one_or_by_the_head() {
+    let (rows, events) = (table(&["api", "quiet", "young"]), remnant());
+    let kept = Case {
         events: &events,
         head: Some(("a", FRESH, &rows)),
-        kept_since,
+        kept_since: Some("09:00:00"),
     };
-    let kept = case(Some("09:00:00"));
-    assert_eq!(
-        kept.told("10:00:00"),
-        ["api is Running", "old is Running", "quiet is Running"]
-    );
-    assert_eq!(
-        kept.at("10:00:00").processes[0]
-            .state
-            .as_ref()
-            .unwrap()
-            .restarts,
-        2
-    );
-    assert_eq!(kept.at("10:00:00").processes[0].usage_at, None);
+    let before = ["api is Running", "old is Running", "quiet is Running"];
+    assert_eq!(kept.told("10:00:00"), before);
+    let api = &kept.at("10:00:00").processes[0];
+    assert_eq!(api.state.as_ref().unwrap().restarts, 2);
+    assert_eq!(api.usage_at, None);
+    let crashed = "api is Completed 3 crashed";
     assert_eq!(
         kept.told("10:06:30"),
         [
-            "api is Completed 3 crashed",
+            crashed,
             "old is Running",
             "quiet is Running",
             "young is Running"
@@ -205,24 +196,24 @@ fn what_no_event_is_left_of_is_told_by_the_next_one_or_by_the_head() {
     );
     assert_eq!(
         kept.told("10:08:00"),
-        [
-            "api is Completed 3 crashed",
-            "quiet is Running",
-            "young is Running"
-        ]
+        [crashed, "quiet is Running", "young is Running"]
     );
-    // What may be missing between the moment and what is left makes them unknown.
-    let lost = case(Some("10:03:00"));
-    assert_eq!(lost.told("10:00:00"), ["api ? ?", "old ? ?", "quiet ? ?"]);
+}
+
+#[test]
+fn what_may_be_missing_between_the_moment_and_what_is_left_makes_it_unknown() {
+    let (rows, events) = (table(&["api", "quiet", "young"]), remnant());
+    let case = |kept_since| Case {
+        events: &events,
+        head: Some(("a", FRESH, &rows)),
+        kept_since,
+    };
+    let (lost, unknown) = (case(Some("10:03:00")), ["api ? ?", "old ? ?", "quiet ? ?"]);
+    assert_eq!(lost.told("10:00:00"), unknown);
     assert_eq!(lost.at("10:00:00").sighted, Sighted::NotKept);
-    assert_eq!(
-        lost.told("10:04:00"),
-        ["api is Running", "old is Running", "quiet is Running"]
-    );
-    assert_eq!(
-        case(None).told("10:04:00"),
-        ["api ? ?", "old ? ?", "quiet ? ?"]
-    );
+    let before = ["api is Running", "old is Running", "quiet is Running"];
+    assert_eq!(lost.told("10:04:00"), before);
+    assert_eq!(case(None).told("10:04:00"), unknown);
     // An event up to the moment is the last one in any case: what followed it is left.
     assert_eq!(
         case(None).told("10:06:30"),

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::object::Object;
 use super::*;
 use crate::event::payload::State;
 use crate::render::tests::{COLOR, UTF8, at, event, frame, state};
