@@ -93,33 +93,7 @@ async fn without_a_broker_it_looks_at_the_stack_and_the_numbers_are_of_that_look
         "{told:?}"
     );
 
-    for (args, names, wanted) in [
-        (&["web"][..], &["web-0", "web-1"][..], 0),
-        (&["w*", "api"], &["api", "web-0", "web-1", "worker"], 0),
-        (&["-N", "front"], &["web-0", "web-1"], 0),
-        (&["nobody"], &[], 1),
-        (&["nobody", "api"], &["api"], 1),
-        (&["no*"], &[], 0),
-        (&["--source", "other"], &[], 1),
-        (&["we[b"], &[], 2),
-        (&["--watch"], &[], 2),
-        (&["--at", "soon"], &[], 2),
-        (&["--at", "2126-01-01"], &[], 2),
-    ] {
-        let all = [&["state", "--no-headers"], &place[..], args].concat();
-        let (code, told, said) = ends(home.run(&all)).await;
-        assert_eq!(code, wanted, "{args:?}: {said:?}");
-        let found: Vec<_> = told
-            .iter()
-            .map(|line| line.split(' ').nth(1).unwrap())
-            .collect();
-        assert_eq!(found, names, "{args:?}: {told:?}");
-        assert_eq!(
-            said.len(),
-            usize::from(names.is_empty() || wanted != 0),
-            "{args:?}: {said:?}"
-        );
-    }
+    chooses(&home, &place).await;
     let object = object(&home, &[&["state"], &place[..]].concat()).await;
     assert_eq!(
         (&object["type"], &object["schema"]),
@@ -135,6 +109,37 @@ async fn without_a_broker_it_looks_at_the_stack_and_the_numbers_are_of_that_look
     stack.control.stop_listening();
     let (code, _, said) = ends(home.run(&[&["state"], &place[..]].concat())).await;
     assert_eq!((code, said.len()), (3, 1), "{said:?}");
+}
+
+/// What is chosen, and what choosing badly comes to.
+async fn chooses(home: &Home, place: &[&str]) {
+    for (args, names, wanted) in [
+        (&["web"][..], &["web-0", "web-1"][..], 0),
+        (&["w*", "api"], &["api", "web-0", "web-1", "worker"], 0),
+        (&["-N", "front"], &["web-0", "web-1"], 0),
+        (&["nobody"], &[], 1),
+        (&["nobody", "api"], &["api"], 1),
+        (&["no*"], &[], 0),
+        (&["--source", "other"], &[], 1),
+        (&["we[b"], &[], 2),
+        (&["--watch"], &[], 2),
+        (&["--at", "soon"], &[], 2),
+        (&["--at", "2126-01-01"], &[], 2),
+    ] {
+        let all = [&["state", "--no-headers"], place, args].concat();
+        let (code, told, said) = ends(home.run(&all)).await;
+        assert_eq!(code, wanted, "{args:?}: {said:?}");
+        let found: Vec<_> = told
+            .iter()
+            .map(|line| line.split(' ').nth(1).unwrap())
+            .collect();
+        assert_eq!(found, names, "{args:?}: {told:?}");
+        assert_eq!(
+            said.len(),
+            usize::from(names.is_empty() || wanted != 0),
+            "{args:?}: {said:?}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -196,114 +201,134 @@ async fn by_a_broker_it_shows_what_was_told_last_and_never_a_dead_adapter_s_word
     }
 }
 
+/// A stack with a past, and moments of it.
+struct Past {
+    house: House,
+    adapter: Run,
+    before: String,
+    up: String,
+    crash: DateTime<Utc>,
+    down: String,
+    unseen: String,
+}
+
+impl Past {
+    async fn new() -> Self {
+        let house = House::new().await;
+        let before = moment().await;
+        let adapter = house.working(&[]).await;
+        house.tells("started", "worker", 1).await;
+        let up = moment().await;
+        house.stack.exit("api", 3).await;
+        let told = house.tells("crashed", "api", 1).await;
+        let crash = told.last().unwrap().timestamp;
+        let down = moment().await;
+        // A look that saw something is behind that moment, and before what nobody sees.
+        house.stack.control.start("api").unwrap();
+        house.tells("started", "api", 2).await;
+        house.stack.control.stop_listening();
+        house.stack.exit("web", 4).await;
+        house.told_of("disconnected").await;
+        let unseen = moment().await;
+        house.stack.control.listen_again();
+        house.tells("crashed", "web", 1).await;
+        Self {
+            house,
+            adapter,
+            before,
+            up,
+            crash,
+            down,
+            unseen,
+        }
+    }
+
+    async fn at(&self, time: &str) -> Value {
+        let url = self.house.nats.url();
+        let args = by_broker("state", &url, &["--all", "--at", time]);
+        object(&self.house.home, &args).await
+    }
+
+    async fn diff(&self, args: &[&str]) -> Value {
+        let url = self.house.nats.url();
+        object(&self.house.home, &by_broker("diff", &url, args)).await
+    }
+
+    /// The same for people.
+    async fn shown(&self, args: &[&str]) -> (i32, Vec<String>, Vec<String>) {
+        let url = self.house.nats.url();
+        ends(self.house.home.run(&by_broker("diff", &url, args))).await
+    }
+}
+
+/// All of `shop`, in one state each.
+fn shop(api: &str, web: &str, worker: &str) -> [String; 3] {
+    [("api", api), ("web", web), ("worker", worker)].map(|(name, how)| format!("shop {name} {how}"))
+}
+
 #[tokio::test]
-async fn the_stream_is_folded_back_to_any_moment_and_a_gap_in_it_is_unknown() {
-    let house = House::new().await;
-    let url = house.nats.url();
-    let before = moment().await;
-    let mut adapter = house.working(&[]).await;
-    house.tells("started", "worker", 1).await;
-    let up = moment().await;
-    house.stack.exit("api", 3).await;
-    let told = house.tells("crashed", "api", 1).await;
-    let crash = told.last().unwrap().timestamp;
-    let down = moment().await;
-    // A look that saw something is behind that moment, and before what nobody sees.
-    house.stack.control.start("api").unwrap();
-    house.tells("started", "api", 2).await;
-    house.stack.control.stop_listening();
-    house.stack.exit("web", 4).await;
-    house.told_of("disconnected").await;
-    let unseen = moment().await;
-    house.stack.control.listen_again();
-    house.tells("crashed", "web", 1).await;
-
-    let at =
-        async |time: &str| object(&house.home, &by_broker("state", &url, &["--at", time])).await;
-    let first = at(&before).await;
+async fn the_stream_is_folded_back_to_any_moment_and_what_nobody_saw_is_unknown() {
+    let mut past = Past::new().await;
+    let (running, completed, was) = ("now Running", "now Completed", "was Running");
+    let first = past.at(&past.before).await;
     assert_eq!(first["sources"][0]["sight"], "not_yet", "{first}");
-    assert_eq!(
-        known(&at(&up).await),
-        [
-            "shop api now Running",
-            "shop web now Running",
-            "shop worker now Running"
-        ]
-    );
-    assert_eq!(
-        known(&at(&down).await),
-        [
-            "shop api now Completed",
-            "shop web now Running",
-            "shop worker now Running"
-        ]
-    );
-    // To the millisecond.
     let millis = |at: DateTime<Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let just_before = crash - chrono::TimeDelta::milliseconds(1);
-    assert_eq!(
-        known(&at(&millis(just_before)).await)[0],
-        "shop api now Running"
-    );
-    assert_eq!(
-        known(&at(&millis(crash)).await)[0],
-        "shop api now Completed"
-    );
-    let away = at(&unseen).await;
+    let just_before = millis(past.crash - chrono::TimeDelta::milliseconds(1));
+    for (time, wanted) in [
+        (&past.up, shop(running, running, running)),
+        (&just_before, shop(running, running, running)),
+        (&millis(past.crash), shop(completed, running, running)),
+        (&past.down, shop(completed, running, running)),
+        (&past.unseen, shop(was, was, was)),
+        (&"now".to_owned(), shop(running, completed, running)),
+    ] {
+        assert_eq!(known(&past.at(time).await), wanted, "{time}");
+    }
+    let away = past.at(&past.unseen).await;
     assert_eq!(away["sources"][0]["sight"], "lost", "{away}");
-    assert_eq!(
-        known(&away),
-        [
-            "shop api was Running",
-            "shop web was Running",
-            "shop worker was Running"
-        ]
-    );
-    assert_eq!(known(&at("now").await)[1], "shop web now Completed");
+    differs(&past).await;
 
-    let diff = async |args: &[&str]| object(&house.home, &by_broker("diff", &url, args)).await;
-    let both = diff(&[&up]).await;
+    // As if nobody had looked all the time.
+    past.adapter.end_by(Signal::KILL).await;
+    grow_old(&past.house).await;
+    let _adapter = past.house.working(&[]).await;
+    past.house.told_of("gap").await;
+    let gap = past.at(&past.up).await;
+    assert_eq!(gap["sources"][0]["sight"], "unwatched", "{gap}");
+    assert_eq!(known(&gap), shop(was, was, was));
+    assert_eq!(past.at("now").await["sources"][0]["sight"], "seen");
+}
+
+async fn differs(past: &Past) {
+    let (up, down, unseen) = (&*past.up, &*past.down, &*past.unseen);
     let names = |diff: &Value| -> Vec<String> {
         let all = diff["differences"].as_array().unwrap();
-        all.iter()
-            .map(|one| one["process"].as_str().unwrap().to_owned())
-            .collect()
+        let name = |one: &Value| one["process"].as_str().unwrap().to_owned();
+        all.iter().map(name).collect()
     };
+    let both = past.diff(&[up]).await;
     assert_eq!(names(&both), ["api", "web"]);
     assert_eq!(both["differences"][0]["another_run"], true);
     assert_eq!(both["differences"][1]["after"]["exit_code"], 4);
-    assert_eq!(names(&diff(&[&up, &down]).await), ["api"]);
-    assert_eq!(names(&diff(&[&up, "--process", "web"]).await), ["web"]);
-    let within = diff(&[&up, &unseen]).await;
+    assert_eq!(names(&past.diff(&[up, down]).await), ["api"]);
+    assert_eq!(names(&past.diff(&[up, "--process", "web"]).await), ["web"]);
+    let within = past.diff(&[up, unseen]).await;
     assert_eq!(within["differences"][1]["after"]["known"], "was");
-    let (code, told, said) = ends(house.home.run(&by_broker("diff", &url, &[&up, &down]))).await;
+
+    let (code, told, said) = past.shown(&[up, down]).await;
     assert_eq!(
         (code, told.len(), said.len()),
         (0, 2, 0),
         "{told:?} {said:?}"
     );
+    let line = &told[1];
     assert!(
-        told[1].starts_with("~ api") && told[1].contains("→ Completed, exit 3"),
-        "{told:?}"
+        line.starts_with("~ api") && line.contains("→ Completed, exit 3"),
+        "{line}"
     );
-    let nothing = by_broker("diff", &url, &[&up, &up]);
-    assert_eq!(
-        ends(house.home.run(&nothing)).await,
-        (0, vec![], vec!["nothing differs".to_owned()])
-    );
-    let wrong = by_broker("diff", &url, &[&down, &up]);
-    assert_eq!(ends(house.home.run(&wrong)).await.0, 2);
-
-    // As if nobody had looked all the time.
-    adapter.end_by(Signal::KILL).await;
-    grow_old(&house).await;
-    let _adapter = house.working(&[]).await;
-    house.told_of("gap").await;
-    let args = by_broker("state", &url, &["--all", "--at", &up]);
-    let gap = object(&house.home, &args).await;
-    assert_eq!(gap["sources"][0]["sight"], "unwatched", "{gap}");
-    assert_eq!(known(&gap)[0], "shop api was Running");
-    assert_eq!(at("now").await["sources"][0]["sight"], "seen");
+    let nothing = (0, vec![], vec!["nothing differs".to_owned()]);
+    assert_eq!(past.shown(&[up, up]).await, nothing);
+    assert_eq!(past.shown(&[down, up]).await.0, 2);
 }
 
 #[tokio::test]
@@ -339,6 +364,10 @@ async fn two_stacks_with_equal_names_are_two_tables_and_nothing_is_mixed() {
         "shop worker now Running",
     ];
     assert_eq!(state(&[]).await, crashed);
+    // The last event of a worker is of one of them, and its numbers are not the other's.
+    let now = object(&house.home, &by_broker("state", &url, &["worker"])).await;
+    let used = |at: usize| now["sources"][at]["processes"][0]["usage_at"].is_string();
+    assert_eq!((used(0), used(1)), (true, false), "{now}");
     assert_eq!(state(&["--at", "now"]).await, crashed);
     assert!(
         state(&["--at", &up])
