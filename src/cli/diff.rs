@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::process::difference::differences;
 use crate::process::moment::{Choice, Known, Moment};
 use crate::render::difference::Differences;
+use crate::render::standings::{Drawing, Standings};
 use crate::render::words::count;
 
 use super::broker_args::BrokerArgs;
@@ -14,7 +15,7 @@ use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::kept::kept;
 use super::recall::fold_back;
 use super::standing_args::{As, ChoiceArgs, TableArgs};
-use super::terminal::{Output, say};
+use super::terminal::{Output, say, words};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,9 +37,6 @@ pub(super) struct Diff {
     /// The second moment; by default the present
     #[arg(value_name = "TIME2", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Processes or groups, by name or glob
-    #[arg(long, value_name = "NAME", help_heading = "Filter")]
-    process: Vec<String>,
     #[command(flatten)]
     choice: ChoiceArgs,
     #[command(flatten)]
@@ -49,7 +47,7 @@ pub(super) struct Diff {
 
 /// Shows it.
 pub(super) async fn run(args: Diff, token: CancellationToken) -> Outcome {
-    let choice = args.choice.choice(&args.process)?;
+    let choice = args.choice.choice(&[])?;
     let filter = args.choice.sources()?;
     let now = Utc::now();
     let from = args.table.moment(&args.from, now)?;
@@ -92,9 +90,30 @@ pub(super) async fn run(args: Diff, token: CancellationToken) -> Outcome {
     }
     output.finish().await?;
     if args.table.format() != As::Json {
+        args.tell_blind((&before, Some(from)), now);
+        args.tell_blind((&after, to), now);
         tell(found.is_empty(), &before, &after);
     }
     Ok(Exit::Done)
+}
+
+impl Diff {
+    /// Says of which sources nothing, or nothing later, was known then.
+    fn tell_blind(&self, (moments, at): (&[Moment], Option<DateTime<Utc>>), now: DateTime<Utc>) {
+        let standings = Standings {
+            moments,
+            at,
+            now,
+            hidden: 0,
+        };
+        let drawing = Drawing {
+            style: words(),
+            ..self.table.drawing()
+        };
+        for line in standings.blind(&drawing) {
+            say(&line);
+        }
+    }
 }
 
 fn chosen(moments: Vec<Moment>, choice: &Choice) -> Vec<Moment> {

@@ -19,6 +19,9 @@ use super::terminal;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Filter")]
 pub(super) struct ChoiceArgs {
+    /// Processes or groups, by name or glob
+    #[arg(long, value_name = "NAME")]
+    process: Vec<String>,
     /// Namespaces, by name or glob
     #[arg(short = 'N', long, value_name = "NAMESPACE", value_delimiter = ',')]
     namespace: Vec<String>,
@@ -28,15 +31,15 @@ pub(super) struct ChoiceArgs {
 }
 
 impl ChoiceArgs {
-    /// Which processes these flags and names mean.
+    /// Which processes these flags mean, and names beside them.
     pub(super) fn choice(&self, names: &[String]) -> Result<Choice, Failure> {
-        let patterns = |texts: &[String]| {
-            let parsed = texts.iter().map(|text| Pattern::parse(text));
+        let patterns = |texts: &mut dyn Iterator<Item = &String>| {
+            let parsed = texts.map(|text| Pattern::parse(text));
             parsed.collect::<Result<Vec<_>, _>>().or_exit(Exit::Usage)
         };
         Ok(Choice {
-            names: patterns(names)?,
-            namespaces: patterns(&self.namespace)?,
+            names: patterns(&mut names.iter().chain(&self.process))?,
+            namespaces: patterns(&mut self.namespace.iter())?,
         })
     }
 

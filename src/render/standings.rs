@@ -108,6 +108,15 @@ impl Standings<'_> {
         lines
     }
 
+    /// A line for each source that was out of sight, and says why nothing is known of it.
+    pub fn blind(&self, drawing: &Drawing) -> Vec<String> {
+        let blind = |moment: &&Moment| !matches!(moment.sighted, Sighted::Seen(_));
+        let moments = self.moments.iter().filter(blind);
+        moments
+            .map(|moment| self.heading(moment, drawing))
+            .collect()
+    }
+
     fn then(&self) -> DateTime<Utc> {
         self.at.unwrap_or(self.now)
     }

@@ -159,6 +159,25 @@ fn a_terminal_a_pipe_and_one_without_utf8_each_have_their_table() {
 }
 
 #[test]
+fn numbers_of_another_run_are_not_of_this_one() {
+    for change in [
+        |state: &mut State| state.pid = Some(1),
+        |state: &mut State| state.restarts = 1,
+        |state: &mut State| state.name = "web".into(),
+    ] {
+        let mut api = found("api", |_| ());
+        (api.usage_at, api.begun_at) = (None, None);
+        let mut last = event("07:17:30", Kind::Healthy, "api", "probe");
+        api.used_as_of(&last);
+        assert!(api.usage_at.is_some());
+        api.usage_at = None;
+        change(last.state.as_mut().unwrap());
+        api.used_as_of(&last);
+        assert_eq!(api.usage_at, None);
+    }
+}
+
+#[test]
 fn what_nobody_looks_at_is_never_green() {
     let moments = [lab()];
     let colored = standings(&moments, None).lines(&drawing(COLOR, Some(80)));
