@@ -245,8 +245,11 @@ impl Course {
                 None if event.reason == "added" || event.origin == Origin::Initial => continue,
                 None => Found::nothing(Found::of_event(state.clone(), event, false)),
             };
-            // Under its former name it may be known already.
-            if self.stood.contains_key(&*found.name) {
+            // Its former name may be known already, or something that was told of it first.
+            let is_first = |former: &Envelope| former.seq < event.seq;
+            if self.stood.contains_key(&*found.name)
+                || self.next.get(&*found.name).is_some_and(is_first)
+            {
                 continue;
             }
             let found = if is_kept && found.known == Known::Now {

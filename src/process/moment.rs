@@ -11,6 +11,9 @@ use crate::event::payload::{Previous, State};
 use super::reading::Vitals;
 use super::table::{Row, Table};
 
+/// The words for what is up in the tongues spoken so far: of what was before, an event has the word alone.
+const UP: [&str; 3] = ["Running", "Launching", "Launched"];
+
 /// How well a source was in sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sighted {
@@ -101,13 +104,11 @@ impl Found {
 
     /// What an event says of its process as it stood before.
     pub(super) fn before(state: &State, event: &Envelope, previous: &Previous) -> Self {
-        use crate::event::payload::Kind::{Healthy, Unhealthy};
-        let ran = event.kind.is_end()
-            || matches!(event.kind, Healthy | Unhealthy)
-            || event.reason == "source_restarted"
-            || (previous.status == state.status && state.is_running)
-            || previous.status == "Running";
+        let ran = UP.contains(&&*previous.status)
+            || (previous.status == state.status && state.is_running);
         let state = State {
+            // The code a look shows is of the last end, which may lie between the two.
+            exit_code: 0,
             name: previous.name.clone().unwrap_or_else(|| state.name.clone()),
             status: previous.status.clone(),
             is_ready: previous.is_ready.clone(),
@@ -123,10 +124,9 @@ impl Found {
             ended_at: None,
             ..state.clone()
         };
-        let told_later = event.kind.is_end();
         let found = Self::of_state(state, event.timestamp).used_at(None);
         Self {
-            exit: found.exit.filter(|_| !told_later),
+            exit: None,
             ..found
         }
     }

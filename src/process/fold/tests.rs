@@ -227,7 +227,7 @@ fn what_may_be_missing_between_the_moment_and_what_is_left_makes_it_unknown() {
 }
 
 #[test]
-fn what_a_restart_says_of_before_is_that_it_was_not_up_and_how_it_had_ended() {
+fn what_a_restart_says_of_before_is_that_it_was_not_up() {
     let rows = table(&["api"]);
     let events = [event(
         7,
@@ -241,7 +241,7 @@ fn what_a_restart_says_of_before_is_that_it_was_not_up_and_how_it_had_ended() {
         head: Some(("a", FRESH, &rows)),
         kept_since: Some("09:00:00"),
     };
-    assert_eq!(case.told("10:00:00"), ["api is Restarting 0"]);
+    assert_eq!(case.told("10:00:00"), ["api is Restarting"]);
     assert!(!case.at("10:00:00").processes[0].is_up());
 }
 

@@ -117,7 +117,8 @@ pub(in crate::render) struct OneProcess<'a> {
     #[serde(skip_serializing_if = "Option::is_none", with = "millis::option")]
     #[cfg_attr(test, schemars(with = "Option<DateTime<Utc>>", default))]
     usage_at: Option<DateTime<Utc>>,
-    /// The full state at that moment, as in an event; absent where it is not known.
+    /// The full state at that moment, as in an event; absent where it is not known. Its exit code means something only where
+    /// there is one beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'a State>,
     /// The state that was known last, where it is not known for that moment.
