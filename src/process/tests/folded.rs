@@ -92,7 +92,9 @@ impl Life {
     fn folded(&self, ms: i64, expired: usize) -> Moment {
         let mut fold = Fold::up_to(at(ms));
         let left = &self.events[expired..];
-        left.iter().for_each(|event| fold.see(event));
+        for event in left {
+            fold.see(event);
+        }
         let head = Told {
             source: "shop",
             journal: "j",
