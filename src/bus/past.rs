@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -38,8 +38,6 @@ pub struct Extent {
     pub first: u64,
     /// The last sequence; below `first` where nothing is stored.
     pub last: u64,
-    /// How long everything is kept, as far as age alone decides; nothing where another limit is in reach.
-    pub kept_for: Option<Duration>,
 }
 
 impl Extent {
@@ -59,8 +57,33 @@ impl Extent {
             created: info.created,
             first: info.first,
             last: info.last,
-            kept_for: kept_for(&info.config, info.bytes, info.messages),
         })
+    }
+
+    /// Since when the stream holds everything that was stored; nothing where nothing ever leaves it. Heads are replaced
+    /// all the time, so that a first message that is young proves nothing: the limits say what leaves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Extent::of`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    pub async fn kept_since(
+        &self,
+        bus: &Bus,
+        stream: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, BusError> {
+        let info = stream::info(bus, stream).await?;
+        let info = info.ok_or_else(|| BusError::NoStream(stream.to_owned()))?;
+        let full = if is_full(&info.config, info.bytes, info.messages) {
+            self.first_stored(bus, stream).await
+        } else {
+            None
+        };
+        Ok(full.max(aged(&info.config, now)))
     }
 
     /// When the first message that is left was stored; nothing where nothing is stored or nobody may ask.
@@ -69,20 +92,20 @@ impl Extent {
     }
 }
 
-/// How long a stream of this shape keeps everything. One that a limit of another kind has ever made drop its oldest is
-/// nearly full still, unless age took more since.
-fn kept_for(config: &Value, bytes: u64, messages: u64) -> Option<Duration> {
-    let limit = |key: &str| config[key].as_u64().filter(|limit| *limit > 0);
-    let is_near = |limit: Option<u64>, used: u64| limit.is_some_and(|limit| used >= limit / 4 * 3);
-    let others = [("max_bytes", bytes), ("max_msgs", messages)];
-    if others.iter().any(|(key, used)| is_near(limit(key), *used)) {
-        return None;
-    }
-    // Of each subject one event alone may be kept by whoever owns the stream.
-    if limit("max_msgs_per_subject").is_some() {
-        return None;
-    }
-    Some(limit("max_age").map_or(Duration::MAX, Duration::from_nanos))
+/// What was stored before leaves for its age.
+fn aged(config: &Value, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let age = config["max_age"].as_i64().filter(|age| *age > 0)?;
+    now.checked_sub_signed(TimeDelta::nanoseconds(age))
+}
+
+/// Whether the oldest may leave for want of room.
+fn is_full(config: &Value, bytes: u64, messages: u64) -> bool {
+    let reached = |limit: &Value, used: u64| {
+        let limit = limit.as_u64().filter(|limit| *limit > 0);
+        // One commit more may be what does not fit any more.
+        limit.is_some_and(|limit| used >= limit / 10 * 9)
+    };
+    reached(&config["max_bytes"], bytes) || reached(&config["max_msgs"], messages)
 }
 
 /// Where a stretch begins.
@@ -316,13 +339,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_kept_for_its_age_unless_another_limit_is_near() {
-        let day = Duration::from_secs(86_400);
-        let config = |bytes: i64, messages: i64| json!({ "max_age": 86_400_000_000_000_u64, "max_bytes": bytes, "max_msgs": messages, "max_msgs_per_subject": -1 });
-        assert_eq!(kept_for(&config(1000, -1), 700, 9), Some(day));
-        assert_eq!(kept_for(&config(1000, -1), 750, 9), None);
-        assert_eq!(kept_for(&config(-1, 8), 750, 6), None);
-        assert_eq!(kept_for(&json!({}), 750, 9), Some(Duration::MAX));
-        assert_eq!(kept_for(&json!({ "max_msgs_per_subject": 1 }), 1, 1), None);
+    fn what_leaves_a_stream_is_said_by_its_limits() {
+        let now: DateTime<Utc> = "2026-08-20T12:00:00Z".parse().unwrap();
+        let hour = json!({ "max_age": 3_600_000_000_000_u64 });
+        assert_eq!(aged(&hour, now), Some(now - TimeDelta::hours(1)));
+        assert_eq!(aged(&json!({ "max_age": 0 }), now), None);
+        let limits = json!({ "max_bytes": 1000, "max_msgs": -1 });
+        assert!(is_full(&limits, 950, 1) && !is_full(&limits, 800, 1_000_000));
+        let limits = json!({ "max_bytes": -1, "max_msgs": 100 });
+        assert!(is_full(&limits, 950, 100) && !is_full(&limits, 950, 10));
     }
 }

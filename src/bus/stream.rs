@@ -80,8 +80,8 @@ pub(super) struct StreamInfo {
     pub(super) created: String,
     pub(super) first: u64,
     pub(super) last: u64,
-    pub(super) bytes: u64,
     pub(super) messages: u64,
+    pub(super) bytes: u64,
 }
 
 /// Reads the stream; `None` where there is none.
@@ -90,14 +90,17 @@ pub(super) async fn info(bus: &Bus, stream: &str) -> Result<Option<StreamInfo>, 
         .ask::<Value>(&format!("STREAM.INFO.{stream}"), &Value::Null)
         .await;
     match answer {
-        Ok(answer) => Ok(Some(StreamInfo {
-            config: answer["config"].clone(),
-            created: answer["created"].as_str().unwrap_or_default().to_owned(),
-            first: answer["state"]["first_seq"].as_u64().unwrap_or(0),
-            last: answer["state"]["last_seq"].as_u64().unwrap_or(0),
-            bytes: answer["state"]["bytes"].as_u64().unwrap_or(0),
-            messages: answer["state"]["messages"].as_u64().unwrap_or(0),
-        })),
+        Ok(answer) => {
+            let number = |key: &str| answer["state"][key].as_u64().unwrap_or(0);
+            Ok(Some(StreamInfo {
+                config: answer["config"].clone(),
+                created: answer["created"].as_str().unwrap_or_default().to_owned(),
+                first: number("first_seq"),
+                last: number("last_seq"),
+                messages: number("messages"),
+                bytes: number("bytes"),
+            }))
+        }
         Err(error) if error.err_code() == code::STREAM_NOT_FOUND => Ok(None),
         Err(error) => Err(error.into_bus(bus, &format!("describe stream {stream}"))),
     }

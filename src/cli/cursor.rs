@@ -112,7 +112,6 @@ mod tests {
             created: created.into(),
             first: 1,
             last,
-            kept_for: None,
         }
     }
 

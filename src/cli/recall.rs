@@ -164,15 +164,10 @@ pub(super) async fn fold_back(
     let ground = Ground::new(bus, settings, filter, (&extent, None), Times::default());
     let mut walk = Walk::forward(ground);
     let mut folds: Vec<Fold> = moments.iter().map(|at| Fold::up_to(*at)).collect();
-    let age = extent
-        .kept_for
-        .and_then(|age| TimeDelta::from_std(age).ok());
-    let by_age = match extent.kept_for {
-        Some(_) => age.map_or(Some(DateTime::<Utc>::MIN_UTC), |age| {
-            now.checked_sub_signed(age)
-        }),
-        None => None,
-    };
+    let kept = extent.kept_since(bus, stream, now).await;
+    let kept = kept.map_err(broker_failure)?;
+    // Where nothing ever leaves the stream, nothing is missing.
+    let by_limits = kept.unwrap_or(DateTime::<Utc>::MIN_UTC);
     let (mut first_stored, mut seen) = (None, 0);
     let mut progress = Progress::begin(extent.last);
     loop {
@@ -197,7 +192,7 @@ pub(super) async fn fold_back(
         }
     }
     progress.end();
-    let kept_since = by_age.into_iter().chain(first_stored).min();
+    let kept_since = first_stored.into_iter().chain([by_limits]).min();
     let told: Vec<Told<'_>> = heads
         .iter()
         .filter_map(|head| {

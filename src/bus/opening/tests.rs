@@ -8,8 +8,8 @@ fn info(created: &str, first: u64, last: u64) -> StreamInfo {
         created: created.into(),
         first,
         last,
+        messages: last,
         bytes: 0,
-        messages: 0,
     }
 }
 
