@@ -5,11 +5,12 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::house::House;
-use super::run::{Home, Run};
+use super::run::{Home, LIMIT, Run};
 use super::stack::Stack;
 use super::terminal::Terminal;
 use super::wait::grow_old;
 use crate::support::nats;
+use crate::support::wait::until;
 
 /// A probe, a job, a group and a server in a namespace of its own.
 const MIXED: &str = "
@@ -58,7 +59,7 @@ fn known(object: &Value) -> Vec<String> {
     all
 }
 
-/// A moment between two events, and later than now by nothing.
+/// A moment between two events, whose times have milliseconds.
 async fn moment() -> String {
     let pause = std::time::Duration::from_millis(5);
     tokio::time::sleep(pause).await;
@@ -395,9 +396,13 @@ async fn a_watch_in_a_pipe_has_an_object_for_each_change() {
     // What happens to others is no change of this one, and neither is time.
     house.stack.exit("web", 3).await;
     house.tells("crashed", "web", 1).await;
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    house.stack.control.start("api").unwrap();
+    until(LIMIT, "a third object", async || run.out.all().len() >= 3).await;
     let told = run.out.all();
-    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told.len() == 3 && told[2].contains("\"Running\""),
+        "{told:#?}"
+    );
     assert_eq!(run.end_by(Signal::INT).await, 130);
 }
 
