@@ -3,6 +3,7 @@
 use async_nats::HeaderMap;
 
 use super::error::{BusError, clean};
+use super::settings::HeadLife;
 use crate::event::envelope::{HEADER_ID, HEADER_ORIGIN, HEADER_SCHEMA, HEADER_SOURCE, SCHEMA};
 use crate::event::store::Commit;
 use crate::event::subject::Prefix;
@@ -59,12 +60,12 @@ impl Outbound {
 pub(super) fn messages(
     commit: &Commit<'_>,
     prefix: &Prefix,
-    stream: &str,
+    (stream, life): (&str, HeadLife),
     batch_id: &str,
 ) -> Result<Vec<Outbound>, BusError> {
     let root = serde_json::to_vec(commit.root)
         .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
-    let mut headers = head_headers(stream);
+    let mut headers = head_headers(stream, life);
     headers.insert(HEADER_EXPECTED, commit.expected.to_string());
     let mut messages = vec![Outbound {
         subject: prefix.head_root(commit.source),
@@ -73,7 +74,7 @@ pub(super) fn messages(
     }];
     messages.extend(commit.shards.iter().map(|(number, rows)| Outbound {
         subject: prefix.head_shard(commit.source, *number),
-        headers: head_headers(stream),
+        headers: head_headers(stream, life),
         payload: rows.clone(),
     }));
     messages.extend(commit.events.iter().map(|event| {
@@ -132,11 +133,11 @@ fn number(messages: &mut [Outbound], batch_id: &str) {
     }
 }
 
-fn head_headers(stream: &str) -> HeaderMap {
+fn head_headers(stream: &str, life: HeadLife) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Expected-Stream", stream);
     headers.insert("Nats-Rollup", "sub");
-    headers.insert("Nats-TTL", "never");
+    headers.insert("Nats-TTL", life.header());
     headers
 }
 
@@ -177,6 +178,8 @@ mod tests {
         }
     }
 
+    const PLACE: (&str, HeadLife) = ("S", HeadLife::Forever);
+
     fn header<'m>(message: &'m Outbound, name: &str) -> Option<&'m str> {
         message
             .headers
@@ -201,7 +204,7 @@ mod tests {
             shards: &shards,
             events: &events,
         };
-        let messages = messages(&commit, &Prefix::default(), "S", "id").unwrap();
+        let messages = messages(&commit, &Prefix::default(), PLACE, "id").unwrap();
         let subjects: Vec<_> = messages.iter().map(|m| m.subject.as_str()).collect();
         assert_eq!(
             subjects,
@@ -255,7 +258,7 @@ mod tests {
             shards: &shards,
             events: &[],
         };
-        let messages = messages(&commit, &Prefix::default(), "S", "id").unwrap();
+        let messages = messages(&commit, &Prefix::default(), PLACE, "id").unwrap();
         assert_eq!(messages.len(), 1);
         assert_eq!(header(&messages[0], "Nats-Batch-Id"), None);
         assert_eq!(
@@ -266,10 +269,31 @@ mod tests {
     }
 
     #[test]
+    fn a_head_of_a_day_s_life_says_so_and_events_do_not() {
+        let event = Outgoing {
+            subject: "core.process.n.p.started".into(),
+            id: "shop.j.1".into(),
+            origin: "change",
+            payload: b"{}".to_vec(),
+        };
+        let commit = Commit {
+            source: "shop",
+            root: &root(),
+            expected: 7,
+            shards: &BTreeMap::from([(0, b"r".to_vec())]),
+            events: &[event],
+        };
+        let place = ("S", HeadLife::Day);
+        let messages = messages(&commit, &Prefix::default(), place, "id").unwrap();
+        let lives: Vec<_> = messages.iter().map(|m| header(m, "Nats-TTL")).collect();
+        assert_eq!(lives, [Some("24h"), Some("24h"), None]);
+    }
+
+    #[test]
     fn what_would_cost_the_connection_is_not_sent() {
         let message = |subject: &str, bytes| Outbound {
             subject: subject.to_owned(),
-            headers: head_headers("S"),
+            headers: head_headers("S", HeadLife::Forever),
             payload: vec![0; bytes],
         };
         assert!(message("a", 10).check(1000).is_ok());

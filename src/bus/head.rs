@@ -271,6 +271,34 @@ pub async fn last_event(
     Ok(stored.and_then(|stored| Envelope::parse(&stored.payload).ok()))
 }
 
+/// The last event of each of these processes (namespace, name), by the leader's word; `None` where there is none.
+///
+/// Where several sources have a process of that name, it is the last of any of them.
+///
+/// # Errors
+///
+/// As [`read_head`]. An event this build cannot read counts as none.
+///
+/// # Cancel safety
+///
+/// Reads only.
+pub async fn last_events(
+    bus: &Bus,
+    stream: &str,
+    prefix: &Prefix,
+    processes: Vec<(String, String)>,
+) -> Result<Vec<Option<Envelope>>, BusError> {
+    let one = |(namespace, name): (String, String)| async move {
+        let stored = last(bus, stream, &prefix.events_of(&namespace, &name)).await?;
+        Ok::<_, BusError>(stored.and_then(|stored| Envelope::parse(&stored.payload).ok()))
+    };
+    futures::iter(processes)
+        .map(one)
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
 /// How a head with so many shards stands in its stream.
 pub(super) async fn ground(
     bus: &Bus,

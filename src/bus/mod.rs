@@ -20,6 +20,7 @@ mod consumer;
 mod durable;
 pub mod durable_reader;
 pub mod error;
+pub mod forget;
 pub mod head;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;

@@ -20,7 +20,7 @@ use super::{head, stream};
 use crate::event::store::{Commit, EventStore, FoundRoot, Ground, Head, StoreError};
 use crate::event::subject::Prefix;
 
-use super::settings::BusSettings;
+use super::settings::{BusSettings, HeadLife};
 
 /// An incomplete batch so many times in a row may be no accident: the stream may not take one of its messages.
 const INCOMPLETE_IN_A_ROW: u32 = 3;
@@ -35,6 +35,7 @@ pub struct JetStreamStore {
     pub(super) prefix: Prefix,
     /// How the stream is made again; nobody may where these are not known.
     setup: Option<Arc<BusSettings>>,
+    life: HeadLife,
     incomplete: Arc<AtomicU32>,
     /// Whether the stream was looked after.
     seen: Arc<AtomicBool>,
@@ -49,15 +50,17 @@ impl JetStreamStore {
             stream: stream.into(),
             prefix,
             setup: None,
+            life: HeadLife::Forever,
             incomplete: Arc::default(),
             seen: Arc::new(AtomicBool::new(true)),
             unsettled: Unsettled::default(),
         }
     }
 
-    /// Lets the stream be made again, by these settings, when it is found gone.
+    /// Lets the stream be made again, by these settings, when it is found gone; heads live as long as these say.
     #[must_use]
     pub fn remade_by(mut self, settings: BusSettings) -> Self {
+        self.life = settings.head_life;
         self.setup = Some(Arc::new(settings));
         self
     }
@@ -76,7 +79,7 @@ impl JetStreamStore {
 
     async fn store(&self, commit: &Commit<'_>) -> Result<u64, StoreError> {
         let batch = fresh_id();
-        let dressed = || messages(commit, &self.prefix, &self.stream, &batch);
+        let dressed = || messages(commit, &self.prefix, (&self.stream, self.life), &batch);
         let subject = self.prefix.head_root(commit.source);
         self.deliver((&subject, &batch), dressed()?, || {
             dressed().unwrap_or_default()

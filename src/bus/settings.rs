@@ -118,6 +118,28 @@ pub struct BusSettings {
     pub max_bytes: Option<i64>,
     /// How long events are kept; absent = 24 h for a stream that is created now, else as it stands.
     pub retention: Option<Duration>,
+    /// How long heads live that nobody refreshes.
+    pub head_life: HeadLife,
+}
+
+/// How long a head lives that nobody refreshes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeadLife {
+    /// For ever: a source that comes back goes on where it was.
+    #[default]
+    Forever,
+    /// A day: for sources that come once and never again.
+    Day,
+}
+
+impl HeadLife {
+    /// The value of the header that says so.
+    pub(super) fn header(self) -> &'static str {
+        match self {
+            Self::Forever => "never",
+            Self::Day => "24h",
+        }
+    }
 }
 
 impl Default for BusSettings {
@@ -140,6 +162,7 @@ impl Default for BusSettings {
             setup: StreamSetup::default(),
             max_bytes: None,
             retention: None,
+            head_life: HeadLife::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::settings::FirstConnect;
+use crate::bus::settings::{BusSettings, FirstConnect, HeadLife};
 
 use super::broker_args::{BrokerArgs, StreamArgs};
 use super::contact::{Patience, reach};
@@ -39,6 +39,9 @@ pub(super) struct Adapter {
     /// Take the name over from another server that no longer looks
     #[arg(long, help_heading = "Source")]
     adopt: bool,
+    /// Let the source be forgotten a day after the last adapter ended; for stacks that come once and never again
+    #[arg(long, help_heading = "Source")]
+    ephemeral: bool,
     #[command(flatten)]
     broker: BrokerArgs,
     #[command(flatten)]
@@ -68,7 +71,15 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         .await?;
     tracing::info!(broker = choice.why(), source = %contact.place.why, "chosen");
     let (broker, lease) = choice.into_parts();
-    let broker = args.stream.apply(broker);
+    let head_life = if args.ephemeral {
+        HeadLife::Day
+    } else {
+        HeadLife::Forever
+    };
+    let broker = BusSettings {
+        head_life,
+        ..args.stream.apply(broker)
+    };
     let Some(way) = open_or_away(&broker, patience, &token).await? else {
         return Ok(Exit::Done);
     };

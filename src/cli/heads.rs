@@ -19,6 +19,7 @@ use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
 use crate::event::store::{Head, Root};
 use crate::event::tell::{Restored, Rows as _};
+use crate::process::moment::{Moment, Sighted};
 use crate::process::rows::ProcessRows;
 use crate::process::table::Table;
 use crate::render::time::since;
@@ -26,6 +27,7 @@ use crate::render::words::age;
 
 use super::exit::Failure;
 use super::open::broker_failure;
+use super::recall::sighted;
 use super::sources::{Stand, Step, View};
 use super::terminal::{say, words};
 
@@ -312,6 +314,26 @@ impl Heads {
             });
         }
         Some(views)
+    }
+
+    /// How every source stands by its head, fresh or not; nothing before the heads were read.
+    pub(super) fn moments(&self) -> Option<Vec<Moment>> {
+        if !self.begun {
+            return None;
+        }
+        let now = Instant::now();
+        let moments = self.seen.iter().map(|(source, seen)| match &seen.table {
+            Some(table) => {
+                let sighted = sighted(&seen.root, seen.stale_at <= now);
+                Moment::of_table(source, sighted, table, None)
+            }
+            None => Moment {
+                source: source.clone(),
+                sighted: Sighted::Unreadable,
+                processes: Vec::new(),
+            },
+        });
+        Some(moments.collect())
     }
 
     /// Where nobody said which sources are wanted, one that nobody looks at is not waited for beside one that is.

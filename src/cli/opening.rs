@@ -106,7 +106,8 @@ fn when(last: Option<&Envelope>, root: &Root, now: chrono::DateTime<Utc>) -> Las
     }
 }
 
-fn table(head: &Head, root: &Root) -> Option<Table> {
+/// The rows of a head; nothing where they cannot be read.
+pub(super) fn table(head: &Head, root: &Root) -> Option<Table> {
     let restored = Restored {
         epoch: &root.epoch,
         resync: false,

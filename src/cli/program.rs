@@ -10,8 +10,8 @@ use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
 use super::{
-    adapter, broker, completions, doctor, history, man, run, schema, simulate, stats, up, version,
-    wait, watch,
+    adapter, broker, completions, diff, doctor, history, man, run, schema, simulate, source, state,
+    stats, up, version, wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,7 @@ Examples:
   observe up               the same, kept in a broker of its own
   observe adapter          tell what a stack does into a broker, for as long as it runs
   observe history -S 1h    what happened in the last hour
+  observe state            how every process stands; --at 1h how it stood an hour ago
   observe stats            how often each process crashed, and how long it was up
   observe doctor           what is wrong, and the fix
   observe wait             until every process of the stack is ready
@@ -48,6 +49,10 @@ enum Command {
     Watch(watch::Watch),
     /// Print past events
     History(history::History),
+    /// Show how every process stands, or stood at a moment
+    State(state::State),
+    /// Show what differs between two moments
+    Diff(diff::Diff),
     /// Print crashes, restarts and uptime per process
     Stats(stats::Stats),
     /// Say what is wrong, and the fix
@@ -58,6 +63,8 @@ enum Command {
     Run(run::Run),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
+    /// List the sources a broker knows, or forget one
+    Source(source::Source),
     /// Start, stop or show the managed broker
     Broker(broker::Broker),
     /// Print a JSON Schema
@@ -146,6 +153,9 @@ fn begin(mut args: Observe) -> Outcome {
                 }
                 Command::Watch(args) => watch::run(args, token.clone()).await,
                 Command::History(args) => Box::pin(history::run(args, token.clone())).await,
+                Command::State(args) => Box::pin(state::run(args, token.clone())).await,
+                Command::Diff(args) => Box::pin(diff::run(args, token.clone())).await,
+                Command::Source(args) => Box::pin(source::run(args, token.clone())).await,
                 Command::Stats(args) => Box::pin(stats::run(args, token.clone())).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,

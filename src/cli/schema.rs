@@ -4,7 +4,10 @@ use clap::{Args, ValueEnum};
 
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
+use crate::render::difference::DIFF;
 use crate::render::outcome::WAIT;
+use crate::render::sources::SOURCES;
+use crate::render::standings::STATE;
 use crate::render::stats_json::STATS;
 use crate::render::version::VERSION;
 
@@ -32,6 +35,12 @@ enum What {
     Stats,
     /// What `version -o json` prints
     Version,
+    /// What `state -o json` prints
+    State,
+    /// What `diff -o json` prints
+    Diff,
+    /// What `source ls -o json` prints
+    Sources,
 }
 
 /// Prints it.
@@ -42,6 +51,9 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Wait => WAIT,
         What::Stats => STATS,
         What::Version => VERSION,
+        What::State => STATE,
+        What::Diff => DIFF,
+        What::Sources => SOURCES,
     };
     let output = Output::open();
     // A reader that left has had enough.

@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::record::Record;
+use crate::observation::freshness::Freshness;
+use crate::process::moment::{Moment, Sighted};
 use crate::process::table::Table;
 use crate::process::waiting::{Seen, Sight};
 use crate::render::time::since;
@@ -148,7 +150,8 @@ impl Own {
         })
     }
 
-    async fn next(&mut self) -> Result<Step, Failure> {
+    /// Waits for something to think about.
+    pub(super) async fn next(&mut self) -> Result<Step, Failure> {
         let Some(direct) = &mut self.direct else {
             return Err(Failure::say(Exit::Source, "the looks have ended"));
         };
@@ -202,6 +205,24 @@ impl Own {
         })
     }
 
+    /// How it stands by the last look, fresh or not; nothing before the first one.
+    pub(super) fn moment(&self) -> Option<Moment> {
+        let observed = self.direct.as_ref()?.handle.latest();
+        let seen_at = observed.seen_at()?;
+        let (table, freshness) = observed.into_parts();
+        let sighted = match freshness {
+            Freshness::Failing { .. } => Sighted::Lost(seen_at),
+            fresh if fresh.is_fresh() => Sighted::Seen(Some(seen_at)),
+            _ => Sighted::Unwatched(seen_at),
+        };
+        Some(Moment::of_table(
+            &self.source,
+            sighted,
+            &*table?,
+            Some(seen_at),
+        ))
+    }
+
     /// Looks once more, at once.
     fn settled(&self) -> impl Future<Output = ()> + use<> {
         let handle = self.direct.as_ref().map(|direct| direct.handle.clone());
@@ -216,7 +237,8 @@ impl Own {
         }
     }
 
-    async fn end(self) -> Result<(), Failure> {
+    /// Ends what runs.
+    pub(super) async fn end(self) -> Result<(), Failure> {
         self.ending.cancel();
         match self.direct {
             Some(direct) => direct.join().await,

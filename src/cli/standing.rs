@@ -25,19 +25,10 @@ pub(super) fn standing<'a>(
         processes: count(|_| true),
         up: count(|row| row.phase == Phase::Up),
         unhealthy: count(|row| row.phase == Phase::Up && row.health == Health::NotReady),
-        crashed: count(is_broken),
+        crashed: count(Row::is_broken),
         last_event,
         sight,
     }
-}
-
-/// Whether a process stands still after a bad end that nobody asked for.
-fn is_broken(row: &Row) -> bool {
-    let ended = matches!(row.phase, Phase::Ended | Phase::BackingOff | Phase::Idle)
-        && row.pid.is_some()
-        && !row.unmet;
-    let asked = row.memory.last_end.is_some_and(|end| end.requested);
-    row.phase == Phase::Failed || (ended && row.exit_code != 0 && !asked)
 }
 
 /// How well a source is in sight, as an observation of our own says it.

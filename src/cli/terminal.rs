@@ -68,6 +68,20 @@ pub(super) fn width() -> Option<usize> {
     })
 }
 
+/// How many lines the terminal on stdout has.
+pub(super) fn height() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    size.map_or(24, |size| match size.ws_row {
+        0 => 24,
+        rows => usize::from(rows),
+    })
+}
+
+/// Whether the terminal can do nothing but print one line after the other.
+pub(super) fn is_dumb() -> bool {
+    variable("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
 /// What goes to the writer.
 enum Out {
     Line(Vec<u8>),

@@ -303,6 +303,14 @@ pub struct State {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
+impl State {
+    /// The exit code of the run that ended last, where one did; −1 = by a signal.
+    pub fn last_exit(&self) -> Option<i64> {
+        let ended = !self.is_running && self.pid.is_some();
+        (ended || self.restarts > 0).then_some(self.exit_code)
+    }
+}
+
 /// What is worth knowing of the state before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -235,6 +235,16 @@ impl Prefix {
         subject
     }
 
+    /// The subjects of all events of one process.
+    pub fn events_of(&self, namespace: &str, process: &str) -> String {
+        let mut subject = format!("{}.process.", self.0);
+        push_token(&mut subject, namespace);
+        subject.push('.');
+        push_token(&mut subject, process);
+        subject.push_str(".*");
+        subject
+    }
+
     /// The subject of an event about the source itself.
     pub fn source_event(&self, source: &str, kind: &Kind) -> String {
         let mut subject = format!("{}.source.", self.0);

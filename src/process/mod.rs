@@ -10,15 +10,19 @@
 //! [`rows`] carries it through a restart.
 //!
 //! Whoever waits for something asks [`condition`] what one row says about it, and [`waiting`] for all of them together,
-//! over time.
+//! over time. How everything stood at a moment that has passed, [`fold`] finds in the events around it; what it finds is a
+//! [`moment::Moment`], and so is what a table says of the present.
 
 pub mod condition;
 pub mod diff;
+pub mod difference;
 mod epoch;
 pub mod event;
 pub mod evidence;
 mod first;
+pub mod fold;
 mod judge;
+pub mod moment;
 mod names;
 pub mod phase;
 mod plan;

@@ -183,6 +183,15 @@ impl Row {
         }
     }
 
+    /// Whether it stands still after a bad end that nobody asked for.
+    pub fn is_broken(&self) -> bool {
+        let ended = matches!(self.phase, Phase::Ended | Phase::BackingOff | Phase::Idle)
+            && self.pid.is_some()
+            && !self.unmet;
+        let asked = self.memory.last_end.is_some_and(|end| end.requested);
+        self.phase == Phase::Failed || (ended && self.exit_code != 0 && !asked)
+    }
+
     /// What the restart counter says of the run that goes on; nothing where none does.
     pub(super) fn counted_run(&self) -> Option<i64> {
         let memory = &self.memory;

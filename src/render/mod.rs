@@ -12,6 +12,7 @@
 
 mod cloudevents;
 mod detail;
+pub mod difference;
 pub mod door;
 pub mod format;
 pub mod json;
@@ -20,6 +21,9 @@ pub mod line;
 pub mod moment;
 pub mod notice;
 pub mod outcome;
+mod outlay;
+pub mod sources;
+pub mod standings;
 pub mod stats;
 pub mod stats_json;
 pub mod style;

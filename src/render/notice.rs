@@ -87,7 +87,7 @@ impl Standing<'_> {
         out
     }
 
-    fn counts(&self, style: Style, out: &mut String) {
+    pub(super) fn counts(&self, style: Style, out: &mut String) {
         out.push_str(&count(self.processes, "process", "processes"));
         for (number, word, role) in [
             (self.up, "up", Role::Plain),

@@ -128,17 +128,13 @@ fn line(entry: &Entry, style: Style) -> String {
     out.push_str(&style.clean(&reason(entry), REASON));
     if let Some(state) = &entry.state {
         let restarts = state.restarts;
-        let exit = exit(state).map_or_else(|| "-".to_owned(), |code| code.to_string());
+        let exit = state
+            .last_exit()
+            .map_or_else(|| "-".to_owned(), |code| code.to_string());
         // Writing to a string cannot fail.
         let _infallible = write!(out, "; restarts {restarts}, exit {exit}");
     }
     out
-}
-
-/// The code of the run that ended last, where one did.
-fn exit(state: &State) -> Option<i64> {
-    let ended = !state.is_running && state.pid.is_some();
-    (ended || state.restarts > 0).then_some(state.exit_code)
 }
 
 /// What a waiting came to.
@@ -199,7 +195,7 @@ impl<'a> One<'a> {
             outcome,
             reason: reason(entry),
             restarts: entry.state.as_ref().map(|state| state.restarts),
-            exit_code: entry.state.as_ref().and_then(exit),
+            exit_code: entry.state.as_ref().and_then(State::last_exit),
             state: entry.state.as_ref(),
         }
     }

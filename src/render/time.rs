@@ -100,6 +100,11 @@ impl Times {
         self.wall(at).format("%H:%M:%S").to_string()
     }
 
+    /// A time of day to the second, with its day where that is another one than today's.
+    pub fn clock_of(self, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+        format!("{}{}", self.day_before(at, now), self.clock(at))
+    }
+
     /// A time of day to the millisecond, with its day where that is another one than the other's.
     pub fn moment(self, at: DateTime<Utc>, other: DateTime<Utc>) -> String {
         let day = self.day_before(at, other);

@@ -38,8 +38,18 @@ struct Schemas {
     doctor: u32,
     /// What `wait -o json` prints.
     wait: u32,
+    /// What `state -o json` prints.
+    state: u32,
+    /// What `diff -o json` prints.
+    diff: u32,
+    /// What `source ls -o json` prints.
+    sources: u32,
     /// What `stats -o json` prints.
     stats: u32,
+    /// What `process -o json` prints.
+    process: u32,
+    /// A line of `process logs -o json`.
+    log: u32,
     /// This object.
     version: u32,
 }
@@ -56,7 +66,12 @@ impl Build {
             event: SCHEMA,
             doctor: 1,
             wait: SCHEMA,
+            state: SCHEMA,
+            diff: SCHEMA,
+            sources: SCHEMA,
             stats: SCHEMA,
+            process: SCHEMA,
+            log: SCHEMA,
             version: SCHEMA,
         },
     };

@@ -1,6 +1,7 @@
 //! Tests of the whole floor: recordings of a real server, the table of the contract row by row, and laws.
 
 mod documented;
+mod folded;
 mod health;
 mod hostile;
 mod laws;

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use super::run::{Home, OBSERVE, Run};
 use super::stack::Stack;
 use crate::support::nats::NatsServer;
@@ -79,6 +81,11 @@ async fn all_run_with(command: &str, broker: Option<&str>) {
         if example.contains("--for crashed") {
             stack.exit("worker", 1).await;
         }
+        if example.contains("--watch") {
+            // It goes on until somebody ends it, and its shell with it.
+            assert_eq!(run.ends().await, 2, "{example}: {:?}", run.err.all());
+            continue;
+        }
         let code = run.ends().await;
         assert_eq!(code, 0, "{example}: {:?}", run.err.all());
     }
@@ -115,4 +122,32 @@ async fn every_example_of_completions_of_the_manual_and_of_the_version_runs() {
     for command in ["completions", "man", "version"] {
         all_run(command).await;
     }
+}
+
+#[tokio::test]
+async fn every_example_of_state_and_diff_runs() {
+    let nats = NatsServer::start();
+    let (home, stack) = (Home::new(), Stack::play(STACK).await);
+    let url = nats.url();
+    let adapter = home.run(&["adapter", "-p", &stack.port, "-s", &url, "--source", "shop"]);
+    adapter.says(&stack.port).await;
+    let usual = ["wait", "-s", &url, "-u", "nobody.sock"];
+    assert_eq!(home.run(&usual).ends().await, 0);
+    all_run_with("state", Some(&url)).await;
+    all_run_with("diff", Some(&url)).await;
+}
+
+#[tokio::test]
+async fn every_example_of_source_runs() {
+    let nats = NatsServer::start();
+    let (home, stack) = (Home::new(), Stack::play(STACK).await);
+    let url = nats.url();
+    let args = ["adapter", "-p", &stack.port, "-s", &url, "--source", "lab"];
+    let mut adapter = home.run(&args);
+    adapter.says(&stack.port).await;
+    let usual = ["wait", "-s", &url, "-u", "nobody.sock"];
+    assert_eq!(home.run(&usual).ends().await, 0);
+    adapter.end_by(Signal::KILL).await;
+    super::wait::age(&nats, "core.head.lab").await;
+    all_run_with("source", Some(&url)).await;
 }

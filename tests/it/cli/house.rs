@@ -98,6 +98,15 @@ impl House {
         }
     }
 
+    /// Waits until something is told of the source itself.
+    pub(super) async fn told_of(&self, kind: &str) {
+        until(super::run::LIMIT, kind, async || {
+            let told = events(&self.nats).await;
+            told.iter().any(|event| event.kind.as_str() == kind)
+        })
+        .await;
+    }
+
     /// The files in which something waits for a broker.
     pub(super) fn spools(&self) -> Vec<PathBuf> {
         let (mut found, mut folders) = (Vec::new(), vec![self.home.path().to_owned()]);

@@ -87,6 +87,11 @@ impl Terminal {
         .await;
     }
 
+    /// Types these keys; once.
+    pub(super) fn press(&self, keys: &[u8]) {
+        self.master.take_writer().unwrap().write_all(keys).unwrap();
+    }
+
     pub(super) async fn ends(&mut self) -> u32 {
         let mut code = None;
         until(LIMIT, "its end", async || {

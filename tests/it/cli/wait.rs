@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::house::{House, messages, root};
 use super::run::{Home, LIMIT, Run};
 use super::stack::Stack;
+use crate::support::nats::NatsServer;
 use crate::support::wait::until;
 
 /// A probe, a daemon, a job, a group, and what nobody waits for.
@@ -300,9 +301,14 @@ async fn a_wait_that_begins_before_the_adapter_waits_for_it() {
 }
 
 /// Makes the head look as if the adapter had died an hour ago.
-async fn grow_old(house: &House) {
-    let mut root = root(&house.nats).await;
-    let all = messages(&house.nats, &["core.head.shop"]).await;
+pub(super) async fn grow_old(house: &House) {
+    age(&house.nats, "core.head.shop").await;
+}
+
+/// The same for the head whose root has this subject.
+pub(super) async fn age(nats: &NatsServer, subject: &'static str) {
+    let mut root = root(nats).await;
+    let all = messages(nats, &[subject]).await;
     let sequence = all.last().unwrap().info().unwrap().stream_sequence;
     for shard in root["shards"].as_array_mut().unwrap() {
         if let Some(behind) = shard["behind"].as_u64() {
@@ -310,12 +316,12 @@ async fn grow_old(house: &House) {
         }
     }
     root["looked_at"] = json!("2020-01-01T00:00:00.000Z");
-    let client = async_nats::connect(house.nats.url()).await.unwrap();
+    let client = async_nats::connect(nats.url()).await.unwrap();
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Nats-Rollup", "sub");
     let body = serde_json::to_vec(&root).unwrap();
     let answer = client
-        .request_with_headers("core.head.shop", headers, body.into())
+        .request_with_headers(subject, headers, body.into())
         .await
         .unwrap();
     assert!(
