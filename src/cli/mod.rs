@@ -11,6 +11,7 @@ mod child;
 mod choose;
 mod contact;
 mod cursor;
+mod desk;
 mod direct;
 mod doctor;
 mod durable;

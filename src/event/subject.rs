@@ -256,9 +256,31 @@ impl Prefix {
         format!("{}.{shard}", self.head_root(source))
     }
 
+    /// The subject on which the adapters of a source are asked to do something.
+    pub fn control(&self, source: &str) -> String {
+        let mut subject = format!("{}.control.", self.0);
+        push_token(&mut subject, source);
+        subject.push_str(".adapter");
+        subject
+    }
+
     /// The subjects a stream of this prefix must take: process events, source events, heads.
     pub fn stream_subjects(&self) -> [String; 3] {
         ["process", "source", "head"].map(|root| format!("{}.{root}.>", self.0))
+    }
+
+    /// The prefix under which the root of a source's head was written.
+    ///
+    /// # Errors
+    ///
+    /// The subject is that of no head.
+    pub fn of_head(subject: &str) -> Result<Self, PrefixError> {
+        let mut parts = subject.rsplitn(3, '.');
+        let (_source, head, prefix) = (parts.next(), parts.next(), parts.next());
+        match (head, prefix) {
+            (Some("head"), Some(prefix)) => Self::check(prefix, false),
+            _ => Err(PrefixError::EmptyToken),
+        }
     }
 
     /// The filter that every process event matches.

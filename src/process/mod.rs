@@ -10,9 +10,10 @@
 //! [`rows`] carries it through a restart.
 //!
 //! Whoever waits for something asks [`condition`] what one row says about it, and [`waiting`] for all of them together,
-//! over time.
+//! over time. Whoever does something about one finds the words, and what is left behind first, in [`control`].
 
 pub mod condition;
+pub mod control;
 pub mod diff;
 mod epoch;
 pub mod event;

@@ -184,7 +184,10 @@ impl Tale<'_> {
                 .or(remembered(before.memory.stopping)),
             not_ready: life.map_or(not_ready, |life| life.not_ready(not_ready)),
             configuration: self.row.configuration.clone(),
-            intent: own && self.evidence.was_requested(&before.name, self.look.after),
+            intent: own
+                && self
+                    .evidence
+                    .was_requested(&before.name, before.pid, self.look.after),
         }
     }
 

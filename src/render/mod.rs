@@ -11,12 +11,14 @@
 //! for), and printing (only the command line prints).
 
 mod cloudevents;
+pub mod deeds;
 mod detail;
 pub mod door;
 pub mod format;
 pub mod json;
 pub mod junit;
 pub mod line;
+pub mod log;
 pub mod moment;
 pub mod notice;
 pub mod outcome;

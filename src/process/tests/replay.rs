@@ -42,7 +42,12 @@ impl Evidence for Heard<'_> {
         }
     }
 
-    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
+    fn was_requested(
+        &self,
+        _name: &str,
+        _pid: Option<i64>,
+        _since: Option<DateTime<Utc>>,
+    ) -> bool {
         false
     }
 
@@ -64,7 +69,12 @@ impl Evidence for Deaf<'_> {
         Trail::default()
     }
 
-    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
+    fn was_requested(
+        &self,
+        _name: &str,
+        _pid: Option<i64>,
+        _since: Option<DateTime<Utc>>,
+    ) -> bool {
         false
     }
 
