@@ -4,6 +4,7 @@
 //! arguments and a `run`; the thinking lives on the floors below.
 
 mod adapter;
+mod awaited;
 mod begin;
 mod broker;
 mod broker_args;
@@ -24,12 +25,16 @@ mod heads;
 mod history;
 mod kept;
 mod lines;
+mod logs;
 mod memory;
+mod named;
 mod open;
 mod opening;
+mod process;
 mod program;
 mod progress;
 mod run;
+mod scale;
 mod schema;
 mod sheet;
 mod signals;
@@ -38,6 +43,8 @@ mod source_args;
 mod sources;
 mod spool_args;
 mod standing;
+mod tail;
+mod target;
 mod terminal;
 mod up;
 mod view;

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
-use super::{adapter, broker, doctor, history, run, schema, simulate, up, wait, watch};
+use super::{adapter, broker, doctor, history, process, run, schema, simulate, up, wait, watch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +19,7 @@ Examples:
   observe history -S 1h    what happened in the last hour
   observe doctor           what is wrong, and the fix
   observe wait             until every process of the stack is ready
+  observe process restart api   do something, and have it told as requested
   observe watch --type crashed --json | jq .process
 
 Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 124 time is up, 130/143 by signal.";
@@ -50,6 +51,8 @@ enum Command {
     Wait(wait::Wait),
     /// Wait until processes are ready, run a command, and watch them meanwhile
     Run(run::Run),
+    /// Start, stop, restart and scale processes, and show what they write
+    Process(process::Process),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
     /// Start, stop or show the managed broker
@@ -134,6 +137,7 @@ fn begin(mut args: Observe) -> Outcome {
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,
+                Command::Process(args) => process::run(args, token.clone()).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,

@@ -4,6 +4,8 @@ use clap::{Args, ValueEnum};
 
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
+use crate::render::deeds::PROCESS;
+use crate::render::log::LOG;
 use crate::render::outcome::WAIT;
 
 use super::exit::{Exit, Outcome};
@@ -26,6 +28,10 @@ enum What {
     Doctor,
     /// What `wait -o json` prints
     Wait,
+    /// What `process start|stop|restart|scale -o json` prints
+    Process,
+    /// A line of `process logs -o json`
+    Log,
 }
 
 /// Prints it.
@@ -34,6 +40,8 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Event => EVENT,
         What::Doctor => REPORT,
         What::Wait => WAIT,
+        What::Process => PROCESS,
+        What::Log => LOG,
     };
     let output = Output::open();
     // A reader that left has had enough.

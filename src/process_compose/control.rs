@@ -54,7 +54,9 @@ pub enum ControlErrorKind {
     Unsupported,
     /// It was not heard; asking again may help.
     Unreachable,
-    /// No answer: it may have been done. Look before asking again.
+    /// No answer in time: it may have been done. Look before asking again.
+    Late,
+    /// No answer that says anything: it may have been done. Look before asking again.
     Unknown,
 }
 
@@ -85,6 +87,11 @@ impl ControlError {
     /// What was found, on one line that is safe to show.
     pub fn found(&self) -> &str {
         &self.found
+    }
+
+    /// Whether it may have been done all the same.
+    pub fn may_be_done(&self) -> bool {
+        matches!(self.kind, ControlErrorKind::Late | ControlErrorKind::Unknown)
     }
 
     /// Whether the same command may be given again without looking first.
@@ -154,6 +161,7 @@ impl Client {
 fn after(kind: Kind) -> ControlErrorKind {
     match kind {
         Kind::NotProcessCompose => ControlErrorKind::Unsupported,
+        Kind::Timeout => ControlErrorKind::Late,
         _ => ControlErrorKind::Unknown,
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
@@ -22,12 +23,16 @@ use super::wire::DecodeError;
 
 /// The tail a socket is asked for, in lines; beyond 256 the server loses the newest.
 pub const OVERLAP: usize = 200;
+/// More lines than any server keeps, but a number that every server reads.
+pub const ALL: usize = 1_000_000;
 /// The longest frame that is read, in bytes.
 const FRAME_LIMIT: usize = 4 * 1024 * 1024;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What comes within this time after the last line of a socket's beginning belongs to its tail.
 const QUIET: Duration = Duration::from_millis(150);
+/// How long one of the lines that must come may take.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// A socket on which the lines of one process come.
 pub struct LogSocket(WebSocketStream<Box<dyn Pipe>>);
@@ -58,8 +63,7 @@ impl Client {
         if tail == Some(0) || name.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        // More than any server keeps, but a number that every server reads.
-        let tail = tail.unwrap_or(1_000_000);
+        let tail = tail.unwrap_or(ALL).min(ALL);
         let page = if from_end {
             format!("0/{tail}")
         } else {
@@ -132,14 +136,16 @@ impl Client {
 }
 
 impl LogSocket {
-    /// The tail a socket begins with: what comes at once, at most [`OVERLAP`] lines.
+    /// The tail a socket begins with: what comes at once, at most [`OVERLAP`] lines. Of `expected` lines each may take its
+    /// time.
     ///
     /// # Cancel safety
     /// Lines may be lost; open another socket.
-    pub async fn tail(&mut self) -> Vec<String> {
+    pub async fn tail(&mut self, expected: usize) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.len() < OVERLAP {
-            match tokio::time::timeout(QUIET, self.next()).await {
+            let limit = if lines.len() < expected { SLOW } else { QUIET };
+            match tokio::time::timeout(limit, self.next()).await {
                 Ok(Some(line)) => lines.push(line),
                 Ok(None) | Err(_) => break,
             }
@@ -173,6 +179,39 @@ fn line(message: &Message) -> Option<String> {
     (!frame.process_name.is_empty() || !frame.message.is_empty()).then_some(frame.message)
 }
 
+/// No line begins with a time of its own, so nobody knows when they were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("process-compose keeps no times with the lines, and none of these begins with one of its own")]
+pub struct NoTimes;
+
+/// The first of these lines that was written at `since` or later, by the times the lines begin with (RFC 3339); lines
+/// without one belong to the one before.
+///
+/// # Errors
+/// [`NoTimes`]; trying again does not help.
+pub fn first_since(lines: &[String], since: DateTime<Utc>) -> Result<usize, NoTimes> {
+    if lines.is_empty() {
+        return Ok(0);
+    }
+    let mut times = lines.iter().map(|line| own_time(line)).enumerate();
+    let mut found = false;
+    for (at, time) in times.by_ref() {
+        found |= time.is_some();
+        if time.is_some_and(|time| time >= since) {
+            return Ok(at);
+        }
+    }
+    if found { Ok(lines.len()) } else { Err(NoTimes) }
+}
+
+/// The time a line begins with.
+fn own_time(line: &str) -> Option<DateTime<Utc>> {
+    let text = line.trim_start_matches(['[', ' ']);
+    let end = text.find([' ', ']', '\t', '|']).unwrap_or(text.len());
+    let time = DateTime::parse_from_rfc3339(text.get(..end)?).ok()?;
+    Some(time.to_utc())
+}
+
 /// What was last shown of a process, so that a tail that is read anew repeats nothing. Lines have no identity: of two
 /// runs of equal lines the longer overlap is believed.
 #[derive(Debug, Clone, Default)]
@@ -185,6 +224,16 @@ impl Seam {
             self.0.pop_front();
         }
         self.0.push_back(line.to_owned());
+    }
+
+    /// How many lines it remembers, which a fresh tail of the same log has too.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was shown yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// How many lines at the beginning of a fresh tail were shown already.
@@ -246,6 +295,24 @@ mod tests {
         }
         let fresh: Vec<String> = (805..1005).map(|number| number.to_string()).collect();
         assert_eq!((seam.0.len(), seam.shown(&fresh)), (OVERLAP, 195));
+    }
+
+    #[test]
+    fn lines_know_their_time_only_where_they_say_it_themselves() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let since = at("2026-08-20T10:00:00Z");
+        let timed = [
+            "2026-08-20T09:59:59.9Z old",
+            "  at x.rs",
+            "[2026-08-20T12:00:00+02:00] new",
+            "more",
+        ];
+        let timed = timed.map(str::to_owned);
+        assert_eq!(first_since(&timed, since), Ok(2));
+        assert_eq!(first_since(&timed, at("2026-08-21T00:00:00Z")), Ok(4));
+        assert_eq!(first_since(&timed, at("2020-01-01T00:00:00Z")), Ok(0));
+        assert_eq!(first_since(&lines("a b"), since), Err(NoTimes));
+        assert_eq!(first_since(&[], since), Ok(0));
     }
 
     #[test]

@@ -165,7 +165,10 @@ fn sequence(text: &str) -> Option<(&str, &str)> {
                 None => text.len(),
             }
         }
-        Some(']' | 'P' | 'X' | '^' | '_') => string_end(text),
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            let begins = if first == '\x1b' { 2 } else { first.len_utf8() };
+            string_end(text, begins)
+        }
         Some(' '..='/') => chars
             .find(|(_, c)| !matches!(c, ' '..='/'))
             .map_or(text.len(), |(at, c)| at + c.len_utf8()),
@@ -174,14 +177,14 @@ fn sequence(text: &str) -> Option<(&str, &str)> {
     Some(text.split_at(end))
 }
 
-/// Where a string for the terminal ends, which nothing but its own end does.
-fn string_end(text: &str) -> usize {
+/// Where a string for the terminal ends, which nothing but its own end does. One that does not end loses only what
+/// begins it, so that no line is hidden.
+fn string_end(text: &str, begins: usize) -> usize {
     let ends = ["\x07", "\x1b\\", "\u{9c}"];
     let found = ends
         .iter()
-        .filter_map(|end| Some(text.get(1..)?.find(end)? + 1 + end.len()));
-    // A C1 introducer is two bytes long; no end stands within it.
-    found.min().unwrap_or(text.len())
+        .filter_map(|end| Some(text[begins..].find(end)? + begins + end.len()));
+    found.min().unwrap_or(begins)
 }
 
 /// Whether a sequence sets colours and the like, and nothing else.
@@ -227,7 +230,7 @@ mod tests {
             ("a\x1b[2Jb\x1b[1;1Hc", "abc", "abc"),
             ("\x1b]0;title\x07after", "after", "after"),
             ("\x1b]8;;http://x\x1b\\link", "link", "link"),
-            ("\x1b]52;c;never ends", "", ""),
+            ("\x1b]52;c;never ends", "52;c;never ends", "52;c;never ends"),
             ("a\x1b(0b\x1bcd\x1b7e", "abde", "abde"),
             ("\u{9b}31mC1", "C1", "C1"),
             ("\u{9d}0;t\u{9c}C1", "C1", "C1"),
