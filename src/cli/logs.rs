@@ -141,7 +141,10 @@ pub(super) async fn run(args: Logs, token: &CancellationToken) -> Outcome {
         if let Some(since) = since {
             let first = first_since(&lines, since).map_err(|error| {
                 let name = words().clean(name, 60).into_owned();
-                Failure::say(Exit::Refused, format!("--since cannot be told for {name}: {error}; use --tail"))
+                Failure::say(
+                    Exit::Refused,
+                    format!("--since cannot be told for {name}: {error}; use --tail"),
+                )
             })?;
             let most = args.tail_within_since();
             lines.drain(..first.max(lines.len().saturating_sub(most)));
@@ -241,7 +244,9 @@ async fn follow(
     let first = args.tail.number().unwrap_or(ALL);
     tails.take(&stack, Some(first)).await;
     let client = Arc::clone(&target.contact.client);
-    let looking = tails.tasks.spawn(look_again(client, args.target.place.interval, looks));
+    let looking = tails
+        .tasks
+        .spawn(look_again(client, args.target.place.interval, looks));
     let mut sight = Sight::new(&target.contact.client);
     let ended = loop {
         tokio::select! {
@@ -350,10 +355,16 @@ impl Tails {
     async fn take(&mut self, stack: &Stack, kept: Option<usize>) {
         let is_first = kept.is_some();
         let mut gone = BTreeMap::new();
-        let left: Vec<_> = self.followed.keys().filter(|name| !stack.contains_key(*name)).cloned().collect();
+        let left: Vec<_> = self
+            .followed
+            .keys()
+            .filter(|name| !stack.contains_key(*name))
+            .cloned()
+            .collect();
         for name in left {
             if let Some(followed) = self.followed.remove(&name) {
                 followed.task.abort();
+                say(&format!("- {}", words().clean(&name, 60)));
                 gone.insert(name, followed);
             }
         }
@@ -368,7 +379,9 @@ impl Tails {
             if !self.is_meant(name, stack).await {
                 continue;
             }
-            let before = gone.values().find(|old| old.pid.is_some() && old.pid == standing.pid);
+            let before = gone
+                .values()
+                .find(|old| old.pid.is_some() && old.pid == standing.pid);
             let seam = before.map(|old| Arc::clone(&old.seam));
             if !is_first {
                 say(&format!("+ {}", words().clean(name, 60)));
@@ -378,9 +391,6 @@ impl Tails {
                 None => kept.or(Some(ALL)),
             };
             self.begin(name, (standing.pid, seam.unwrap_or_default()), kept);
-        }
-        for name in gone.keys() {
-            say(&format!("- {}", words().clean(name, 60)));
         }
         while self.tasks.try_join_next().is_some() {}
     }

@@ -150,7 +150,9 @@ pub(super) async fn confirm(action: &str, source: &str, meant: &Meant) -> Result
     if !input.is_terminal() || !said.is_terminal() {
         return Err(Failure::say(
             Exit::Usage,
-            format!("a pattern matches {count} processes and nobody can be asked; add --yes to {action} them all"),
+            format!(
+                "a pattern matches {count} processes and nobody can be asked; add --yes to {action} them all"
+            ),
         ));
     }
     let names: Vec<_> = meant
@@ -172,7 +174,10 @@ pub(super) async fn confirm(action: &str, source: &str, meant: &Meant) -> Result
         Ok::<_, std::io::Error>(answer)
     });
     let answer = asked.await.or_exit(Exit::Refused)?.or_exit(Exit::Refused)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
 }
 
 #[cfg(test)]

@@ -152,7 +152,13 @@ async fn act(action: Action, asked: Asked, token: &CancellationToken) -> Outcome
     if asked.how.wait {
         let names = done.well();
         let rest = asked.how.timeout.saturating_sub(began.elapsed());
-        let awaited = wait_for(action.proof(), &names, &target.contact, &asked.target.place, rest);
+        let awaited = wait_for(
+            action.proof(),
+            &names,
+            &target.contact,
+            &asked.target.place,
+            rest,
+        );
         done.weigh(awaited.await?);
     }
     done.tell(&asked.how).await

@@ -115,7 +115,9 @@ async fn one(
     let removed = members.range(to..).filter_map(run).collect();
     let intent = intent(Action::Scale, how.timeout, removed);
     done.note(target.leave(&intent, true).await);
-    let result = client.command(Command::Scale(replica, to), how.timeout).await;
+    let result = client
+        .command(Command::Scale(replica, to), how.timeout)
+        .await;
     let refused = match &result {
         Err(error) if !error.may_be_done() => intent.runs.iter().map(|r| r.name.clone()).collect(),
         _ => Vec::new(),
@@ -133,7 +135,10 @@ fn no_group(name: &str, source: &str, is_process: bool) -> Failure {
     };
     let style = super::terminal::words();
     let (name, source) = (style.clean(name, 60), style.clean(source, 60));
-    Failure::say(Exit::Refused, format!("{source} has no group {name}; {why}"))
+    Failure::say(
+        Exit::Refused,
+        format!("{source} has no group {name}; {why}"),
+    )
 }
 
 /// What the words on the command line ask for.
@@ -144,7 +149,9 @@ fn wanted(words: &[String]) -> Result<Vec<(String, u32)>, Failure> {
             "a group has at least one replica; observe process stop {name} ends what runs"
         ))),
         Ok(count) if count <= MOST => Ok((name.to_owned(), count)),
-        _ => Err(usage(format!("{text} is no number of replicas; 1 to {MOST} are"))),
+        _ => Err(usage(format!(
+            "{text} is no number of replicas; 1 to {MOST} are"
+        ))),
     };
     if let [name, number] = words
         && !name.contains('=')

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::process_compose::discovery::{
     Discovery, Found, Given, Surroundings, candidates, find, own_entries,
 };
-use crate::process_compose::settings::{BaseUrl, Endpoint, Evidence, Secret, Settings, TokenSource};
+use crate::process_compose::settings::{
+    BaseUrl, Endpoint, Evidence, Secret, Settings, TokenSource,
+};
 
 use super::contact::Patience;
 use super::exit::{Exit, Failure, OrExit as _};

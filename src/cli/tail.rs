@@ -91,7 +91,8 @@ impl Tail {
     async fn listen(&self, mut socket: LogSocket) -> Result<(), Gone> {
         let expected = self.with_seam(|seam| seam.len());
         let fresh = socket.tail(expected).await;
-        let (known, empty) = self.with_seam(|seam| (seam.shown(&fresh), seam.is_empty()));
+        let empty = expected == 0;
+        let known = self.with_seam(|seam| seam.lay_over(&fresh));
         if known == 0 && !empty && fresh.len() == OVERLAP {
             let hole = Told::Hole(self.name.clone());
             self.told.send(hole).await.map_err(|_| Gone)?;

@@ -88,7 +88,11 @@ impl TargetArgs {
     ) -> Result<Option<Target>, Failure> {
         let wanted = self.source.as_deref().map(Pattern::parse);
         let wanted = wanted.transpose().or_exit(Exit::Usage)?;
-        let line = if self.direct { None } else { self.line().await? };
+        let line = if self.direct {
+            None
+        } else {
+            self.line().await?
+        };
         let by_head = wanted.is_some() && !self.place.is_given();
         let place = if by_head && line.is_some() {
             None
@@ -143,10 +147,7 @@ impl TargetArgs {
     async fn line(&self) -> Result<Option<Line>, Failure> {
         let prefix = self.broker.reading_prefix()?;
         let first = FirstConnect::MustSucceed;
-        let choice = self
-            .broker
-            .choose("observe process", prefix, first)
-            .await?;
+        let choice = self.broker.choose("observe process", prefix, first).await?;
         let configured = matches!(choice, Choice::Configured(_));
         let (settings, lease) = choice.into_parts();
         let found = async {
@@ -181,7 +182,8 @@ impl TargetArgs {
     ) -> Result<Option<Contact>, Failure> {
         let Ok(root) = &at.root else { return Ok(None) };
         let shown = words().clean(&root.identity.endpoint, 200).into_owned();
-        let fix = "name its address as seen from here with --address, --port, --unix-socket or --url";
+        let fix =
+            "name its address as seen from here with --address, --port, --unix-socket or --url";
         let Some(endpoint) = Endpoint::read(&root.identity.endpoint) else {
             return Err(Failure::say(
                 Exit::Source,
@@ -191,7 +193,9 @@ impl TargetArgs {
                 ),
             ));
         };
-        let place = self.place.at(endpoint, format!("the head of {}", root.source));
+        let place = self
+            .place
+            .at(endpoint, format!("the head of {}", root.source));
         let contact = reach(place, Some(&root.source), Patience::End, token)
             .await
             .map_err(|failure| Failure {
@@ -277,20 +281,31 @@ impl Line {
                 let all: Vec<_> = found.iter().map(|(_, root)| root.source.as_str()).collect();
                 Err(Failure::say(
                     Exit::Usage,
-                    format!("several sources are meant: {}; choose one with --source", all.join(", ")),
+                    format!(
+                        "several sources are meant: {}; choose one with --source",
+                        all.join(", ")
+                    ),
                 ))
             }
         }
     }
 
-    async fn has_names(&self, at: &RootAt, root: &Root, names: &[Pattern]) -> Result<bool, Failure> {
+    async fn has_names(
+        &self,
+        at: &RootAt,
+        root: &Root,
+        names: &[Pattern],
+    ) -> Result<bool, Failure> {
         let head = read_head_at(&self.bus, &self.settings.stream, &at.subject)
             .await
             .map_err(broker_failure)?;
         let table = head.and_then(|head| rows_of(&head, root));
         Ok(table.is_some_and(|table| {
             table.rows().any(|row| {
-                let group = row.configuration.as_deref().and_then(|it| it.group.as_deref());
+                let group = row
+                    .configuration
+                    .as_deref()
+                    .and_then(|it| it.group.as_deref());
                 names.iter().any(|pattern| {
                     pattern.matches(&row.name) || group.is_some_and(|group| pattern.matches(group))
                 })

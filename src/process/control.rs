@@ -133,10 +133,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether its last look is longer ago than three intervals.
+    /// Whether its last look is longer ago than three intervals, and that not because one of our own commands holds it.
     pub fn is_old(&self) -> bool {
-        self.looked_ms
-            .is_none_or(|ago| ago > self.interval_ms.saturating_mul(3))
+        !self.held
+            && self
+                .looked_ms
+                .is_none_or(|ago| ago > self.interval_ms.saturating_mul(3))
     }
 }
 
@@ -213,7 +215,10 @@ mod tests {
         let mut intents = Intents::default();
         intents.leave(&intent("a", &[("api", 7), ("web", 8)], 60_000), at(100));
         assert!(intents.account_for("api", Some(7), Some(at(99))));
-        assert!(!intents.account_for("api", Some(9), Some(at(99))), "a later run");
+        assert!(
+            !intents.account_for("api", Some(9), Some(at(99))),
+            "a later run"
+        );
         assert!(!intents.account_for("db", Some(7), Some(at(99))));
         assert!(!intents.account_for("db", None, None), "what never ran");
         intents.refuse("a", &["web".to_owned()]);
@@ -235,7 +240,10 @@ mod tests {
     fn only_so_many_are_kept() {
         let mut intents = Intents::default();
         for number in 0..1000 {
-            intents.leave(&intent(&number.to_string(), &[("api", number)], 1000), at(0));
+            intents.leave(
+                &intent(&number.to_string(), &[("api", number)], 1000),
+                at(0),
+            );
         }
         assert_eq!(intents.0.len(), KEPT);
         assert!(!intents.account_for("api", Some(1), None));
@@ -276,5 +284,10 @@ mod tests {
         assert!(!answer(Some(6000)).is_old());
         assert!(answer(Some(6001)).is_old());
         assert!(answer(None).is_old());
+        let held = Answer {
+            held: true,
+            ..answer(Some(9000))
+        };
+        assert!(!held.is_old());
     }
 }

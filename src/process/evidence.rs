@@ -74,12 +74,7 @@ impl Evidence for NoEvidence {
         Trail::default()
     }
 
-    fn was_requested(
-        &self,
-        _name: &str,
-        _pid: Option<i64>,
-        _since: Option<DateTime<Utc>>,
-    ) -> bool {
+    fn was_requested(&self, _name: &str, _pid: Option<i64>, _since: Option<DateTime<Utc>>) -> bool {
         false
     }
 

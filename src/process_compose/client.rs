@@ -221,7 +221,11 @@ impl Client {
         &self.token
     }
 
-    pub(super) async fn named(&self, route: &str, name: &str) -> Result<Option<Answer>, ClientError> {
+    pub(super) async fn named(
+        &self,
+        route: &str,
+        name: &str,
+    ) -> Result<Option<Answer>, ClientError> {
         let path = format!("{route}{}", percent_encoded(name));
         if name.is_empty() || self.uri(&path).is_none() {
             return Ok(None);

@@ -91,7 +91,10 @@ impl ControlError {
 
     /// Whether it may have been done all the same.
     pub fn may_be_done(&self) -> bool {
-        matches!(self.kind, ControlErrorKind::Late | ControlErrorKind::Unknown)
+        matches!(
+            self.kind,
+            ControlErrorKind::Late | ControlErrorKind::Unknown
+        )
     }
 
     /// Whether the same command may be given again without looking first.

@@ -181,7 +181,9 @@ fn line(message: &Message) -> Option<String> {
 
 /// No line begins with a time of its own, so nobody knows when they were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("process-compose keeps no times with the lines, and none of these begins with one of its own")]
+#[error(
+    "process-compose keeps no times with the lines, and none of these begins with one of its own"
+)]
 pub struct NoTimes;
 
 /// The first of these lines that was written at `since` or later, by the times the lines begin with (RFC 3339); lines
@@ -236,10 +238,12 @@ impl Seam {
         self.0.is_empty()
     }
 
-    /// How many lines at the beginning of a fresh tail were shown already.
-    pub fn shown(&self, fresh: &[String]) -> usize {
-        // A log that holds less than was shown of it has been begun anew.
+    /// How many lines at the beginning of a fresh tail were shown already. Of a log that was begun anew it remembers
+    /// nothing of the former one.
+    pub fn lay_over(&mut self, fresh: &[String]) -> usize {
+        // Only such a one holds less than was shown of it.
         if fresh.len() < self.0.len() {
+            self.0.clear();
             return 0;
         }
         let most = self.0.len().min(fresh.len());
@@ -278,13 +282,19 @@ mod tests {
             ("s c s c", "s c s c s", 4),
             ("s s s", "s s s s", 3),
         ] {
-            assert_eq!(seam(shown).shown(&lines(fresh)), wanted, "{shown} | {fresh}");
+            let found = seam(shown).lay_over(&lines(fresh));
+            assert_eq!(found, wanted, "{shown} | {fresh}");
         }
     }
 
     #[test]
     fn a_log_that_was_begun_anew_is_shown_from_its_beginning() {
-        assert_eq!(seam("start ready work").shown(&lines("start ready")), 0);
+        let mut seam = seam("start ready work");
+        assert_eq!(seam.lay_over(&lines("start ready")), 0);
+        for line in lines("start ready") {
+            seam.note(&line);
+        }
+        assert_eq!(seam.lay_over(&lines("start ready")), 2, "and only once");
     }
 
     #[test]
@@ -294,7 +304,7 @@ mod tests {
             seam.note(&number.to_string());
         }
         let fresh: Vec<String> = (805..1005).map(|number| number.to_string()).collect();
-        assert_eq!((seam.0.len(), seam.shown(&fresh)), (OVERLAP, 195));
+        assert_eq!((seam.0.len(), seam.lay_over(&fresh)), (OVERLAP, 195));
     }
 
     #[test]

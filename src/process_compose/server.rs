@@ -64,7 +64,8 @@ impl Server {
     /// Whether its pages of logs are counted from the end. A version it does not tell is a newer one: those that do not
     /// tell theirs were built by hand.
     pub fn pages_logs_from_end(&self) -> bool {
-        self.release().is_none_or(|release| release >= LOGS_FROM_END)
+        self.release()
+            .is_none_or(|release| release >= LOGS_FROM_END)
     }
 
     fn release(&self) -> Option<(u64, u64)> {

@@ -1,6 +1,7 @@
 //! Lines that processes wrote: whose they are stands before them, in a colour that stays.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color};
 use serde::Serialize;
@@ -65,9 +66,9 @@ impl LogFace {
             let room = columns.saturating_sub(width(&name));
             let prefix = format!("{name}{:room$} {}", "", self.style.pick("│", "|"));
             if self.style.colored {
-                let colored =
-                    anstyle::Style::new().fg_color(Some(Color::Ansi(color(&name))));
-                out.push_str(&format!("{colored}{prefix}{colored:#}"));
+                let colored = anstyle::Style::new().fg_color(Some(Color::Ansi(color(&name))));
+                // Writing to a string cannot fail.
+                let _infallible = write!(out, "{colored}{prefix}{colored:#}");
             } else {
                 out.push_str(&prefix);
             }
@@ -222,11 +223,7 @@ mod tests {
         for (text, colored, bare) in [
             ("plain", "plain", "plain"),
             ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m\x1b[0m", "red"),
-            (
-                "\x1b[38;2;1;2;3mx",
-                "\x1b[38;2;1;2;3mx\x1b[0m",
-                "x",
-            ),
+            ("\x1b[38;2;1;2;3mx", "\x1b[38;2;1;2;3mx\x1b[0m", "x"),
             ("a\x1b[2Jb\x1b[1;1Hc", "abc", "abc"),
             ("\x1b]0;title\x07after", "after", "after"),
             ("\x1b]8;;http://x\x1b\\link", "link", "link"),
@@ -235,7 +232,11 @@ mod tests {
             ("\u{9b}31mC1", "C1", "C1"),
             ("\u{9d}0;t\u{9c}C1", "C1", "C1"),
             ("\x1b[>1m\x1b[?25l", "", ""),
-            ("a\tb\rc\u{202e}\x08\r", "a\tb\\rc\\u{202e}\\x08", "a\tb\\rc\\u{202e}\\x08"),
+            (
+                "a\tb\rc\u{202e}\x08\r",
+                "a\tb\\rc\\u{202e}\\x08",
+                "a\tb\\rc\\u{202e}\\x08",
+            ),
             ("\x1b[31\u{e9}", "\u{e9}", "\u{e9}"),
             ("\x1b", "", ""),
         ] {

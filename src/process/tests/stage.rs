@@ -146,12 +146,7 @@ impl Evidence for Book {
         }
     }
 
-    fn was_requested(
-        &self,
-        _name: &str,
-        _pid: Option<i64>,
-        _since: Option<DateTime<Utc>>,
-    ) -> bool {
+    fn was_requested(&self, _name: &str, _pid: Option<i64>, _since: Option<DateTime<Utc>>) -> bool {
         self.asked
     }
 

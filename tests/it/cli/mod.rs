@@ -19,6 +19,7 @@ mod managed;
 mod names;
 mod outages;
 mod pipes;
+mod process;
 mod readers;
 mod restarts;
 mod rights;

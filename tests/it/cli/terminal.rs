@@ -16,6 +16,7 @@ pub(super) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     written: Arc<Mutex<Vec<u8>>>,
     master: Box<dyn MasterPty + Send>,
+    writer: Option<Box<dyn std::io::Write + Send>>,
 }
 
 impl Terminal {
@@ -51,6 +52,7 @@ impl Terminal {
             child,
             written,
             master: pair.master,
+            writer: None,
         }
     }
 
@@ -66,6 +68,14 @@ impl Terminal {
         rows.map(|row| row.trim_end().to_owned())
             .filter(|row| !row.is_empty())
             .collect()
+    }
+
+    /// Types keys.
+    pub(super) fn types(&mut self, keys: &[u8]) {
+        let writer = self
+            .writer
+            .get_or_insert_with(|| self.master.take_writer().unwrap());
+        writer.write_all(keys).unwrap();
     }
 
     pub(super) async fn shows(&self, needle: &str) {
