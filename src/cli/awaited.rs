@@ -7,11 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::filter::Pattern;
 use crate::process::condition::Condition;
+use crate::process::control::Action;
 use crate::process::waiting::{Decision, Outlook, Quantity, Waiting, Wish};
 use crate::render::outcome::reason;
 
 use super::contact::Contact;
 use super::exit::{Exit, Failure};
+use super::process::How;
 use super::source_args::SourceArgs;
 use super::sources::{Own, Sources, Step};
 
@@ -29,24 +31,41 @@ pub(super) struct Awaited {
     pub(super) in_time: bool,
 }
 
-/// Waits until a condition holds of these processes; gives those of which it does not.
-pub(super) async fn wait_for(
+/// What proves that something was done.
+pub(super) struct Proof {
     condition: Condition,
+    stable: Duration,
+    limit: Duration,
+}
+
+impl Proof {
+    /// For an action, within what is left of its time.
+    pub(super) fn new(action: Action, how: &How, left: Duration) -> Self {
+        Self {
+            condition: action.proof(),
+            stable: how.stable,
+            limit: left,
+        }
+    }
+}
+
+/// Waits until it is proved of these processes; gives those of which it is not.
+pub(super) async fn wait_for(
+    proof: &Proof,
     names: &[String],
     contact: &Contact,
     place: &SourceArgs,
-    limit: Duration,
 ) -> Result<Vec<Awaited>, Failure> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
     let patterns = names.iter().map(|name| Pattern::literally(name)).collect();
     let mut waiting = Waiting::new(Wish {
-        condition,
+        condition: proof.condition,
         names: patterns,
         namespaces: Vec::new(),
         quantity: Quantity::All,
-        stable: Duration::ZERO,
+        stable: proof.stable,
         grace: SETTLING,
         fail_on: std::collections::BTreeSet::default(),
     });
@@ -54,7 +73,7 @@ pub(super) async fn wait_for(
     let mut sources = Sources::Own(Own::begin(contact, place, &token)?);
     let mut last = None;
     let followed = follow(&mut sources, &mut waiting, &mut last);
-    let ended = timeout(limit.max(LEAST), followed).await;
+    let ended = timeout(proof.limit.max(LEAST), followed).await;
     let in_time = ended.is_ok();
     ended.unwrap_or(Ok(()))?;
     sources.end().await?;

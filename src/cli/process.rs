@@ -1,5 +1,6 @@
 //! `observe process`: start, stop, restart, scale, and what processes write.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +14,7 @@ use crate::process_compose::control::{Command, ControlError, ControlErrorKind};
 use crate::process_compose::error::ClientError;
 use crate::render::deeds::{Became, Deed, Deeds};
 
-use super::awaited::{Awaited, wait_for};
+use super::awaited::{Awaited, Proof, wait_for};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::named::{Meant, Stack, confirm, look, meant, patterns};
 use super::source_args::duration;
@@ -83,6 +84,9 @@ pub(super) struct How {
     /// Wait for the outcome: ready after start, restart and scale, stopped after stop
     #[arg(short = 'w', long)]
     pub(super) wait: bool,
+    /// With --wait: how long it must hold without interruption
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub(super) stable: Duration,
     /// The most time it may take, with and without --wait
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(super) timeout: Duration,
@@ -107,19 +111,17 @@ pub(super) enum As {
 
 /// Does it.
 pub(super) async fn run(args: Process, token: CancellationToken) -> Outcome {
-    let asked = async {
-        match args.what {
-            What::Start(asked) => act(Action::Start, asked, &token).await,
-            What::Stop(asked) => act(Action::Stop, asked, &token).await,
-            What::Restart(asked) => act(Action::Restart, asked, &token).await,
-            What::Scale(args) => scale::run(args, &token).await,
-            What::Logs(args) => return Box::pin(logs::run(args, &token)).await,
-        }
+    let cancelled = token.clone();
+    let asked: Pin<Box<dyn Future<Output = Outcome>>> = match args.what {
+        // It ends by itself when it is asked to, and what it has read is written first.
+        What::Logs(args) => return Box::pin(logs::run(args, &token)).await,
+        What::Start(asked) => Box::pin(act(Action::Start, asked, &token)),
+        What::Stop(asked) => Box::pin(act(Action::Stop, asked, &token)),
+        What::Restart(asked) => Box::pin(act(Action::Restart, asked, &token)),
+        What::Scale(args) => Box::pin(scale::run(args, &token)),
     };
-    match token.run_until_cancelled(Box::pin(asked)).await {
-        Some(outcome) => outcome,
-        None => Ok(Exit::Done),
-    }
+    let outcome = cancelled.run_until_cancelled(asked).await;
+    outcome.unwrap_or(Ok(Exit::Done))
 }
 
 async fn act(action: Action, asked: Asked, token: &CancellationToken) -> Outcome {
@@ -152,13 +154,8 @@ async fn act(action: Action, asked: Asked, token: &CancellationToken) -> Outcome
     if asked.how.wait {
         let names = done.well();
         let rest = asked.how.timeout.saturating_sub(began.elapsed());
-        let awaited = wait_for(
-            action.proof(),
-            &names,
-            &target.contact,
-            &asked.target.place,
-            rest,
-        );
+        let proof = Proof::new(action, &asked.how, rest);
+        let awaited = wait_for(&proof, &names, &target.contact, &asked.target.place);
         done.weigh(awaited.await?);
     }
     done.tell(&asked.how).await

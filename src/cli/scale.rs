@@ -13,7 +13,7 @@ use crate::process::control::{Action, Run};
 use crate::process_compose::control::Command;
 use crate::render::deeds::{Became, Deed};
 
-use super::awaited::{Awaited, wait_for};
+use super::awaited::{Awaited, Proof, wait_for};
 use super::exit::{Exit, Failure, Outcome};
 use super::named::{Stack, group, look};
 use super::process::{Done, How, deed, intent, unseen};
@@ -66,9 +66,9 @@ pub(super) async fn run(args: Scale, token: &CancellationToken) -> Outcome {
                 continue;
             }
             let names: Vec<_> = members.into_values().collect();
-            let proof = Action::Scale.proof();
+            let proof = Proof::new(Action::Scale, &args.how, rest);
             let place = &args.target.place;
-            unmet.extend(wait_for(proof, &names, &target.contact, place, rest).await?);
+            unmet.extend(wait_for(&proof, &names, &target.contact, place).await?);
         }
         done.weigh(unmet);
     }

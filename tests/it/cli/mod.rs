@@ -20,6 +20,7 @@ mod names;
 mod outages;
 mod pipes;
 mod process;
+mod process_live;
 mod readers;
 mod restarts;
 mod rights;

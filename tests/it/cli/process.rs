@@ -65,7 +65,7 @@ async fn what_is_asked_is_done_and_what_cannot_be_done_is_said() {
         (vec!["start", "api", "--wait"], 0, "api started"),
         (vec!["stop", "slow", "--wait"], 0, "slow stopped"),
         (
-            vec!["start", "job", "--wait"],
+            vec!["start", "job", "--wait", "--stable", "600ms"],
             1,
             "observe: job was asked to start, but is not ready: ended with exit 3",
         ),
@@ -111,10 +111,10 @@ async fn a_group_is_all_its_replicas_and_each_has_its_line() {
         said,
         ["api restarted", "web-0 restarted", "web-1 restarted"]
     );
-    let (code, said) = scene.ends(&["stop", "job", "api"]).await;
+    let (code, said) = scene.ends(&["stop", "off", "api"]).await;
     assert_eq!(code, 1, "{said:?}");
     assert_eq!(said[0], "api stopped");
-    assert!(said[1].starts_with("observe: job not stopped"), "{said:?}");
+    assert!(said[1].starts_with("observe: off not stopped"), "{said:?}");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_pattern_is_confirmed_by_a_person_or_by_a_flag() {
 #[tokio::test]
 async fn an_object_says_what_became_of_each() {
     let scene = Scene::new().await;
-    let mut run = scene.run(&["stop", "job", "api", "-o", "json"]);
+    let mut run = scene.run(&["stop", "off", "api", "-o", "json"]);
     assert_eq!(run.ends().await, 1);
     let lines = run.out.all();
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -170,7 +170,7 @@ async fn an_object_says_what_became_of_each() {
         "type": "process", "schema": 1, "action": "stop", "source": "shop", "intent": false,
         "processes": [
             {"process": "api", "outcome": "done"},
-            {"process": "job", "outcome": "refused", "reason": null},
+            {"process": "off", "outcome": "refused", "reason": null},
         ],
     });
     assert_eq!(object, wanted);
