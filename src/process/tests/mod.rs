@@ -3,6 +3,7 @@
 mod documented;
 mod health;
 mod hostile;
+mod intents;
 mod laws;
 mod recording;
 mod replay;
