@@ -26,7 +26,7 @@ use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::named::{Stack, group, is_replica, look, meant, patterns};
 use super::process::{As, unseen};
 use super::tail::{SharedSeam, Tail, Told};
-use super::target::{Target, TargetArgs};
+use super::target::{Need, Target, TargetArgs};
 use super::terminal::{self, Output, say, words};
 
 pub(super) const EXAMPLES: &str = "\
@@ -109,7 +109,7 @@ pub(super) async fn run(args: Logs, token: &CancellationToken) -> Outcome {
     } else {
         patterns(&args.names)?
     };
-    let found = token.run_until_cancelled(args.target.find(&patterns, token));
+    let found = token.run_until_cancelled(args.target.find(&patterns, Need::Stack, token));
     let Some(target) = found.await.transpose()?.flatten() else {
         return Ok(Exit::Done);
     };

@@ -18,7 +18,7 @@ use super::awaited::{Awaited, Proof, wait_for};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::named::{Meant, Stack, confirm, look, meant, patterns};
 use super::source_args::duration;
-use super::target::{Target, TargetArgs};
+use super::target::{Need, Target, TargetArgs};
 use super::terminal::{Output, say, words};
 use super::{logs, scale};
 
@@ -126,7 +126,7 @@ pub(super) async fn run(args: Process, token: CancellationToken) -> Outcome {
 
 async fn act(action: Action, asked: Asked, token: &CancellationToken) -> Outcome {
     let patterns = patterns(&asked.names)?;
-    let Some(target) = asked.target.find(&patterns, token).await? else {
+    let Some(target) = asked.target.find(&patterns, Need::Adapter, token).await? else {
         return Ok(Exit::Done);
     };
     let began = Instant::now();

@@ -17,7 +17,7 @@ use super::awaited::{Awaited, Proof, wait_for};
 use super::exit::{Exit, Failure, Outcome};
 use super::named::{Stack, group, look};
 use super::process::{Done, How, deed, intent, unseen};
-use super::target::{Target, TargetArgs};
+use super::target::{Need, Target, TargetArgs};
 
 /// The most replicas that are asked for: a slip of the finger starts no ten thousand processes.
 const MOST: u32 = 1000;
@@ -40,7 +40,7 @@ pub(super) async fn run(args: Scale, token: &CancellationToken) -> Outcome {
         .iter()
         .map(|(name, _)| Pattern::literally(name))
         .collect();
-    let Some(target) = args.target.find(&names, token).await? else {
+    let Some(target) = args.target.find(&names, Need::Adapter, token).await? else {
         return Ok(Exit::Done);
     };
     if !args.how.force {

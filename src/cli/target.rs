@@ -30,7 +30,7 @@ use super::contact::{Contact, Patience, reach};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::heads::rows_of;
 use super::open::{broker_failure, connect_or_wait};
-use super::source_args::SourceArgs;
+use super::source_args::{Place, SourceArgs};
 use super::terminal::words;
 
 /// How long an adapter may take to answer; it may be ending a look first.
@@ -49,6 +49,15 @@ pub(super) struct TargetArgs {
     pub(super) place: SourceArgs,
     #[command(flatten)]
     broker: BrokerArgs,
+}
+
+/// What a command cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The stack: a broker is asked only for an address.
+    Stack,
+    /// The adapter too, where there is one.
+    Adapter,
 }
 
 /// The stack, and who tells of it.
@@ -84,31 +93,12 @@ impl TargetArgs {
     pub(super) async fn find(
         &self,
         names: &[Pattern],
+        need: Need,
         token: &CancellationToken,
     ) -> Result<Option<Target>, Failure> {
         let wanted = self.source.as_deref().map(Pattern::parse);
         let wanted = wanted.transpose().or_exit(Exit::Usage)?;
-        let line = if self.direct {
-            None
-        } else {
-            self.line().await?
-        };
-        let by_head = wanted.is_some() && !self.place.is_given();
-        let place = if by_head && line.is_some() {
-            None
-        } else {
-            match self.place.discover().await? {
-                (Discovery::One(found), secret) => Some(self.place.place(found, secret)),
-                (Discovery::None(_), _) if line.as_ref().is_some_and(Line::has_fresh) => None,
-                (found, _) => {
-                    let exit = match found {
-                        Discovery::None(_) => Exit::Source,
-                        _ => Exit::Usage,
-                    };
-                    return Err(Failure::say(exit, found));
-                }
-            }
-        };
+        let (place, line) = self.place(wanted.as_ref(), need).await?;
         let (contact, told) = match (place, &line) {
             (Some(place), _) => {
                 let contact = reach(place, None, Patience::End, token).await?;
@@ -143,6 +133,34 @@ impl TargetArgs {
         }))
     }
 
+    /// Where flags, environment and the usual places lead; nowhere where a head is to say it.
+    async fn place(
+        &self,
+        wanted: Option<&Pattern>,
+        need: Need,
+    ) -> Result<(Option<Place>, Option<Line>), Failure> {
+        let by_head = wanted.is_some() && !self.place.is_given();
+        let mut line = None;
+        if !self.direct && (by_head || need == Need::Adapter) {
+            line = self.line().await?;
+        }
+        // A broker that only happens to be there need not know the stack beside us.
+        let knows = |line: &Line| line.configured || line.has(wanted);
+        if by_head && line.as_ref().is_some_and(knows) {
+            return Ok((None, line));
+        }
+        let (discovered, secret) = self.place.discover().await?;
+        if matches!(discovered, Discovery::None(_)) && line.is_none() && !self.direct {
+            line = self.line().await?;
+        }
+        match discovered {
+            Discovery::One(found) => Ok((Some(self.place.place(found, secret)), line)),
+            Discovery::None(_) if line.as_ref().is_some_and(Line::has_fresh) => Ok((None, line)),
+            none @ Discovery::None(_) => Err(Failure::say(Exit::Source, none)),
+            several @ Discovery::Several(_) => Err(Failure::say(Exit::Usage, several)),
+        }
+    }
+
     /// The broker, where there is one. One that nobody configured may be missing.
     async fn line(&self) -> Result<Option<Line>, Failure> {
         let prefix = self.broker.reading_prefix()?;
@@ -166,7 +184,14 @@ impl TargetArgs {
                 configured,
                 lease,
             })),
-            Err(error) if configured => Err(broker_failure(error)),
+            Err(error) if configured => {
+                let failure = broker_failure(error);
+                let words = "whoever looks at the stack cannot be asked (--direct goes without)";
+                Err(Failure {
+                    exit: failure.exit,
+                    error: failure.error.context(words),
+                })
+            }
             Err(error) => {
                 tracing::debug!(%error, "no broker is asked");
                 Ok(None)
@@ -236,6 +261,11 @@ impl Line {
         let known = |at: &'_ RootAt| at.root.is_ok();
         let known = self.roots.iter().filter(move |at| known(at));
         known.filter_map(|at| Some((at, at.root.as_ref().ok()?)))
+    }
+
+    fn has(&self, wanted: Option<&Pattern>) -> bool {
+        self.roots()
+            .any(|(_, root)| wanted.is_some_and(|wanted| wanted.matches(&root.source)))
     }
 
     fn has_fresh(&self) -> bool {

@@ -285,6 +285,19 @@ async fn a_stack_that_is_away_or_wants_a_token_is_said() {
     ];
     let (code, line) = home.run(&args).refused().await;
     assert_eq!(code, 4, "{line}");
+    assert!(line.contains("--direct"), "{line}");
+    // Whoever only reads needs no broker.
+    let args = [
+        "process",
+        "logs",
+        "api",
+        "-s",
+        "nats://127.0.0.1:1",
+        "-p",
+        &stack.port,
+    ];
+    let mut run = home.run(&[&args[..], &["--token-file", "right"]].concat());
+    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
 }
 
 /// Type, reason and certainty of everything that was told of a process.
@@ -332,6 +345,29 @@ async fn what_follows_is_told_as_requested_and_what_comes_later_is_not() {
         let events = house.tells("stopped", "web", 1).await;
         assert_eq!(told(&events, "web")[1], ["stopped", "requested", "certain"]);
     }
+}
+
+#[tokio::test]
+async fn two_adapters_both_know_and_one_of_them_tells() {
+    let (house, _first) = adapter(&["--evidence", "off"]).await;
+    house.tells("started", "web", 1).await;
+    let second = house.adapter(&["--evidence", "off"]);
+    second.says(&house.stack.port).await;
+    for turn in 1..=3 {
+        ask(
+            &house,
+            &["restart", "web", "-p", &house.stack.port, "--wait"],
+        )
+        .await;
+        house.tells("restarted", "web", turn).await;
+    }
+    let events = house.tells("stopped", "web", 3).await;
+    let told = told(&events, "web");
+    assert_eq!(told.len(), 7, "{told:?}");
+    assert!(
+        told[1..].iter().all(|words| words[1] == "requested"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
