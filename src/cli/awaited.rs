@@ -82,7 +82,12 @@ pub(super) async fn wait_for(
         .filter(|entry| !entry.is_met())
         .map(|entry| Awaited {
             reason: reason(&entry),
-            name: entry.name,
+            // What is about no process in particular is about all of them.
+            name: if entry.name.is_empty() {
+                entry.source
+            } else {
+                entry.name
+            },
             in_time,
         })
         .collect();

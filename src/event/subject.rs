@@ -385,6 +385,18 @@ mod tests {
     }
 
     #[test]
+    fn a_head_says_under_which_prefix_its_source_is_asked() {
+        let prefix = Prefix::for_writing("edge.{host}", "s", "w1").unwrap();
+        let head = prefix.head_root("my.shop");
+        assert_eq!(Prefix::of_head(&head), Ok(prefix.clone()));
+        let control = prefix.control("my.shop");
+        assert_eq!(control, "edge.w1.control.my=2Eshop.adapter");
+        for subject in ["core.process.a", "head.shop", "", "core.head", "$JS.head.x"] {
+            assert!(Prefix::of_head(subject).is_err(), "{subject}");
+        }
+    }
+
+    #[test]
     fn prefixes_are_checked() {
         assert_eq!(
             Prefix::for_writing("edge.{host}", "s", "web 1")
