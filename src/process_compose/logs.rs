@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 use tokio_websockets::{ClientBuilder, Error as SocketError, Limits, Message, WebSocketStream};
 
 use super::client::{Client, percent_encoded};
@@ -29,10 +30,12 @@ pub const ALL: usize = 1_000_000;
 const FRAME_LIMIT: usize = 4 * 1024 * 1024;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// What comes within this time after the last line of a socket's beginning belongs to its tail.
-const QUIET: Duration = Duration::from_millis(150);
-/// How long one of the lines that must come may take.
-const SLOW: Duration = Duration::from_secs(1);
+/// What comes within this time after the last line of a socket's beginning belongs to its tail,
+const QUIET: Duration = Duration::from_millis(50);
+/// but no longer than this.
+const BUSY: Duration = Duration::from_millis(300);
+/// How long the lines that must come may take.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// A socket on which the lines of one process come.
 pub struct LogSocket(WebSocketStream<Box<dyn Pipe>>);
@@ -136,16 +139,23 @@ impl Client {
 }
 
 impl LogSocket {
-    /// The tail a socket begins with: what comes at once, at most [`OVERLAP`] lines. Of `expected` lines each may take its
-    /// time.
+    /// The tail a socket begins with: what comes at once, at most [`OVERLAP`] lines; for `expected` of them it is waited a
+    /// little. What comes later is not lost, it is the next line.
     ///
     /// # Cancel safety
     /// Lines may be lost; open another socket.
     pub async fn tail(&mut self, expected: usize) -> Vec<String> {
         let mut lines = Vec::new();
+        let (slow, mut busy) = (Instant::now() + SLOW, None);
         while lines.len() < OVERLAP {
-            let limit = if lines.len() < expected { SLOW } else { QUIET };
-            match tokio::time::timeout(limit, self.next()).await {
+            let now = Instant::now();
+            let end = if lines.len() < expected {
+                slow
+            } else {
+                // A process that writes all the time is never quiet.
+                (now + QUIET).min(*busy.get_or_insert(now + BUSY))
+            };
+            match timeout_at(end, self.next()).await {
                 Ok(Some(line)) => lines.push(line),
                 Ok(None) | Err(_) => break,
             }

@@ -796,7 +796,10 @@ async fn following_goes_on_across_restarts_and_scaling_and_repeats_nothing() {
 async fn following_waits_for_a_server_that_is_away_and_ends_with_its_reader() {
     let scene = writing().await;
     let mut run = scene.run(&["logs", "-f", "api", "-n", "1"]);
-    run.tells("red").await;
+    // It writes ten lines a second, and none of them waits for a pause.
+    let begun = tokio::time::Instant::now();
+    until(LIMIT, "lines", async || run.out.all().len() > 10).await;
+    assert!(begun.elapsed() < Duration::from_secs(10));
     scene.stack.control.stop_listening();
     run.says("waiting for it").await;
     let before = run.out.all().len();
