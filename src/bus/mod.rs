@@ -11,12 +11,14 @@
 //! The way in is [`connect::connect`], which gives a [`connect::Bus`]; [`stream::ensure`] makes the stream;
 //! [`publish::JetStreamStore`] is the adapter's [`crate::event::store::EventStore`]; [`read::Reader`] follows the
 //! stream live, [`past::Past`] reads a stretch of it once, [`durable_reader::DurableReader`] does so from where the broker remembers it, and
-//! [`subscribe::subscribe`] is the short way for programs of others.
+//! [`subscribe::subscribe`] is the short way for programs of others. Beside the stream stands [`control`]: plain requests to
+//! the adapters of a source.
 
 mod api;
 mod batch;
 pub mod connect;
 mod consumer;
+pub mod control;
 mod durable;
 pub mod durable_reader;
 pub mod error;

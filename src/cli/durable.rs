@@ -18,6 +18,7 @@ use crate::process_compose::observer::{Companions, ComposeObserver};
 
 use super::begin::{Keeping, announce, begin};
 use super::contact::{Contact, Patience, clock};
+use super::desk::Desk;
 use super::direct::{join, schedule};
 use super::exit::{Exit, Failure};
 use super::memory::{Address, Memory};
@@ -89,6 +90,7 @@ pub(super) async fn run(
     token: &CancellationToken,
 ) -> Result<(), Failure> {
     let token = token.child_token();
+    let bus = way.bus().clone();
     let memory = plan.memory(contact.source.as_str())?;
     let lost = Lost::default();
     let spool = plan.place(&memory);
@@ -119,6 +121,7 @@ pub(super) async fn run(
         clock(),
         &nudge,
     );
+    let book = observer.intents();
     let sources = FixedSources::one(
         contact.source.clone(),
         contact.place.settings.endpoint.clone(),
@@ -130,21 +133,24 @@ pub(super) async fn run(
     if let Some(state) = begun.state {
         builder = resume(builder, state);
     }
-    let (runtime, _handle) = builder.build();
-    Box::pin(together(
-        runtime.run(token.clone()),
-        companions,
-        lost,
-        token,
-    ))
-    .await
+    let (runtime, handle) = builder.build();
+    let desk = Desk {
+        bus,
+        subject: plan.broker.prefix.control(contact.source.as_str()),
+        adapter: memory.adapter().to_owned(),
+        interval: plan.args.interval,
+        handle,
+        book,
+    };
+    let looks = runtime.run(token.clone());
+    Box::pin(together(looks, (companions, desk), lost, token)).await
 }
 
 /// Runs the looks and what stands beside them. Whichever ends first, also by a panic, ends the other: an adapter that
 /// only seems alive is worse than none.
 async fn together<O, L>(
     looks: impl Future<Output = Ended<O, L>> + Send + 'static,
-    companions: Companions,
+    (companions, desk): (Companions, Desk),
     lost: Lost,
     token: CancellationToken,
 ) -> Result<(), Failure>
@@ -153,7 +159,7 @@ where
     L: std::error::Error + Send + Sync + 'static,
 {
     let mut tasks = JoinSet::new();
-    let (looking, beside) = (token.clone(), token);
+    let (looking, answering, beside) = (token.clone(), token.clone(), token);
     tasks.spawn(async move {
         let _ends = looking.drop_guard();
         ended_as(looks.await)
@@ -164,6 +170,11 @@ where
             () = companions.run(beside) => Ok(()),
             failure = lost.wait() => Err(failure),
         }
+    });
+    tasks.spawn(async move {
+        let _ends = answering.clone().drop_guard();
+        desk.run(answering).await;
+        Ok(())
     });
     join(&mut tasks).await
 }

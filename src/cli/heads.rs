@@ -275,7 +275,7 @@ impl Heads {
         let seen = Seen {
             doubted_at: Instant::now() + doubt.saturating_sub(ago),
             sequence: head.root_sequence,
-            table: table(head, root),
+            table: rows_of(head, root).map(Arc::new),
             stale_at: Instant::now() + root.stale_after().saturating_sub(ago),
             was_fresh: before.is_some() || ago < root.stale_after(),
             behind: None,
@@ -384,7 +384,8 @@ fn stands(seen: &Seen, now: Instant, began: Instant) -> Result<Stand, String> {
         .ok_or_else(|| "its head cannot be read".to_owned())
 }
 
-fn table(head: &Head, root: &Root) -> Option<Arc<Table>> {
+/// The table that a head holds, where it is whole.
+pub(super) fn rows_of(head: &Head, root: &Root) -> Option<Table> {
     head.shards.as_ref()?;
     let restored = Restored {
         epoch: &root.epoch,
@@ -392,8 +393,7 @@ fn table(head: &Head, root: &Root) -> Option<Arc<Table>> {
         first: false,
         looked_at: root.looked_at,
     };
-    let decoded = ProcessRows.decode(&mut head.rows(), restored).ok()?;
-    Some(Arc::new(decoded))
+    ProcessRows.decode(&mut head.rows(), restored).ok()
 }
 
 #[cfg(test)]

@@ -94,6 +94,15 @@ pub(super) enum Way {
     Away(Bus),
 }
 
+impl Way {
+    /// The connection, whether it stands or not.
+    pub(super) fn bus(&self) -> &Bus {
+        match self {
+            Self::Open(bus) | Self::Away(bus) => bus,
+        }
+    }
+}
+
 /// Connects to the broker and sees to the stream; whoever may wait does not wait for one that is away. `None` where it
 /// was cancelled.
 pub(super) async fn open_or_away(

@@ -10,8 +10,8 @@ use super::exit::{Exit, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
 use super::{
-    adapter, broker, completions, diff, doctor, history, man, run, schema, simulate, source, state,
-    stats, up, version, wait, watch,
+    adapter, broker, completions, diff, doctor, history, man, process, run, schema, simulate,
+    source, state, stats, up, version, wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -24,6 +24,7 @@ Examples:
   observe stats            how often each process crashed, and how long it was up
   observe doctor           what is wrong, and the fix
   observe wait             until every process of the stack is ready
+  observe process restart api   do something, and have it told as requested
   observe watch --type crashed --json | jq .process
 
 Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable, 4 broker unreachable, 124 time is up, 130/143 by signal.";
@@ -61,6 +62,8 @@ enum Command {
     Wait(wait::Wait),
     /// Wait until processes are ready, run a command, and watch them meanwhile
     Run(run::Run),
+    /// Start, stop, restart and scale processes, and show what they write
+    Process(process::Process),
     /// Play a process-compose, for people who write consumers
     Simulate(simulate::Simulate),
     /// List the sources a broker knows, or forget one
@@ -160,6 +163,7 @@ fn begin(mut args: Observe) -> Outcome {
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,
+                Command::Process(args) => process::run(args, token.clone()).await,
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,

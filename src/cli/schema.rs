@@ -4,7 +4,9 @@ use clap::{Args, ValueEnum};
 
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
+use crate::render::deeds::PROCESS;
 use crate::render::difference::DIFF;
+use crate::render::log::LOG;
 use crate::render::outcome::WAIT;
 use crate::render::sources::SOURCES;
 use crate::render::standings::STATE;
@@ -41,6 +43,10 @@ enum What {
     Diff,
     /// What `source ls -o json` prints
     Sources,
+    /// What `process start|stop|restart|scale -o json` prints
+    Process,
+    /// A line of `process logs -o json`
+    Log,
 }
 
 /// Prints it.
@@ -54,6 +60,8 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::State => STATE,
         What::Diff => DIFF,
         What::Sources => SOURCES,
+        What::Process => PROCESS,
+        What::Log => LOG,
     };
     let output = Output::open();
     // A reader that left has had enough.

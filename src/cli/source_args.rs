@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::process_compose::discovery::{
     Discovery, Found, Given, Surroundings, candidates, find, own_entries,
 };
-use crate::process_compose::settings::{BaseUrl, Evidence, Secret, Settings, TokenSource};
+use crate::process_compose::settings::{
+    BaseUrl, Endpoint, Evidence, Secret, Settings, TokenSource,
+};
 
 use super::contact::Patience;
 use super::exit::{Exit, Failure, OrExit as _};
@@ -174,6 +176,17 @@ impl SourceArgs {
         let file = self.token_file.clone().map(TokenSource::File);
         file.or_else(|| env("PC_API_TOKEN").map(|token| TokenSource::Value(Secret::new(&token))))
             .or_else(|| env("PC_API_TOKEN_PATH").map(|path| TokenSource::File(path.into())))
+    }
+
+    /// A place that somebody else knows, asked with our own token.
+    pub(super) fn at(&self, endpoint: Endpoint, why: String) -> Place {
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let found = Found {
+            endpoint,
+            why,
+            project: None,
+        };
+        self.place(found, self.token(&env))
     }
 
     pub(super) fn place(&self, found: Found, token: Option<TokenSource>) -> Place {

@@ -69,6 +69,14 @@ impl Pattern {
         })
     }
 
+    /// The pattern that only this name fits, whatever characters it has.
+    pub fn literally(name: &str) -> Self {
+        Self {
+            text: name.to_owned(),
+            glob: None,
+        }
+    }
+
     /// Whether a name fits.
     pub fn matches(&self, name: &str) -> bool {
         self.glob

@@ -266,9 +266,31 @@ impl Prefix {
         format!("{}.{shard}", self.head_root(source))
     }
 
+    /// The subject on which the adapters of a source are asked to do something.
+    pub fn control(&self, source: &str) -> String {
+        let mut subject = format!("{}.control.", self.0);
+        push_token(&mut subject, source);
+        subject.push_str(".adapter");
+        subject
+    }
+
     /// The subjects a stream of this prefix must take: process events, source events, heads.
     pub fn stream_subjects(&self) -> [String; 3] {
         ["process", "source", "head"].map(|root| format!("{}.{root}.>", self.0))
+    }
+
+    /// The prefix under which the root of a source's head was written.
+    ///
+    /// # Errors
+    ///
+    /// The subject is that of no head.
+    pub fn of_head(subject: &str) -> Result<Self, PrefixError> {
+        let mut parts = subject.rsplitn(3, '.');
+        let (_source, head, prefix) = (parts.next(), parts.next(), parts.next());
+        match (head, prefix) {
+            (Some("head"), Some(prefix)) => Self::check(prefix, false),
+            _ => Err(PrefixError::EmptyToken),
+        }
     }
 
     /// The filter that every process event matches.
@@ -370,6 +392,18 @@ mod tests {
     fn the_hash_is_the_published_one() {
         assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_head_says_under_which_prefix_its_source_is_asked() {
+        let prefix = Prefix::for_writing("edge.{host}", "s", "w1").unwrap();
+        let head = prefix.head_root("my.shop");
+        assert_eq!(Prefix::of_head(&head), Ok(prefix.clone()));
+        let control = prefix.control("my.shop");
+        assert_eq!(control, "edge.w1.control.my=2Eshop.adapter");
+        for subject in ["core.process.a", "head.shop", "", "core.head", "$JS.head.x"] {
+            assert!(Prefix::of_head(subject).is_err(), "{subject}");
+        }
     }
 
     #[test]

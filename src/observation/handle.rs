@@ -14,7 +14,8 @@ use tokio_util::sync::ReusableBoxFuture;
 use super::board::Board;
 use super::delta::{Delta, Seq};
 use super::freshness::{Observed, SharedError};
-use super::gate::{Gate, Hold};
+use super::gate::Gate;
+pub use super::gate::Hold;
 use super::history::{Next, Replay};
 use super::runtime::Clock;
 

@@ -50,8 +50,8 @@ pub trait Evidence {
     /// The frames of a name behind the one at `mark`.
     fn trail(&self, name: &str, mark: u64) -> Trail;
 
-    /// Whether one of our own commands asked for the end of this process since then.
-    fn was_requested(&self, name: &str, since: Option<DateTime<Utc>>) -> bool;
+    /// Whether one of our own commands asked for the end of this run, which came after `since`.
+    fn was_requested(&self, name: &str, pid: Option<i64>, since: Option<DateTime<Utc>>) -> bool;
 
     /// What is known of the configuration of a name in this epoch.
     fn configuration(&self, name: &str) -> Option<Arc<Configuration>>;
@@ -74,7 +74,7 @@ impl Evidence for NoEvidence {
         Trail::default()
     }
 
-    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
+    fn was_requested(&self, _name: &str, _pid: Option<i64>, _since: Option<DateTime<Utc>>) -> bool {
         false
     }
 
@@ -116,8 +116,8 @@ impl Evidence for Unused<'_> {
         trail
     }
 
-    fn was_requested(&self, name: &str, since: Option<DateTime<Utc>>) -> bool {
-        self.all.was_requested(name, since)
+    fn was_requested(&self, name: &str, pid: Option<i64>, since: Option<DateTime<Utc>>) -> bool {
+        self.all.was_requested(name, pid, since)
     }
 
     fn configuration(&self, name: &str) -> Option<Arc<Configuration>> {

@@ -138,7 +138,7 @@ fn own_end(row: &Row, evidence: &dyn Evidence, look: &Look<'_>) -> Option<(Verdi
         stopping: life.stopping().or(row.memory.stopping),
         not_ready: life.not_ready(row.memory.not_ready),
         configuration: row.configuration.clone(),
-        intent: evidence.was_requested(&row.name, look.after),
+        intent: evidence.was_requested(&row.name, row.pid, look.after),
     };
     Some((judge(&end), life))
 }

@@ -185,7 +185,7 @@ impl Tale<'_> {
                 .or(remembered(before.memory.stopping)),
             not_ready: life.map_or(not_ready, |life| life.not_ready(not_ready)),
             configuration: self.row.configuration.clone(),
-            intent: own && self.evidence.was_requested(&before.name, self.look.after),
+            intent: self.was_requested(before, own, last),
         }
     }
 
@@ -199,6 +199,22 @@ impl Tale<'_> {
             ),
             _ => heard,
         }
+    }
+
+    /// Whether one of our own commands asked for this end. Of runs that began and ended between two looks only the last
+    /// one's pid is known.
+    fn was_requested(&self, before: &Row, own: bool, last: bool) -> bool {
+        let pid = match (own, last) {
+            (true, _) => before.pid,
+            (false, true) => self.reading.pid,
+            (false, false) => None,
+        };
+        let name = if own {
+            &*before.name
+        } else {
+            &*self.reading.name
+        };
+        pid.is_some() && self.evidence.was_requested(name, pid, self.look.after)
     }
 
     /// Whether the stream told this run everything, from a look of it (or its own beginning) on.

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use serde::Deserialize as _;
 use tokio::sync::Mutex;
 
@@ -25,7 +25,7 @@ use super::wire::{DecodeError, WireRow};
 pub struct Client {
     connector: Arc<Connector>,
     token: Arc<TokenReader>,
-    limits: Limits,
+    pub(super) limits: Limits,
     line: Mutex<Line>,
 }
 
@@ -55,11 +55,11 @@ pub struct Body {
 }
 
 /// An answer of any status, read whole.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    bytes: Vec<u8>,
-    connection: u64,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Vec<u8>,
+    pub(super) connection: u64,
 }
 
 impl Client {
@@ -221,7 +221,11 @@ impl Client {
         &self.token
     }
 
-    async fn named(&self, route: &str, name: &str) -> Result<Option<Answer>, ClientError> {
+    pub(super) async fn named(
+        &self,
+        route: &str,
+        name: &str,
+    ) -> Result<Option<Answer>, ClientError> {
         let path = format!("{route}{}", percent_encoded(name));
         if name.is_empty() || self.uri(&path).is_none() {
             return Ok(None);
@@ -237,7 +241,7 @@ impl Client {
         Ok(Some(answer))
     }
 
-    async fn get(&self, path: &str) -> Result<Answer, ClientError> {
+    pub(super) async fn get(&self, path: &str) -> Result<Answer, ClientError> {
         let mut line = self.line.lock().await;
         self.ask(&mut line, path, 0).await
     }
@@ -271,7 +275,7 @@ impl Client {
         path: &str,
         room: usize,
     ) -> Result<Answer, Problem> {
-        let request = self.request(path);
+        let request = self.request(Method::GET, path);
         let exchange = kept.exchange(request, self.limits.body, room);
         let (head, bytes) = match tokio::time::timeout(self.limits.read, exchange).await {
             Ok(result) => result?,
@@ -296,9 +300,10 @@ impl Client {
             .ok()
     }
 
-    fn request(&self, path: &str) -> Request<Empty<Bytes>> {
+    pub(super) fn request(&self, method: Method, path: &str) -> Request<Empty<Bytes>> {
         let endpoint = self.connector.endpoint();
         let mut request = Request::new(Empty::new());
+        *request.method_mut() = method;
         *request.uri_mut() = self.uri(path).unwrap_or_default();
         let headers = request.headers_mut();
         if let Ok(host) = endpoint.authority().parse() {
@@ -315,7 +320,7 @@ impl Client {
         request
     }
 
-    fn broken(&self, problem: Problem) -> ClientError {
+    pub(super) fn broken(&self, problem: Problem) -> ClientError {
         let place = self.connector.endpoint();
         match problem {
             Problem::NoAnswer(error) | Problem::Broken(error) if error.is_parse() => {
@@ -356,7 +361,7 @@ impl Client {
     }
 
     /// Turns every answer but a 200 in JSON into a failure.
-    fn expect_ok(&self, answer: &Answer) -> Result<(), ClientError> {
+    pub(super) fn expect_ok(&self, answer: &Answer) -> Result<(), ClientError> {
         let fail =
             |kind, found: &str| Err(ClientError::new(kind, self.connector.endpoint(), found));
         match answer.status {
@@ -404,7 +409,7 @@ impl std::fmt::Debug for Client {
 }
 
 impl Answer {
-    fn is_html(&self) -> bool {
+    pub(super) fn is_html(&self) -> bool {
         let named = self
             .headers
             .get(CONTENT_TYPE)
@@ -413,7 +418,7 @@ impl Answer {
             || self.bytes.trim_ascii_start().starts_with(b"<")
     }
 
-    fn error_text(&self) -> Option<String> {
+    pub(super) fn error_text(&self) -> Option<String> {
         #[derive(serde::Deserialize)]
         struct Refusal<'a> {
             #[serde(borrow)]

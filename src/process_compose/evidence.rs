@@ -1,4 +1,4 @@
-//! The frames of the state stream and the learnt configurations, as evidence for the comparison.
+//! The frames of the state stream, the learnt configurations and the intents that were left, as evidence for the comparison.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use crate::process::phase::Health;
 use crate::process::reading::Configuration;
 use crate::process::table::Table;
 
+use super::control::IntentBook;
 use super::frames::{self, Frames};
 use super::learner::Lessons;
 use super::translate;
@@ -19,11 +20,17 @@ pub(super) struct Heard<'a> {
     trails: HashMap<String, Trail>,
     released: Option<DateTime<Utc>>,
     lessons: &'a Lessons,
+    intents: &'a IntentBook,
 }
 
 impl<'a> Heard<'a> {
     /// Copies what the store holds of a run of the server; only names that something was heard of cost anything.
-    pub(super) fn new(frames: &Frames, lessons: &'a Lessons, looks: &Looks, epoch: &str) -> Self {
+    pub(super) fn new(
+        frames: &Frames,
+        (lessons, intents): (&'a Lessons, &'a IntentBook),
+        looks: &Looks,
+        epoch: &str,
+    ) -> Self {
         let heard = frames.heard(epoch).into_iter().map(|(name, heard, since)| {
             let covered_since = since.and_then(|since| looks.time_of(since, &heard));
             (
@@ -38,6 +45,7 @@ impl<'a> Heard<'a> {
             trails: heard.collect(),
             released: frames.released(),
             lessons,
+            intents,
         }
     }
 
@@ -139,8 +147,8 @@ impl Evidence for Heard<'_> {
             })
     }
 
-    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
-        false
+    fn was_requested(&self, name: &str, pid: Option<i64>, since: Option<DateTime<Utc>>) -> bool {
+        self.intents.account_for(name, pid, since)
     }
 
     fn configuration(&self, name: &str) -> Option<Arc<Configuration>> {

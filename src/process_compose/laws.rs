@@ -15,6 +15,7 @@ use crate::process::rows::ProcessRows;
 use crate::process::table::Table;
 
 use super::client::percent_encoded;
+use super::control::IntentBook;
 use super::error::clean;
 use super::evidence::{Heard, Looks};
 use super::exchange::Kept;
@@ -165,6 +166,7 @@ fn moment(ms: i64) -> DateTime<Utc> {
 /// frame. What is told of it all, in order.
 pub(crate) fn looks(head: &[u8], bytes: &[u8]) -> Vec<Envelope> {
     let (frames, lessons) = (Frames::new(), Lessons::default());
+    let intents = IntentBook::new(std::sync::Arc::new(Utc::now));
     let mut looks = Looks::default();
     let mut before = restored(head);
     let mut told = Vec::new();
@@ -180,7 +182,7 @@ pub(crate) fn looks(head: &[u8], bytes: &[u8]) -> Vec<Envelope> {
         } else {
             "e"
         };
-        let heard = Heard::new(&frames, &lessons, &looks, epoch);
+        let heard = Heard::new(&frames, (&lessons, &intents), &looks, epoch);
         let comparison = match wire::decode(line) {
             Ok(reading) => {
                 let names: Vec<_> = reading

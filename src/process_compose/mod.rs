@@ -3,7 +3,7 @@
 //! What happens here, from the wire upward: [`connect`] opens a TCP, TLS or unix connection; [`client`] keeps one HTTP
 //! connection and asks; [`wire`] turns the answer of every version from v0.50 on into rows, [`info`] the project's
 //! state and a process's configuration; [`translate`] says the rows in the words of the process floor; [`nudge`] listens to the state stream where the server has one and puts what
-//! it hears into [`frames`]; [`discovery`] finds the server nobody named.
+//! it hears into [`frames`]; [`discovery`] finds the server nobody named; [`control`] asks it to do something, and [`logs`] reads what processes wrote.
 //!
 //! Above them stands [`observer`]: it looks, makes sure whom it looks at ([`server`]), and lets the process floor compare.
 //! Nothing below it decides what a change means, or tells anybody: it hands out what the server said,
@@ -12,6 +12,7 @@
 
 pub mod client;
 mod connect;
+pub mod control;
 pub mod discovery;
 pub mod error;
 mod evidence;
@@ -21,6 +22,7 @@ pub mod info;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 mod learner;
+pub mod logs;
 pub mod nudge;
 pub mod observer;
 mod odd;

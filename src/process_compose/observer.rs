@@ -24,6 +24,7 @@ use crate::process::reading::Reading;
 use crate::process::table::Table;
 
 use super::client::{Body, Client};
+use super::control::IntentBook;
 use super::error::{ClientError, Kind};
 use super::evidence::{Heard, Looks};
 use super::frames::Frames;
@@ -47,6 +48,7 @@ pub struct ComposeObserver {
     client: Arc<Client>,
     frames: Arc<Frames>,
     lessons: Arc<Lessons>,
+    intents: IntentBook,
     names: watch::Sender<Names>,
     known: Mutex<Known>,
     looks: Mutex<Looks>,
@@ -122,6 +124,7 @@ impl ComposeObserver {
             client,
             frames,
             lessons,
+            intents: IntentBook::new(Arc::clone(&clock)),
             names,
             known,
             looks,
@@ -140,6 +143,11 @@ impl ComposeObserver {
             .unwrap_or_else(PoisonError::into_inner)
             .server
             .clone()
+    }
+
+    /// Where our own commands leave what they are about to do.
+    pub fn intents(&self) -> IntentBook {
+        self.intents.clone()
     }
 
     async fn look(&self, before: &Table) -> Result<Comparison, ClientError> {
@@ -285,7 +293,8 @@ impl ComposeObserver {
 
     fn heard(&self, epoch: &str) -> Heard<'_> {
         let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        Heard::new(&self.frames, &self.lessons, &looks, epoch)
+        let known = (&*self.lessons, &self.intents);
+        Heard::new(&self.frames, known, &looks, epoch)
     }
 
     /// A look can overtake the frame of an end it shows: waits for it, but not for long.

@@ -8,6 +8,8 @@ use super::info::ProjectState;
 
 /// The first version that shows a new run with a health of its own.
 const FRESH_HEALTH: (u64, u64) = (1, 122);
+/// The first version whose pages of logs are counted from the end.
+const LOGS_FROM_END: (u64, u64) = (1, 78);
 
 /// Who answers, as it said last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,14 +58,25 @@ impl Server {
 
     /// Whether it shows a new run with the health of the former one. A version it does not tell is an older one.
     pub(super) fn has_sticky_health(&self) -> bool {
+        self.release().is_none_or(|release| release < FRESH_HEALTH)
+    }
+
+    /// Whether its pages of logs are counted from the end. A version it does not tell is a newer one: those that do not
+    /// tell theirs were built by hand.
+    pub fn pages_logs_from_end(&self) -> bool {
+        self.release()
+            .is_none_or(|release| release >= LOGS_FROM_END)
+    }
+
+    fn release(&self) -> Option<(u64, u64)> {
         let mut parts = self
             .version
             .trim_start_matches('v')
             .split('.')
             .map(str::parse::<u64>);
         match (parts.next(), parts.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < FRESH_HEALTH,
-            _ => true,
+            (Some(Ok(major)), Some(Ok(minor))) => Some((major, minor)),
+            _ => None,
         }
     }
 }

@@ -46,6 +46,23 @@ impl Endpoint {
         }
     }
 
+    /// Reads the text by which an endpoint is shown, as a head keeps it. A socket counts only with its whole path.
+    pub fn read(shown: &str) -> Option<Self> {
+        if shown.contains("://") {
+            return BaseUrl::parse(shown).ok().map(Self::Url);
+        }
+        if shown.starts_with('/') {
+            return Some(Self::Unix(shown.into()));
+        }
+        let (host, port) = shown.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        (!host.is_empty()).then(|| Self::Tcp {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
     /// The value of the `Host` header.
     pub(super) fn authority(&self) -> String {
         match self {
@@ -351,6 +368,23 @@ mod tests {
         assert_eq!(tcp.to_string(), "[::1]:9");
         let url = BaseUrl::parse("http://[::1]:8080").unwrap();
         assert_eq!((url.host(), url.port()), ("::1", 8080));
+    }
+
+    #[test]
+    fn an_endpoint_is_read_back_from_what_is_shown_of_it() {
+        for text in [
+            "localhost:8080",
+            "[::1]:9",
+            "/run/pc.sock",
+            "https://edge.example/pc",
+            "http://[::1]:8080",
+        ] {
+            let endpoint = Endpoint::read(text);
+            assert_eq!(endpoint.map(|it| it.to_string()).as_deref(), Some(text));
+        }
+        for text in ["", "host", "host:0", ":80", "pc.sock", "ftp://x", "host:x"] {
+            assert_eq!(Endpoint::read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! for), and printing (only the command line prints).
 
 mod cloudevents;
+pub mod deeds;
 mod detail;
 pub mod difference;
 pub mod door;
@@ -18,6 +19,7 @@ pub mod format;
 pub mod json;
 pub mod junit;
 pub mod line;
+pub mod log;
 pub mod moment;
 pub mod notice;
 pub mod outcome;

@@ -34,7 +34,7 @@ const SCENARIOS: [&str; 12] = [
 ];
 
 /// The real one: named by the environment, or on the path.
-fn process_compose() -> Option<PathBuf> {
+pub(crate) fn process_compose() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("OBSERVE_TEST_PROCESS_COMPOSE") {
         let named = PathBuf::from(named);
         assert!(

@@ -4,6 +4,7 @@ mod documented;
 mod folded;
 mod health;
 mod hostile;
+mod intents;
 mod laws;
 mod recording;
 mod replay;

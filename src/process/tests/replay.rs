@@ -42,7 +42,7 @@ impl Evidence for Heard<'_> {
         }
     }
 
-    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
+    fn was_requested(&self, _name: &str, _pid: Option<i64>, _since: Option<DateTime<Utc>>) -> bool {
         false
     }
 
@@ -64,7 +64,7 @@ impl Evidence for Deaf<'_> {
         Trail::default()
     }
 
-    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
+    fn was_requested(&self, _name: &str, _pid: Option<i64>, _since: Option<DateTime<Utc>>) -> bool {
         false
     }
 

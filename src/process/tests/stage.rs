@@ -125,6 +125,8 @@ pub(super) struct Book {
     pub(super) frames: HashMap<String, Vec<Frame>>,
     pub(super) covered_since: Option<DateTime<Utc>>,
     pub(super) asked: bool,
+    /// The run one of our own commands asked to end.
+    pub(super) asked_of: Option<i64>,
     pub(super) known: Option<Arc<Configuration>>,
     pub(super) released: Option<DateTime<Utc>>,
 }
@@ -146,8 +148,8 @@ impl Evidence for Book {
         }
     }
 
-    fn was_requested(&self, _name: &str, _since: Option<DateTime<Utc>>) -> bool {
-        self.asked
+    fn was_requested(&self, _name: &str, pid: Option<i64>, _since: Option<DateTime<Utc>>) -> bool {
+        self.asked || (pid.is_some() && pid == self.asked_of)
     }
 
     fn configuration(&self, _name: &str) -> Option<Arc<Configuration>> {
@@ -268,6 +270,12 @@ impl Stage {
 
     pub(super) fn asked(mut self) -> Self {
         self.book.asked = true;
+        self
+    }
+
+    /// One of our own commands asked for the end of this run.
+    pub(super) fn asked_of(mut self, pid: i64) -> Self {
+        self.book.asked_of = Some(pid);
         self
     }
 

@@ -59,10 +59,11 @@ async fn all_run(command: &str) {
 async fn all_run_with(command: &str, broker: Option<&str>) {
     let (home, stack) = (Home::new(), Stack::play(STACK).await);
     let folder = programs(&home);
-    let mut help = home.run(&[command, "--help"]);
+    let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    let mut help = home.run(&words);
     assert_eq!(help.ends().await, 0);
     let examples = examples(&help.out.all().join("\n"));
-    assert!(examples.len() >= 2, "{examples:?}");
+    assert!(!examples.is_empty(), "{examples:?}");
     for example in examples {
         let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
         let mut shell = Command::new("sh");
@@ -99,6 +100,23 @@ async fn every_example_of_wait_runs() {
 #[tokio::test]
 async fn every_example_of_run_runs() {
     all_run("run").await;
+}
+
+#[tokio::test]
+async fn every_example_of_process_runs() {
+    for command in ["process", "process stop", "process scale", "process logs"] {
+        all_run(command).await;
+    }
+    for command in ["process start", "process restart"] {
+        let mut help = Home::new().run(&[&command[..7], &command[8..], "--help"]);
+        assert_eq!(help.ends().await, 0);
+        assert_eq!(
+            help.out.count("  observe process "),
+            1,
+            "{:?}",
+            help.out.all()
+        );
+    }
 }
 
 #[tokio::test]

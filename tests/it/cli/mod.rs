@@ -20,6 +20,8 @@ mod managed;
 mod names;
 mod outages;
 mod pipes;
+mod process;
+mod process_live;
 mod readers;
 mod restarts;
 mod rights;

@@ -17,6 +17,7 @@ pub(super) struct Terminal {
     written: Arc<Mutex<Vec<u8>>>,
     master: Box<dyn MasterPty + Send>,
     width: u16,
+    writer: Option<Box<dyn std::io::Write + Send>>,
 }
 
 impl Terminal {
@@ -62,6 +63,7 @@ impl Terminal {
             written,
             master: pair.master,
             width,
+            writer: None,
         }
     }
 
@@ -78,6 +80,14 @@ impl Terminal {
         rows.map(|row| row.trim_end().to_owned())
             .filter(|row| !row.is_empty())
             .collect()
+    }
+
+    /// Types keys.
+    pub(super) fn types(&mut self, keys: &[u8]) {
+        let writer = self
+            .writer
+            .get_or_insert_with(|| self.master.take_writer().unwrap());
+        writer.write_all(keys).unwrap();
     }
 
     pub(super) async fn shows(&self, needle: &str) {
