@@ -11,7 +11,9 @@
 //!
 //! Whoever waits for something asks [`condition`] what one row says about it, and [`waiting`] for all of them together,
 //! over time. How everything stood at a moment that has passed, [`fold`] finds in the events around it; what it finds is a
-//! [`moment::Moment`], and so is what a table says of the present. Whoever does something about one finds the words, and what is left behind first, in [`control`].
+//! [`moment::Moment`], and so is what a table says of the present.
+//!
+//! Whoever does something about a process finds the words, and what is left behind first, in [`control`].
 
 pub mod condition;
 pub mod control;

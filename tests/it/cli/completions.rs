@@ -65,7 +65,7 @@ async fn names_are_those_of_the_stack_that_the_words_mean() {
         (&["watch", "--type", "crashed,sto"], &["crashed,stopped"]),
         (&["history", "--severity", "cr"], &["critical"]),
         (&["stats", "--by", "n"], &["namespace"]),
-        (&["sta"], &["stats"]),
+        (&["sta"], &["state", "stats"]),
     ] {
         comes_to_offer(&home, words, wanted).await;
     }
