@@ -1,0 +1,84 @@
+//! A played process-compose, and adapters that look at it, as whole processes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use observe::event::subject::Prefix;
+
+use super::children::{PATIENCE, Program, observe};
+use super::outlet::block_on;
+use super::server::Server;
+
+/// A played process-compose.
+pub struct Stack {
+    _program: Program,
+    /// Its whole address.
+    pub url: String,
+}
+
+impl Stack {
+    /// Plays so many random processes, of which so many end each second.
+    pub fn play(folder: &Path, processes: u32, rate: f64, more: &[&str]) -> Self {
+        let (processes, rate) = (processes.to_string(), rate.to_string());
+        let mut args = vec![
+            "simulate", "--random", &processes, "--rate", &rate, "-p", "0",
+        ];
+        args.extend(more);
+        let mut program = Program::start(&mut observe(folder, &args));
+        let url = program.first_line();
+        Self {
+            _program: program,
+            url,
+        }
+    }
+
+    /// Its host and port.
+    pub fn place(&self) -> &str {
+        self.url.trim_start_matches("http://").trim_end_matches('/')
+    }
+
+    /// Starts an adapter of that name on it.
+    pub fn adapter(&self, server: &Server, name: &str, more: &[&str]) -> Program {
+        let (spool, broker) = (server.folder().join(name), server.url());
+        let spool = spool.to_string_lossy();
+        let mut args = vec![
+            "adapter",
+            "--url",
+            &self.url,
+            "--source",
+            name,
+            "-s",
+            &broker,
+            "--spool-dir",
+            &spool,
+        ];
+        args.extend(more);
+        Program::start(&mut observe(server.folder(), &args))
+    }
+}
+
+/// Waits until these adapters have told their first look whole.
+pub fn told(server: &Server, names: &[String]) {
+    block_on(async {
+        let client = async_nats::connect(server.url()).await.expect("a broker");
+        let context = async_nats::jetstream::new(client);
+        let prefix = Prefix::default();
+        for name in names {
+            let (mut last, subject) = (None, prefix.head_root(name));
+            let until = std::time::Instant::now() + 3 * PATIENCE;
+            loop {
+                assert!(std::time::Instant::now() < until, "{name} tells nothing");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let Ok(stream) = context.get_stream("PROCESS_EVENTS").await else {
+                    continue;
+                };
+                let found = stream.get_last_raw_message_by_subject(&subject).await;
+                let found = found.ok().map(|message| message.sequence);
+                if found.is_some() && found == last {
+                    break;
+                }
+                last = found;
+            }
+        }
+    });
+}
