@@ -3,10 +3,11 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull, push};
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
 /// The hidden argument.
 pub const MARK: &str = "--bare";
@@ -22,6 +23,7 @@ pub fn play(args: &[String]) {
             address,
             Duration::from_millis(millis.parse().expect("a number")),
         ),
+        ["count", what, times] => super::instructions::play(what, times.parse().expect("a number")),
         ["looks", looks] => super::bounds::play(looks.parse().expect("a number")),
         ["tail", url, subject] => block_on(tail(url, subject)),
         ["push", url, stream] => block_on(pushed(url, stream)),

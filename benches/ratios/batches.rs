@@ -1,9 +1,8 @@
 //! The bare way into a stream: atomic batches of bytes that were made before.
 
-use std::time::Instant;
-
 use async_nats::{Client, HeaderMap};
 use hyper::body::Bytes;
+use tokio::time::Instant;
 
 /// A message whose bytes are there already.
 #[derive(Debug, Clone)]
@@ -12,6 +11,8 @@ pub struct Ready {
     pub subject: String,
     /// Its text.
     pub payload: Bytes,
+    /// What an event of ours says of itself in its headers; none are sent where it is empty.
+    pub told: Vec<(&'static str, String)>,
 }
 
 /// Sends them in batches of so many, one after the other, and gives the seconds it took.
@@ -23,6 +24,9 @@ pub async fn send(client: &Client, messages: &[Ready], batch: usize) -> f64 {
             let mut headers = HeaderMap::new();
             headers.insert("Nats-Batch-Id", id.as_str());
             headers.insert("Nats-Batch-Sequence", number.to_string());
+            for (name, value) in &message.told {
+                headers.insert(*name, value.as_str());
+            }
             put(client, message, headers, number == messages.len()).await;
         }
     }

@@ -3,7 +3,9 @@
 use std::io::BufRead as _;
 use std::process::Command;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Size;
 use super::children::{PATIENCE, Program, bare, observe};
@@ -17,6 +19,8 @@ use super::traffic::{Traffic, number_of};
 /// Events a second.
 const RATE: u32 = 1_000;
 const STREAM: &str = "PROCESS_EVENTS";
+/// Lines that may wait to be looked at.
+const WAITING: usize = 100_000;
 /// Where the stream repeats what it stored.
 const LIVE: &str = "core.live.process.>";
 
@@ -41,7 +45,7 @@ fn watch(server: &Server) -> Command {
 /// The median and the 99th percentile of the time from publishing to the line, in milliseconds.
 fn delays(mut command: Command, server: &Server, lasts: Duration) -> (f64, f64) {
     let mut program = Program::start(&mut command);
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(WAITING);
     let lines = program.lines();
     let reader = std::thread::spawn(move || {
         let lines = lines.lines().map_while(Result::ok);

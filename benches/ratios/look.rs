@@ -137,7 +137,8 @@ pub fn pairs(processes: usize, change: Change, pairs: usize) -> Vec<(f64, f64)> 
     )
 }
 
-fn parsed(body: &[u8]) -> usize {
+/// The plain parse.
+pub fn parsed(body: &[u8]) -> usize {
     serde_json::from_slice::<Plain>(body)
         .expect("a body of ours")
         .data

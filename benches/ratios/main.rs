@@ -19,6 +19,7 @@ mod children;
 mod commit;
 mod figure;
 mod growth;
+mod instructions;
 mod live;
 mod look;
 mod measure;
@@ -33,9 +34,8 @@ mod source;
 mod stack;
 mod traffic;
 
-use std::time::Instant;
-
 use figure::Figure;
+use tokio::time::Instant;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,9 @@ fn main() {
     }
     let quick = std::env::var("QUICK").is_ok_and(|value| value == "1");
     let size = if quick { Size::Quick } else { Size::Full };
-    let all: [(&str, Measure); 9] = [
+    let all: [(&str, Measure); 10] = [
         ("look", look::figures),
+        ("instructions", instructions::figures),
         ("commit", commit::figures),
         ("replay", replay::figures),
         ("live", live::figures),

@@ -1,7 +1,7 @@
 //! An adapter's outlet before a real broker, and the looks that are told through it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::Client;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,6 +18,7 @@ use observe::process::diff::Comparison;
 use observe::process::event::{ProcessEvent, TellProcess};
 use observe::process::rows::ProcessRows;
 use observe::process::table::Table;
+use tokio::time::Instant;
 
 use super::batches::Ready;
 use super::body::{Change, NOW, body};
@@ -53,6 +54,21 @@ impl Look {
     }
 }
 
+/// The headers that observe gives to an event.
+pub fn with_headers(message: Ready) -> Ready {
+    let told = [
+        ("Nats-Expected-Stream", "PROCESS_EVENTS"),
+        ("Observe-Schema", "1"),
+        ("Observe-Id", "shop.3f9a1c22.100000"),
+        ("Observe-Source", "shop"),
+        ("Observe-Origin", "change"),
+    ];
+    Ready {
+        told: told.map(|(name, value)| (name, value.to_owned())).to_vec(),
+        ..message
+    }
+}
+
 /// An event as a message whose bytes are there already.
 pub fn message(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64) -> Ready {
     let envelope = dress(event, source, prefix, number);
@@ -61,6 +77,7 @@ pub fn message(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64)
     Ready {
         subject: envelope.subject,
         payload: payload.into(),
+        told: Vec::new(),
     }
 }
 

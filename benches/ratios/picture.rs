@@ -29,9 +29,10 @@ pub fn draw(figures: &[Figure], ground: &str) -> String {
         clean(ground)
     );
     let bottom = TOP + ROW * rows.len() as f64;
-    for mark in [0.125, 0.25, 0.5, 1.0, 2.0] {
-        let x = place(mark);
-        let (colour, width) = if mark == 1.0 {
+    for mark in [-3, -2, -1, 0, 1] {
+        let share = 2_f64.powi(mark);
+        let x = place(share);
+        let (colour, width) = if mark == 0 {
             ("#111111", 1.5)
         } else {
             ("#dddddd", 1.0)
@@ -40,7 +41,7 @@ pub fn draw(figures: &[Figure], ground: &str) -> String {
         let _infallible = writeln!(
             out,
             r##"<line x1="{x:.1}" x2="{x:.1}" y1="{TOP}" y2="{bottom}" stroke="{colour}" stroke-width="{width}"/>
-<text x="{x:.1}" y="{}" text-anchor="middle" fill="#666666">{mark}</text>"##,
+<text x="{x:.1}" y="{}" text-anchor="middle" fill="#666666">{share}</text>"##,
             bottom + 16.0
         );
     }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use observe::event::store::Root;
 use observe::event::subject::Prefix;
+use tokio::time::Instant;
 
 use super::children::{PATIENCE, Program, observe};
 use super::outlet::block_on;
@@ -20,10 +22,25 @@ impl Stack {
     /// Plays so many random processes, of which so many end each second.
     pub fn play(folder: &Path, processes: u32, rate: f64, more: &[&str]) -> Self {
         let (processes, rate) = (processes.to_string(), rate.to_string());
-        let mut args = vec![
-            "simulate", "--random", &processes, "--rate", &rate, "-p", "0",
-        ];
+        let mut args = vec!["--random", &processes, "--rate", &rate];
         args.extend(more);
+        Self::simulate(folder, &args)
+    }
+
+    /// Plays so many processes that run for ever.
+    pub fn still(folder: &Path, processes: u32) -> Self {
+        let file = folder.join("still.yaml");
+        let text = format!("name: still\nprocesses:\n  worker:\n    replicas: {processes}\n");
+        std::fs::write(&file, text).expect("a folder that takes a file");
+        Self::simulate(folder, &[&file.to_string_lossy()])
+    }
+
+    fn simulate(folder: &Path, args: &[&str]) -> Self {
+        let args: Vec<_> = ["simulate", "-p", "0"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         let mut program = Program::start(&mut observe(folder, &args));
         let url = program.first_line();
         Self {
@@ -57,27 +74,35 @@ impl Stack {
     }
 }
 
-/// Waits until these adapters have told their first look whole.
-pub fn told(server: &Server, names: &[String]) {
+/// How long a head that goes on moving is waited for.
+const STILL: Duration = Duration::from_secs(3);
+
+/// Waits until these adapters have told their first look: their heads stand still, or move because something changes.
+pub fn told(server: &Server, names: &[String], events: u64) {
     block_on(async {
         let client = async_nats::connect(server.url()).await.expect("a broker");
         let context = async_nats::jetstream::new(client);
         let prefix = Prefix::default();
         for name in names {
-            let (mut last, subject) = (None, prefix.head_root(name));
-            let until = std::time::Instant::now() + 3 * PATIENCE;
+            let (mut last, mut seen, subject) = (None, None, prefix.head_root(name));
+            let until = Instant::now() + 3 * PATIENCE;
             loop {
-                assert!(std::time::Instant::now() < until, "{name} tells nothing");
+                assert!(Instant::now() < until, "{name} tells nothing");
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 let Ok(stream) = context.get_stream("PROCESS_EVENTS").await else {
                     continue;
                 };
                 let found = stream.get_last_raw_message_by_subject(&subject).await;
-                let found = found.ok().map(|message| message.sequence);
-                if found.is_some() && found == last {
+                let Some(found) = found.ok() else {
+                    continue;
+                };
+                let since = *seen.get_or_insert_with(Instant::now);
+                let root: Root = serde_json::from_slice(&found.payload).expect("a root");
+                let whole = root.seq >= events && since.elapsed() >= STILL;
+                if whole || last == Some(found.sequence) {
                     break;
                 }
-                last = found;
+                last = Some(found.sequence);
             }
         }
     });

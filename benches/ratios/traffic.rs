@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use observe::event::subject::Prefix;
+use tokio::time::Instant;
 
 use super::batches::{Ready, send};
 use super::body::Change;
@@ -17,7 +18,7 @@ use super::server::Server;
 /// The source whose events these are.
 pub const SOURCE: &str = "load";
 /// Different events of a round.
-const ROUND: u64 = 1_000;
+const ROUND: usize = 1_000;
 
 /// Events that are published one by one at a steady rate, until this is dropped.
 pub struct Traffic {
@@ -38,7 +39,7 @@ impl Traffic {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 due += step;
                 let number = sent.len() as u64 + 1;
-                let event = &events[(sent.len() as u64 % ROUND) as usize];
+                let event = &events[sent.len() % ROUND];
                 let frame = frame(event, number);
                 sent.push(Instant::now());
                 if socket.write_all(&frame).is_err() {
@@ -77,7 +78,7 @@ pub fn number_of(line: &str) -> Option<usize> {
 }
 
 fn events() -> Vec<Ready> {
-    let mut looks = Looks::at(ROUND as usize / 2);
+    let mut looks = Looks::at(ROUND / 2);
     looks.next(Change::All);
     let look = looks.next(Change::All);
     let prefix = Prefix::default();
