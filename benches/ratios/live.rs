@@ -80,7 +80,7 @@ fn delays(mut command: Command, server: &Server, lasts: Duration) -> (f64, f64) 
 }
 
 fn latency(size: Size, server: &Server) -> Vec<Figure> {
-    let lasts = Duration::from_secs(if size == Size::Quick { 2 } else { 5 });
+    let lasts = Duration::from_millis(if size == Size::Quick { 1_500 } else { 5_000 });
     let url = server.url();
     let found: Vec<_> = (0..size.repetitions())
         .map(|_| {

@@ -49,7 +49,7 @@ fn residents(processes: u32, size: Size) -> (Spread, f64) {
     told(&server, &names, u64::from(processes) / 2);
     let mut found = Vec::new();
     for _ in 0..samples {
-        std::thread::sleep(INTERVAL * 2);
+        std::thread::sleep(INTERVAL);
         found.extend(programs.iter().map(|program| program.resident() as f64));
     }
     (Spread::of(found), body)
@@ -208,7 +208,7 @@ type Line = (String, f64, f64);
 
 /// P12: with the state stream and without, side by side.
 fn delays(size: Size) -> Vec<Figure> {
-    let lasts = Duration::from_secs(if size == Size::Quick { 15 } else { 60 });
+    let lasts = Duration::from_secs(if size == Size::Quick { 12 } else { 60 });
     let server = Server::start();
     let truth = server.folder().join("truth.jsonl");
     let more = ["--truth", &truth.to_string_lossy()];

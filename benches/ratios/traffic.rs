@@ -112,7 +112,9 @@ impl Server {
 
 /// Fills a stream of observe's with so many events of so many processes.
 pub async fn fill(server: &Server, events: usize, processes: usize) {
-    let outlet = Outlet::begin(server, "shop").await;
+    let mut outlet = Outlet::begin(server, "shop").await;
+    // A stream holds events about its sources too.
+    outlet.tell(&Looks::at(10).next(Change::Vitals)).await;
     let mut looks = Looks::at(processes);
     looks.next(Change::FiveAtATime);
     let (prefix, mut number) = (Prefix::default(), 0_usize);

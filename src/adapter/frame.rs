@@ -274,4 +274,42 @@ mod tests {
         );
         assert_eq!(pen.seq, 9);
     }
+
+    #[test]
+    fn a_look_of_more_than_one_commit_is_told_shard_by_shard_and_a_smaller_one_as_it_came() {
+        let at = DateTime::UNIX_EPOCH;
+        let event = |number: usize| Grown {
+            key: format!("p{:04}", number / 2).into(),
+            from: 0,
+            to: 1,
+            number: number as u64 % 2,
+            at,
+        };
+        let few: Vec<_> = (0..MAX_MESSAGES).map(event).collect();
+        let kept = in_shard_order(&Toy, &few);
+        assert!(
+            kept.iter()
+                .zip(&few)
+                .all(|(one, other)| std::ptr::eq(*one, other))
+        );
+        let many: Vec<_> = (0..4 * MAX_MESSAGES).map(event).collect();
+        let told = in_shard_order(&Toy, &many);
+        assert_eq!(told.len(), many.len());
+        for pair in told.chunks(2) {
+            assert_eq!(pair[0].key, pair[1].key);
+            assert_eq!((pair[0].number, pair[1].number), (0, 1));
+        }
+        for count in [1_u64, 2, 8, 64] {
+            let shards: Vec<_> = told
+                .iter()
+                .map(|event| place(&event.key).reverse_bits() & (count - 1))
+                .collect();
+            let changes = shards.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert_eq!(
+                changes as u64,
+                count - 1,
+                "each of {count} shards stands in one piece"
+            );
+        }
+    }
 }
