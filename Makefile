@@ -1,10 +1,11 @@
 # `make demo` and `make test` fetch what they need into .tools/; OFFLINE=1 never downloads.
 
-.PHONY: help demo test chaos fuzz lint fmt clean
+.PHONY: help demo test bench chaos fuzz lint fmt clean
 
 help:
 	@echo "make demo    a broker, a stack, the adapter and a live view; Ctrl-C ends it all (DEMO_SECONDS=20: by itself)"
 	@echo "make test    every test, against a real nats-server"
+	@echo "make bench   what it costs, as ratios against references in the same run (QUICK=1: under two minutes; UPDATE_DOCS=1)"
 	@echo "make chaos   ten minutes of kills, stops, cuts and full disks, and the stream held against the truth (CHAOS_SECONDS, CHAOS_SEED)"
 	@echo "make fuzz    every reader of foreign bytes against libFuzzer (FUZZ_SECONDS=60 each)"
 	@echo "make lint    formatting and clippy, nothing tolerated"
@@ -16,6 +17,9 @@ demo:
 
 test:
 	@scripts/test.sh
+
+bench:
+	@scripts/bench.sh
 
 chaos:
 	@scripts/chaos.sh

@@ -14,6 +14,10 @@ pub enum Change {
     TwoPercent,
     /// Five of each hundred crash and run again from one look to the next, others each time.
     FiveAtATime,
+    /// Each crashes and runs again from one look to the next.
+    All,
+    /// One of them is ready and not ready by turns.
+    Readiness,
 }
 
 /// A body with so many processes; `look` makes the numbers that move all the time move.
@@ -39,12 +43,17 @@ fn shuffled(processes: usize) -> Vec<usize> {
 
 fn element(out: &mut String, number: usize, look: u64, change: Change) {
     let restarts = match change {
-        Change::Vitals => 0,
+        Change::Vitals | Change::Readiness => 0,
         Change::TwoPercent => u64::from(number % 50 == 7),
         Change::FiveAtATime => (look + 20 - number as u64 % 20 - 1) / 20,
+        Change::All => look,
     };
     let changed = restarts > 0;
-    let probed = number.is_multiple_of(3) && change != Change::FiveAtATime;
+    let probed = number.is_multiple_of(3)
+        && matches!(
+            change,
+            Change::Vitals | Change::TwoPercent | Change::Readiness
+        );
     let pid = 20_000 + number as u64 + 1_000_000 * restarts;
     let age = 181_004_000_000 + look * 2_000_000_000;
     let minute = if changed { 18 } else { 15 };
@@ -52,7 +61,11 @@ fn element(out: &mut String, number: usize, look: u64, change: Change) {
         out,
         r#"{{"name":"service-{number:05}","namespace":"team-{team}","status":"Running","system_time":"3m1s","age":{age},"is_ready":"{ready}","has_ready_probe":{probed},"restarts":{restarts},"exit_code":{code},"pid":{pid},"is_elevated":false,"password_provided":false,"mem":{mem},"cpu":{cpu:.2},"is_running":true,"process_start_time":"2026-08-20T09:{minute}:02.832895929+02:00","process_ready_time":"2026-08-20T09:{minute}:02.832895929+02:00"}}"#,
         team = number % 20,
-        ready = if probed { "Ready" } else { "-" },
+        ready = match change {
+            Change::Readiness if number == 0 && look % 2 == 1 => "Not Ready",
+            _ if probed => "Ready",
+            _ => "-",
+        },
         code = 3 * u64::from(changed),
         mem = 20_185_088 + 4096 * (look + number as u64),
         cpu = (look + number as u64) as f64 % 100.0 / 7.0,

@@ -16,7 +16,8 @@ use serde::Deserialize;
 
 use super::Size;
 use super::body::{Change, NOW, body};
-use super::measure::{Figure, cost, in_turn, median, ratio};
+use super::figure::{Figure, Goal, Unit};
+use super::measure::{Spread, cost, in_turn, medians};
 
 /// What anybody would write who wants to read such a body.
 #[derive(Debug, Deserialize)]
@@ -78,17 +79,8 @@ fn dressed(events: &[ProcessEvent]) -> usize {
     let mut bytes = 0;
     let mut out = Vec::with_capacity(1024);
     for (number, event) in (1..).zip(events) {
-        let stamp = Stamp {
-            prefix: &prefix,
-            source: "shop",
-            journal: "3f9a1c22",
-            seq: number,
-            epoch: "2026-08-20T07:15:02.707Z",
-            origin: Origin::Change,
-            timestamp: NOW.parse().expect("a time"),
-        };
         out.clear();
-        Envelope::dress(TellProcess.tell(event), &stamp)
+        dress(event, "shop", &prefix, number)
             .write_json(&mut out)
             .expect("an event of ours");
         bytes += out.len();
@@ -96,40 +88,59 @@ fn dressed(events: &[ProcessEvent]) -> usize {
     bytes
 }
 
+/// One event as it travels.
+pub fn dress(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64) -> Envelope {
+    let stamp = Stamp {
+        prefix,
+        source,
+        journal: "3f9a1c22",
+        seq: number,
+        epoch: "2026-08-20T07:15:02.707Z",
+        origin: Origin::Change,
+        timestamp: NOW.parse().expect("a time"),
+    };
+    Envelope::dress(TellProcess.tell(event), &stamp)
+}
+
 /// P1 and P2 at 10,000 processes.
 pub fn figures(size: Size) -> Vec<Figure> {
-    let processes = 10_000;
-    let first = body(processes, 0, Change::Vitals);
-    let (table, _) = look(&Table::default(), &first);
     [
         ("P1", Change::TwoPercent, 1.25, "two in a hundred changed"),
         ("P2", Change::Vitals, 1.10, "nothing changed"),
     ]
     .into_iter()
     .map(|(name, change, goal, words)| {
-        let next = body(processes, 1, change);
-        let pairs = in_turn(
-            size.pairs(),
-            || cost(|| look(&table, &next)),
-            || {
-                cost(|| {
-                    serde_json::from_slice::<Plain>(&next)
-                        .expect("a body of ours")
-                        .data
-                        .len()
-                })
-            },
-        );
-        let (ratio, spread) = ratio(&pairs);
+        let pairs = pairs(10_000, change, size.pairs());
+        let (ours, theirs) = medians(&pairs);
         Figure {
-            name: name.to_owned(),
-            subject: format!("a look at {processes} processes, {words}: body to event bytes, CPU"),
+            name,
+            subject: format!("a look at 10,000 processes, {words}: body to event bytes, CPU"),
             reference: "serde_json into a vector of plain structs".to_owned(),
-            ratio,
-            spread,
-            goal: Some(goal),
-            absolute: format!("{:.2} ms", median(&pairs).as_secs_f64() * 1e3),
+            unit: Unit::Times,
+            found: Ok(Spread::of_ratios(&pairs)),
+            goal: Goal::AtMost(goal),
+            absolute: format!("{:.2} ms against {:.2} ms", ours * 1e3, theirs * 1e3),
         }
     })
     .collect()
+}
+
+/// What a look costs, and what a plain parse costs, in seconds.
+pub fn pairs(processes: usize, change: Change, pairs: usize) -> Vec<(f64, f64)> {
+    let first = body(processes, 0, Change::Vitals);
+    let (table, _) = look(&Table::default(), &first);
+    let next = body(processes, 1, change);
+    in_turn(
+        pairs,
+        || cost(|| look(&table, &next)),
+        || cost(|| parsed(&next)),
+    )
+}
+
+/// The plain parse.
+pub fn parsed(body: &[u8]) -> usize {
+    serde_json::from_slice::<Plain>(body)
+        .expect("a body of ours")
+        .data
+        .len()
 }

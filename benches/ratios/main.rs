@@ -5,18 +5,37 @@
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
+    clippy::panic,
     unreachable_pub,
     clippy::cast_precision_loss,
     reason = "a program that measures and prints, and may stop where it cannot"
 )]
 
+mod bare;
+mod batches;
 mod body;
+mod bounds;
+mod children;
+mod commit;
+mod figure;
+mod growth;
+mod instructions;
+mod live;
 mod look;
 mod measure;
+mod outlet;
+mod past;
+mod picture;
 mod replay;
+mod report;
 mod server;
+mod size;
+mod source;
+mod stack;
+mod traffic;
 
-use measure::Figure;
+use figure::Figure;
+use tokio::time::Instant;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +47,19 @@ pub enum Size {
 }
 
 impl Size {
+    /// Pairs of what costs milliseconds.
     fn pairs(self) -> usize {
         match self {
             Self::Quick => 7,
             Self::Full => 21,
+        }
+    }
+
+    /// Repetitions of what takes seconds.
+    fn repetitions(self) -> usize {
+        match self {
+            Self::Quick => 3,
+            Self::Full => 5,
         }
     }
 }
@@ -40,35 +68,33 @@ impl Size {
 type Measure = fn(Size) -> Vec<Figure>;
 
 fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((bare::MARK, rest)) = args.split_first().map(|(mark, rest)| (mark.as_str(), rest)) {
+        return bare::play(rest);
+    }
     let quick = std::env::var("QUICK").is_ok_and(|value| value == "1");
     let size = if quick { Size::Quick } else { Size::Full };
-    let all: [(&str, Measure); 2] = [("look", look::figures), ("replay", replay::figures)];
+    let all: [(&str, Measure); 10] = [
+        ("look", look::figures),
+        ("instructions", instructions::figures),
+        ("commit", commit::figures),
+        ("replay", replay::figures),
+        ("live", live::figures),
+        ("past", past::figures),
+        ("source", source::figures),
+        ("growth", growth::figures),
+        ("bounds", bounds::figures),
+        ("size", size::figures),
+    ];
     // `cargo bench --bench ratios -- replay` measures only that.
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'))
-        .collect();
-    for (name, figures) in all {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            figures(size).iter().for_each(print);
+    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let (ground, began, mut figures) = (report::Ground::find(size), Instant::now(), Vec::new());
+    for (name, measure) in all {
+        if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
+            let began = Instant::now();
+            figures.extend(measure(size));
+            println!("{name}: measured in {:.1} s", began.elapsed().as_secs_f64());
         }
     }
-}
-
-fn print(figure: &Figure) {
-    let goal = match figure.goal {
-        Some(goal) => format!("≤ {goal:.2}"),
-        None => "–".to_owned(),
-    };
-    println!(
-        "{:<4} {:<75} {:>6.2} ({:.2}–{:.2})  {goal:<7} {:<8}  [{}, against {}]",
-        figure.name,
-        figure.subject,
-        figure.ratio,
-        figure.spread.0,
-        figure.spread.1,
-        if figure.is_held() { "held" } else { "NOT HELD" },
-        figure.absolute,
-        figure.reference,
-    );
+    report::tell(&ground, &figures, began.elapsed());
 }

@@ -1,33 +1,72 @@
-//! Ratios: subject and reference in turn, A B B A, on the CPU time of this thread.
+//! Numbers: subject and reference in turn, A B B A, and what is made of the pairs.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// One figure against its goal.
-#[derive(Debug, Clone)]
-pub struct Figure {
-    /// `P1`, and what belongs to it.
-    pub name: String,
-    /// What was measured.
-    pub subject: String,
-    /// What it was measured against.
-    pub reference: String,
-    /// The median of the pairs' ratios.
-    pub ratio: f64,
-    /// The least and the largest of them.
-    pub spread: (f64, f64),
-    /// What it must not exceed, where that is set.
-    pub goal: Option<f64>,
-    /// The median of the subject's own figures, in words; it proves nothing by itself.
-    pub absolute: String,
+/// The median of some numbers, with the least and the largest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// Half of them lie below it.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The largest.
+    pub most: f64,
 }
 
-impl Figure {
-    /// Whether the goal is held; true where there is none.
-    pub fn is_held(&self) -> bool {
-        self.goal.is_none_or(|goal| self.ratio <= goal)
+impl Spread {
+    /// Of these numbers, of which there must be one at least.
+    pub fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
+        let mut numbers: Vec<f64> = numbers.into_iter().collect();
+        numbers.sort_by(f64::total_cmp);
+        Self {
+            median: quantile(&numbers, 0.5),
+            least: quantile(&numbers, 0.0),
+            most: quantile(&numbers, 1.0),
+        }
     }
+
+    /// Of the pairs' ratios, the first number of each against the second.
+    pub fn of_ratios(pairs: &[(f64, f64)]) -> Self {
+        Self::of(pairs.iter().map(|(ours, theirs)| ours / theirs))
+    }
+}
+
+/// The number below which this part of some sorted numbers lies.
+pub fn quantile(sorted: &[f64], part: f64) -> f64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a list"
+    )]
+    let place = (part * (sorted.len() - 1) as f64).round() as usize;
+    sorted[place]
+}
+
+/// The medians of both sides of some pairs.
+pub fn medians(pairs: &[(f64, f64)]) -> (f64, f64) {
+    (
+        Spread::of(pairs.iter().map(|pair| pair.0)).median,
+        Spread::of(pairs.iter().map(|pair| pair.1)).median,
+    )
+}
+
+/// The slope of the straight line through the logarithms: the exponent of a growth.
+pub fn exponent(points: &[(f64, f64)]) -> f64 {
+    let logs: Vec<_> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let count = logs.len() as f64;
+    let (x, y) = logs
+        .iter()
+        .fold((0.0, 0.0), |sum, log| (sum.0 + log.0, sum.1 + log.1));
+    let (x, y) = (x / count, y / count);
+    let (above, below) = logs.iter().fold((0.0, 0.0), |sum, log| {
+        (
+            sum.0 + (log.0 - x) * (log.1 - y),
+            sum.1 + (log.0 - x).powi(2),
+        )
+    });
+    above / below
 }
 
 /// The CPU time that this thread has used.
@@ -37,19 +76,19 @@ pub fn cpu() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(nanos)
 }
 
-/// What one call costs this thread.
-pub fn cost<T>(call: impl FnOnce() -> T) -> Duration {
+/// What one call costs this thread, in seconds.
+pub fn cost<T>(call: impl FnOnce() -> T) -> f64 {
     let began = cpu();
     std::hint::black_box(call());
-    cpu().saturating_sub(began)
+    cpu().saturating_sub(began).as_secs_f64()
 }
 
-/// Measures both in turn, `pairs` times after one warm-up, and gives the costs pair by pair.
+/// Measures both in turn, `pairs` times after one warm-up, and gives the numbers pair by pair.
 pub fn in_turn(
     pairs: usize,
-    mut subject: impl FnMut() -> Duration,
-    mut reference: impl FnMut() -> Duration,
-) -> Vec<(Duration, Duration)> {
+    mut subject: impl FnMut() -> f64,
+    mut reference: impl FnMut() -> f64,
+) -> Vec<(f64, f64)> {
     subject();
     reference();
     (0..pairs)
@@ -66,25 +105,23 @@ pub fn in_turn(
         .collect()
 }
 
-/// The median and the spread of the pairs' ratios.
-pub fn ratio(pairs: &[(Duration, Duration)]) -> (f64, (f64, f64)) {
-    let ratios: Vec<f64> = pairs
-        .iter()
-        .map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64())
-        .collect();
-    summary(ratios)
-}
-
-/// The median of some numbers, with the least and the largest.
-pub fn summary(mut numbers: Vec<f64>) -> (f64, (f64, f64)) {
-    numbers.sort_by(f64::total_cmp);
-    let last = numbers.len() - 1;
-    (numbers[numbers.len() / 2], (numbers[0], numbers[last]))
-}
-
-/// The median of the subject's own costs.
-pub fn median(pairs: &[(Duration, Duration)]) -> Duration {
-    let mut own: Vec<_> = pairs.iter().map(|(ours, _)| *ours).collect();
-    own.sort();
-    own[own.len() / 2]
+/// The same of what has to be waited for.
+pub async fn in_turn_async(
+    pairs: usize,
+    mut subject: impl AsyncFnMut() -> f64,
+    mut reference: impl AsyncFnMut() -> f64,
+) -> Vec<(f64, f64)> {
+    subject().await;
+    reference().await;
+    let mut found = Vec::with_capacity(pairs);
+    for pair in 0..pairs {
+        found.push(if pair % 2 == 0 {
+            let ours = subject().await;
+            (ours, reference().await)
+        } else {
+            let theirs = reference().await;
+            (subject().await, theirs)
+        });
+    }
+    found
 }

@@ -85,7 +85,8 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its number").port()
 }
 
-fn program() -> PathBuf {
+/// The program.
+pub fn program() -> PathBuf {
     if let Some(named) = std::env::var_os("OBSERVE_TEST_NATS_SERVER") {
         return named.into();
     }

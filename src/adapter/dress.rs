@@ -61,6 +61,8 @@ impl Pen<'_> {
 pub(super) fn outgoing(envelope: Envelope) -> serde_json::Result<Outgoing> {
     let mut payload = Vec::with_capacity(1024);
     envelope.write_json(&mut payload)?;
+    // Thousands of them may wait.
+    payload.shrink_to_fit();
     Ok(Outgoing {
         subject: envelope.subject,
         id: envelope.id,

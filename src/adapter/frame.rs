@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::event::payload::{Origin, Word};
-use crate::event::store::EventStore;
+use crate::event::store::{EventStore, MAX_MESSAGES};
 use crate::event::tell::{Rows, Tell};
 
 use super::commit::Committer;
@@ -14,7 +14,7 @@ use super::dress::{Pen, disconnected, outgoing, own_words};
 use super::error::AdapterError;
 use super::gap::{self, Owed};
 use super::pending::{Frame, Piece, Standing};
-use super::table::{Changes, changes};
+use super::table::{Changes, changes, place};
 
 /// What a step rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             own.owed = gaps;
             self.owed.clear();
         }
-        let mut pieces = VecDeque::from(domain_pieces(&self.tell, &mut pen, look.events, found)?);
+        let events = in_shard_order(&self.tell, look.events);
+        let mut pieces = VecDeque::from(domain_pieces(&self.tell, &mut pen, &events, found)?);
         if !own.events.is_empty() {
             pieces.push_front(own);
         }
@@ -192,21 +193,31 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 }
 
+/// The events as they came; but where they are more than one commit takes, those whose rows lie in one shard stand together,
+/// so that each commit writes few shards and not all of them. What happened to one row stays in its order.
+fn in_shard_order<'a, T: Tell>(tell: &T, events: &'a [T::Event]) -> Vec<&'a T::Event> {
+    let mut events: Vec<_> = events.iter().collect();
+    if events.len() > MAX_MESSAGES {
+        events.sort_by_cached_key(|event| place(tell.key(event)));
+    }
+    events
+}
+
 /// The events of the domain in pieces that end where no row is half told; rows without an event come last.
 fn domain_pieces<T: Tell>(
     tell: &T,
     pen: &mut Pen<'_>,
-    events: &[T::Event],
+    events: &[&T::Event],
     mut rows: Changes,
 ) -> Result<Vec<Piece>, AdapterError> {
     let last: HashMap<&str, usize> = events
         .iter()
         .enumerate()
-        .map(|(index, event)| (tell.key(event), index))
+        .map(|(index, &event)| (tell.key(event), index))
         .collect();
     let (mut pieces, mut end) = (Vec::new(), 0);
     let mut piece = Piece::default();
-    for (index, event) in events.iter().enumerate() {
+    for (index, &event) in events.iter().enumerate() {
         let key = tell.key(event);
         end = end.max(last.get(key).copied().unwrap_or(index));
         piece.events.push(outgoing(pen.process(tell.tell(event)))?);
@@ -254,7 +265,7 @@ mod tests {
             at,
             seq: 0,
         };
-        let pieces = domain_pieces(&Toy, &mut pen, &events, rows).unwrap();
+        let pieces = domain_pieces(&Toy, &mut pen, &Vec::from_iter(&events), rows).unwrap();
         let shape = |piece: &Piece| (piece.events.len(), piece.told, piece.rows.len());
         let shapes: Vec<_> = pieces.iter().map(shape).collect();
         assert_eq!(
@@ -262,5 +273,43 @@ mod tests {
             [(1, 1, 0), (2, 2, 0), (5, 5, 1), (1, 1, 1), (0, 0, 1)]
         );
         assert_eq!(pen.seq, 9);
+    }
+
+    #[test]
+    fn a_look_of_more_than_one_commit_is_told_shard_by_shard_and_a_smaller_one_as_it_came() {
+        let at = DateTime::UNIX_EPOCH;
+        let event = |number: usize| Grown {
+            key: format!("p{:04}", number / 2).into(),
+            from: 0,
+            to: 1,
+            number: number as u64 % 2,
+            at,
+        };
+        let few: Vec<_> = (0..MAX_MESSAGES).map(event).collect();
+        let kept = in_shard_order(&Toy, &few);
+        assert!(
+            kept.iter()
+                .zip(&few)
+                .all(|(one, other)| std::ptr::eq(*one, other))
+        );
+        let many: Vec<_> = (0..4 * MAX_MESSAGES).map(event).collect();
+        let told = in_shard_order(&Toy, &many);
+        assert_eq!(told.len(), many.len());
+        for pair in told.chunks(2) {
+            assert_eq!(pair[0].key, pair[1].key);
+            assert_eq!((pair[0].number, pair[1].number), (0, 1));
+        }
+        for count in [1_u64, 2, 8, 64] {
+            let shards: Vec<_> = told
+                .iter()
+                .map(|event| place(&event.key).reverse_bits() & (count - 1))
+                .collect();
+            let changes = shards.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert_eq!(
+                changes as u64,
+                count - 1,
+                "each of {count} shards stands in one piece"
+            );
+        }
     }
 }

@@ -324,6 +324,11 @@ fn is_too_large(text: &[u8]) -> bool {
     text.len() > SHARD_BYTES && text.split(|&byte| byte == b'\n').nth(2).is_some()
 }
 
+/// Where a key stands in an order in which, however many shards there are, the keys of each stand together.
+pub(super) fn place(key: &str) -> u64 {
+    fnv1a(key.as_bytes()).reverse_bits()
+}
+
 fn shard_of(key: &str, count: usize) -> usize {
     let mask = u64::try_from(count - 1).unwrap_or(u64::MAX);
     usize::try_from(fnv1a(key.as_bytes()) & mask).unwrap_or(0)

@@ -242,7 +242,7 @@ pub(super) fn covers_any(config: &Value, subject: &str) -> bool {
 }
 
 /// Whether everything that matches `subject` (itself perhaps with wildcards) matches `pattern`.
-fn covers(pattern: &str, subject: &str) -> bool {
+pub(super) fn covers(pattern: &str, subject: &str) -> bool {
     let (mut patterns, mut tokens) = (pattern.split('.'), subject.split('.'));
     loop {
         match (patterns.next(), tokens.next()) {

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::exit::{Exit, OrExit as _, Outcome};
+use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
 use super::{
@@ -151,15 +152,13 @@ fn begin(mut args: Observe) -> Outcome {
         let work = Box::pin(async {
             match args.command {
                 Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
-                Command::Adapter(args) => {
-                    Box::pin(adapter::run(args, verbose, token.clone())).await
-                }
-                Command::Watch(args) => watch::run(args, token.clone()).await,
-                Command::History(args) => Box::pin(history::run(args, token.clone())).await,
+                Command::Adapter(args) => task(adapter::run(args, verbose, token.clone())).await,
+                Command::Watch(args) => task(watch::run(args, token.clone())).await,
+                Command::History(args) => task(history::run(args, token.clone())).await,
                 Command::State(args) => Box::pin(state::run(args, token.clone())).await,
-                Command::Diff(args) => Box::pin(diff::run(args, token.clone())).await,
+                Command::Diff(args) => task(diff::run(args, token.clone())).await,
                 Command::Source(args) => Box::pin(source::run(args, token.clone())).await,
-                Command::Stats(args) => Box::pin(stats::run(args, token.clone())).await,
+                Command::Stats(args) => task(stats::run(args, token.clone())).await,
                 Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
                 Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
                 Command::Run(args) => Box::pin(run::run(args)).await,
@@ -179,6 +178,16 @@ fn begin(mut args: Observe) -> Outcome {
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// Runs what wakes often in a task of its own, because each wake of the future that the runtime blocks on is a system call.
+/// The task is dropped with the runtime, should nobody wait for it any more.
+async fn task(work: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+    let joined = tokio::spawn(work).await.map_err(JoinError::try_into_panic);
+    joined.unwrap_or_else(|error| match error {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => Err(Failure::new(Exit::Refused, error)),
+    })
 }
 
 #[cfg(test)]

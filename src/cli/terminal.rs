@@ -1,9 +1,12 @@
 //! What is said: lines for people on stderr, data on stdout through a writer of its own.
 //!
-//! Data goes through a thread, because a pipe whose reader is slow blocks, and a connection to a broker must not wait
-//! for somebody's pager. Between the two stands a bounded channel: a slow reader slows the reading, nothing is dropped.
+//! A pipe whose reader is slow blocks, and a connection to a broker must not wait for somebody's pager. So a line is written
+//! at once where the pipe takes it without waiting, and else goes to a thread that waits. Between the two stands a bounded
+//! channel: a slow reader slows the reading, nothing is dropped, and no line overtakes another.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -92,6 +95,8 @@ enum Out {
 /// The way to stdout.
 pub(super) struct Output {
     lines: mpsc::Sender<Out>,
+    /// Lines that the thread has not written yet.
+    behind: Arc<AtomicUsize>,
     ended: oneshot::Receiver<io::Result<()>>,
     left: CancellationToken,
 }
@@ -124,13 +129,20 @@ impl Output {
         let (end, ended) = oneshot::channel();
         let left = CancellationToken::new();
         let guard = left.clone().drop_guard();
+        let behind = Arc::new(AtomicUsize::new(0));
+        let done = Arc::clone(&behind);
         // Never joined: a reader that stands still would keep it, and with it the program, for ever.
         drop(std::thread::spawn(move || {
             let _left = guard;
             // Nobody waits any more where the program ends without it.
-            drop(end.send(write_all(waiting)));
+            drop(end.send(write_all(waiting, &done)));
         }));
-        Self { lines, ended, left }
+        Self {
+            lines,
+            behind,
+            ended,
+            left,
+        }
     }
 
     /// What tells when the reader has left.
@@ -139,7 +151,16 @@ impl Output {
     }
 
     /// Hands over one line; waits while the reader is slow.
-    pub(super) async fn line(&self, line: Vec<u8>) -> Result<(), ReaderLeft> {
+    pub(super) async fn line(&self, mut line: Vec<u8>) -> Result<(), ReaderLeft> {
+        if self.behind.load(Ordering::Acquire) == 0 {
+            let written = write_now(&line);
+            if written == line.len() {
+                return Ok(());
+            }
+            line.drain(..written);
+        }
+        // Should this be dropped before the line is handed over, the thread goes on to the end.
+        self.behind.fetch_add(1, Ordering::Relaxed);
         self.lines
             .send(Out::Line(line))
             .await
@@ -177,14 +198,39 @@ impl Output {
     }
 }
 
+/// The longest line of which a pipe takes all or nothing.
+#[cfg(target_os = "linux")]
+const WHOLE: usize = 4096;
+
+/// Writes a line where that needs no waiting, and gives how many bytes of it are written: all or none. Where that cannot be
+/// known, or something is wrong, it is none, and the thread finds out.
+#[cfg(target_os = "linux")]
+fn write_now(line: &[u8]) -> usize {
+    use rustix::io::{ReadWriteFlags, pwritev2};
+    // The place that stands for "wherever it is now".
+    let here = u64::MAX;
+    if line.len() > WHOLE {
+        return 0;
+    }
+    let parts = [io::IoSlice::new(line)];
+    pwritev2(io::stdout(), &parts, here, ReadWriteFlags::NOWAIT).unwrap_or(0)
+}
+
+/// There is no way to know without waiting.
+#[cfg(not(target_os = "linux"))]
+fn write_now(_: &[u8]) -> usize {
+    0
+}
+
 /// Writes each line in one go and flushes it.
-fn write_all(mut waiting: mpsc::Receiver<Out>) -> io::Result<()> {
+fn write_all(mut waiting: mpsc::Receiver<Out>, behind: &AtomicUsize) -> io::Result<()> {
     let mut out = io::stdout();
     while let Some(next) = waiting.blocking_recv() {
         match next {
             Out::Line(line) => {
                 out.write_all(&line)?;
                 out.flush()?;
+                behind.fetch_sub(1, Ordering::Release);
             }
             // Who asked may have gone.
             Out::Mark(mark) => drop(mark.send(())),

@@ -38,13 +38,13 @@ pub struct Surroundings<'a> {
     /// The flags.
     pub given: &'a Given,
     /// Looks up a variable of the environment.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
+    pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// The folder we stand in, absolute.
     pub here: &'a Path,
     /// The folder for temporary files.
     pub temp: &'a Path,
     /// The entries of a folder that are ours; [`own_entries`] outside tests.
-    pub list: &'a dyn Fn(&Path) -> Vec<PathBuf>,
+    pub list: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
 }
 
 /// How much is to be believed of a candidate.

@@ -24,6 +24,16 @@ pub fn raw(stored: &[u8]) -> Vec<u8> {
 /// The stored text as one line that is safe to look at: what cannot be seen stands escaped within its strings, so that
 /// the value stays the same. Text without such characters, which is nearly all text, is handed on byte for byte.
 pub fn shown(stored: &[u8]) -> Vec<u8> {
+    // Most text is plain, and every byte is looked at without a branch.
+    let is_plain = stored
+        .iter()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if is_plain {
+        let mut out = Vec::with_capacity(stored.len() + 1);
+        out.extend_from_slice(stored);
+        out.push(b'\n');
+        return out;
+    }
     // A key that nobody reads may hold bytes that are no text.
     let text = String::from_utf8_lossy(stored);
     if matches!(text, Cow::Borrowed(_)) && !text.chars().any(is_unseen) {

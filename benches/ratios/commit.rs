@@ -1,0 +1,212 @@
+//! P3, P4: from the outlet to the broker's word, many changes and one, against bare batches of bytes made before.
+
+use tokio::time::Instant;
+
+use super::Size;
+use super::batches::{Ready, send, send_pair};
+use super::body::Change;
+use super::figure::{Figure, Goal, Unit};
+use super::measure::{self, Spread, in_turn_async, medians, quantile};
+use super::outlet::{Look, Looks, Outlet, block_on, with_headers};
+use super::server::Server;
+
+/// Messages of one batch of the bare loop.
+pub const BATCH: usize = 1_000;
+/// Processes that all change at once: ten thousand events, eleven parts.
+const MANY: usize = 5_000;
+/// Looks of one measurement.
+const LOOKS: usize = 3;
+/// Processes of a small stack.
+const FEW: usize = 10;
+
+/// P3 and P4.
+pub fn figures(size: Size) -> Vec<Figure> {
+    let mut figures = vec![
+        many(size, Load::Bytes),
+        many(size, Load::Headers),
+        Figure::missing(
+            "P3",
+            "the same",
+            "nats bench js pub atomic --batch 1000",
+            &cli_word(),
+        ),
+    ];
+    figures.extend(one(size));
+    figures
+}
+
+/// Why the command line of others is not measured.
+pub fn cli_word() -> String {
+    match super::children::first_line(std::process::Command::new("nats").arg("--version")) {
+        None => "no nats CLI on PATH".to_owned(),
+        Some(version) => format!("nats {version} is on PATH: measure it by hand, see the page"),
+    }
+}
+
+fn many(size: Size, load: Load) -> Figure {
+    let (pairs, bytes) = block_on(pairs(load, LOOKS, size.repetitions()));
+    let rates: Vec<_> = pairs.iter().map(|(ours, bare)| (*bare, *ours)).collect();
+    let (ours, bare) = medians(&pairs);
+    let events = (2 * MANY * LOOKS) as f64;
+    let (reference, goal) = match load {
+        Load::Bytes => ("the same bytes prebuilt", Goal::AtLeast(0.90)),
+        Load::Headers => (
+            "the same bytes prebuilt, and the headers of ours",
+            Goal::Told,
+        ),
+    };
+    Figure {
+        name: "P3",
+        subject: format!(
+            "{} events a look from the outlet to acknowledged, parts of 990, rate",
+            2 * MANY
+        ),
+        reference: format!("a bare loop of atomic batches of {BATCH}, {reference}"),
+        unit: Unit::Times,
+        found: Ok(Spread::of_ratios(&rates)),
+        goal,
+        absolute: format!(
+            "{:.0} against {:.0} events/s of {bytes} B",
+            events / ours,
+            events / bare
+        ),
+    }
+}
+
+/// What the bare loop sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// The bytes of the events.
+    Bytes,
+    /// Their headers too.
+    Headers,
+}
+
+/// What telling so many looks takes at which every process crashes and runs again, and what the bare loop takes, in
+/// seconds; and the bytes of one event.
+async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usize) {
+    let server = Server::start();
+    let mut outlet = Outlet::begin(&server, "shop").await;
+    let mut source = Looks::at(MANY);
+    outlet.tell(&source.next(Change::All)).await;
+    let sample = source.next(Change::All);
+    outlet.tell(&sample).await;
+    let mut messages = sample.messages();
+    if load == Load::Headers {
+        messages = messages.into_iter().map(with_headers).collect();
+    }
+    let bytes = messages
+        .iter()
+        .map(|message| message.payload.len())
+        .sum::<usize>()
+        / messages.len();
+    let client = outlet.client.clone();
+    let outlet = &mut outlet;
+    let found = in_turn_async(
+        pairs,
+        async || {
+            let looks: Vec<Look> = (0..looks).map(|_| source.next(Change::All)).collect();
+            let mut took = 0.0;
+            for look in &looks {
+                assert_eq!(look.events(), messages.len());
+                took += outlet.tell(look).await;
+            }
+            took
+        },
+        async || {
+            let mut took = 0.0;
+            for _ in 0..looks {
+                took += send(&client, &messages, BATCH).await;
+            }
+            took
+        },
+    )
+    .await;
+    (found, bytes)
+}
+
+/// The CPU time of one look at which every process crashes and runs again, from the outlet to acknowledged, in seconds:
+/// the median of some.
+pub async fn cpu(processes: usize, looks: usize) -> f64 {
+    let server = Server::start();
+    let mut outlet = Outlet::begin(&server, "shop").await;
+    let mut source = Looks::at(processes);
+    outlet.tell(&source.next(Change::All)).await;
+    let mut found = Vec::new();
+    for _ in 0..looks {
+        let look = source.next(Change::All);
+        let before = measure::cpu();
+        outlet.tell(&look).await;
+        found.push(measure::cpu().saturating_sub(before).as_secs_f64());
+    }
+    Spread::of(found).median
+}
+
+/// P4: single commits in turn, many times; each repetition gives a median and a 99th percentile.
+fn one(size: Size) -> Vec<Figure> {
+    let commits = if size == Size::Quick { 200 } else { 500 };
+    let repetitions: Vec<_> = (0..size.repetitions())
+        .map(|_| block_on(commits_in_turn(commits)))
+        .collect();
+    [("P4", "p50", 0.5), ("P4", "p99", 0.99)]
+        .into_iter()
+        .map(|(name, word, part)| {
+            let pairs: Vec<_> = repetitions
+                .iter()
+                .map(|pairs| {
+                    let side = |side: fn(&(f64, f64)) -> f64| {
+                        let mut numbers: Vec<_> = pairs.iter().map(side).collect();
+                        numbers.sort_by(f64::total_cmp);
+                        quantile(&numbers, part)
+                    };
+                    (side(|pair| pair.0), side(|pair| pair.1))
+                })
+                .collect();
+            let (ours, bare) = medians(&pairs);
+            Figure {
+                name,
+                subject: format!("one event to acknowledgement, {FEW} processes, {word}"),
+                reference: "a bare atomic batch of a head and an event, prebuilt".to_owned(),
+                unit: Unit::Times,
+                found: Ok(Spread::of_ratios(&pairs)),
+                goal: Goal::AtMost(1.15),
+                absolute: format!("{:.2} against {:.2} ms", ours * 1e3, bare * 1e3),
+            }
+        })
+        .collect()
+}
+
+async fn commits_in_turn(commits: usize) -> Vec<(f64, f64)> {
+    let server = Server::start();
+    let mut outlet = Outlet::begin(&server, "shop").await;
+    let mut source = Looks::at(FEW);
+    outlet.tell(&source.next(Change::Readiness)).await;
+    let first = source.next(Change::Readiness);
+    outlet.tell(&first).await;
+    let (head, event) = (head(), first.messages().remove(0));
+    let client = outlet.client.clone();
+    let (outlet, mut expected) = (&mut outlet, 0);
+    in_turn_async(
+        commits,
+        async || {
+            let look = source.next(Change::Readiness);
+            assert_eq!(look.events(), 1);
+            outlet.tell(&look).await
+        },
+        async || {
+            let began = Instant::now();
+            expected = send_pair(&client, &head, &event, expected).await;
+            began.elapsed().as_secs_f64()
+        },
+    )
+    .await
+}
+
+/// A head as large as that of a small stack.
+fn head() -> Ready {
+    Ready {
+        subject: "core.head.bare".to_owned(),
+        payload: vec![b'x'; 4096].into(),
+        told: Vec::new(),
+    }
+}

@@ -1,0 +1,207 @@
+//! P6, P9: the live view of whole processes, from the publishing of an event to its line, and from their start to the first.
+
+use std::io::BufRead as _;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Size;
+use super::children::{PATIENCE, Program, bare, observe};
+use super::commit::cli_word;
+use super::figure::{Figure, Goal, Unit};
+use super::measure::{Spread, medians, quantile};
+use super::outlet::{Looks, Outlet, block_on};
+use super::server::Server;
+use super::traffic::{Traffic, number_of};
+
+/// Events a second.
+const RATE: u32 = 1_000;
+const STREAM: &str = "PROCESS_EVENTS";
+/// Lines that may wait to be looked at.
+const WAITING: usize = 100_000;
+/// Where the stream repeats what it stored.
+const LIVE: &str = "core.live.process.>";
+
+/// P6 and P9.
+pub fn figures(size: Size) -> Vec<Figure> {
+    let server = Server::start();
+    block_on(async {
+        let mut outlet = Outlet::begin(&server, "shop").await;
+        outlet
+            .tell(&Looks::at(100).next(super::body::Change::Vitals))
+            .await;
+    });
+    let mut figures = latency(size, &server);
+    figures.extend(start(size, &server));
+    figures
+}
+
+fn watch(server: &Server) -> Command {
+    observe(server.folder(), &["watch", "--json", "-s", &server.url()])
+}
+
+/// The median and the 99th percentile of the time from publishing to the line, in milliseconds.
+fn delays(mut command: Command, server: &Server, lasts: Duration) -> (f64, f64) {
+    let mut program = Program::start(&mut command);
+    let (tell, told) = mpsc::sync_channel(WAITING);
+    let lines = program.lines();
+    let reader = std::thread::spawn(move || {
+        let lines = lines.lines().map_while(Result::ok);
+        for line in lines {
+            let now = Instant::now();
+            if tell.send((number_of(&line), now)).is_err() {
+                break;
+            }
+        }
+    });
+    let traffic = Traffic::begin(server, RATE);
+    // What comes while it begins is no measure.
+    let first = told.recv_timeout(PATIENCE).expect("a first line").1;
+    let until = first + Duration::from_millis(500) + lasts;
+    let mut seen = Vec::new();
+    while Instant::now() < until {
+        seen.extend(told.recv_timeout(PATIENCE));
+    }
+    let sent = traffic.end();
+    drop((program, told));
+    reader.join().expect("a reader that ends");
+    let mut delays: Vec<_> = seen
+        .into_iter()
+        .filter(|(_, at)| *at > first + Duration::from_millis(500))
+        .filter_map(|(number, at)| {
+            let sent = sent.get(number? - 1)?;
+            Some(at.saturating_duration_since(*sent).as_secs_f64() * 1e3)
+        })
+        .collect();
+    delays.sort_by(f64::total_cmp);
+    (quantile(&delays, 0.5), quantile(&delays, 0.99))
+}
+
+fn latency(size: Size, server: &Server) -> Vec<Figure> {
+    let lasts = Duration::from_millis(if size == Size::Quick { 1_500 } else { 5_000 });
+    let url = server.url();
+    let found: Vec<_> = (0..size.repetitions())
+        .map(|_| {
+            [
+                watch(server),
+                bare(&["tail", &url, LIVE]),
+                bare(&["push", &url, STREAM]),
+            ]
+            .map(|command| delays(command, server, lasts))
+        })
+        .collect();
+    let subject =
+        |word| format!("watch --json: published to line in the pipe, {RATE} events/s, {word}");
+    let mut figures = Vec::new();
+    for (other, reference, has_goal) in [
+        (
+            1,
+            "a bare subscriber on what the stream repeats, payloads to the pipe",
+            true,
+        ),
+        (
+            2,
+            "a bare ordered push consumer, payloads to the pipe",
+            false,
+        ),
+    ] {
+        let p50: Vec<_> = found.iter().map(|all| (all[0].0, all[other].0)).collect();
+        let p99: Vec<_> = found.iter().map(|all| (all[0].1, all[other].1)).collect();
+        let words = |(ours, theirs)| format!("{ours:.3} against {theirs:.3} ms");
+        figures.push(Figure {
+            name: "P6",
+            subject: subject("p50"),
+            reference: reference.to_owned(),
+            unit: Unit::Times,
+            found: Ok(Spread::of_ratios(&p50)),
+            goal: if has_goal {
+                Goal::AtMost(1.10)
+            } else {
+                Goal::Told
+            },
+            absolute: words(medians(&p50)),
+        });
+        figures.push(Figure {
+            name: "P6",
+            subject: subject("p99, more than the reference"),
+            reference: reference.to_owned(),
+            unit: Unit::Millis,
+            found: Ok(Spread::of(p99.iter().map(|(ours, theirs)| ours - theirs))),
+            goal: if has_goal {
+                Goal::AtMost(0.2)
+            } else {
+                Goal::Told
+            },
+            absolute: words(medians(&p99)),
+        });
+    }
+    figures
+}
+
+/// From the start to the first line, in milliseconds, and the most memory until then and a little longer, in mebibytes.
+fn started(mut command: Command) -> (f64, f64) {
+    let mut program = Program::start(&mut command);
+    let mut lines = program.lines();
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a first line");
+    let took = program.began.elapsed().as_secs_f64() * 1e3;
+    for _ in 0..100 {
+        line.clear();
+        lines.read_line(&mut line).expect("more lines");
+    }
+    (took, program.peak() as f64 / f64::from(1 << 20))
+}
+
+fn start(size: Size, server: &Server) -> Vec<Figure> {
+    let traffic = Traffic::begin(server, RATE);
+    let url = server.url();
+    let rounds = size.pairs();
+    let found: Vec<_> = (0..=rounds)
+        .map(|round| {
+            let ours = || started(watch(server));
+            let theirs = || started(bare(&["tail", &url, LIVE]));
+            if round % 2 == 0 {
+                let first = ours();
+                (first, theirs())
+            } else {
+                let first = theirs();
+                (ours(), first)
+            }
+        })
+        .skip(1)
+        .collect();
+    drop(traffic.end());
+    let times: Vec<_> = found
+        .iter()
+        .map(|(ours, theirs)| (ours.0, theirs.0))
+        .collect();
+    let peaks: Vec<_> = found
+        .iter()
+        .map(|(ours, theirs)| (ours.1, theirs.1))
+        .collect();
+    let (ours, theirs) = medians(&times);
+    let subject = "watch --json: start to first line, whole process";
+    vec![
+        Figure {
+            name: "P9",
+            subject: subject.to_owned(),
+            reference: "a bare subscriber, whole process".to_owned(),
+            unit: Unit::Times,
+            found: Ok(Spread::of_ratios(&times)),
+            goal: Goal::AtMost(1.3),
+            absolute: format!("{ours:.1} against {theirs:.1} ms"),
+        },
+        Figure::missing("P9", subject, "nats sub", &cli_word()),
+        Figure {
+            name: "P9",
+            subject: "watch --json: peak memory".to_owned(),
+            reference: "–".to_owned(),
+            unit: Unit::Mebibytes,
+            found: Ok(Spread::of(peaks.iter().map(|peak| peak.0))),
+            goal: Goal::AtMost(10.0),
+            absolute: format!("a bare subscriber: {:.1} MiB", medians(&peaks).1),
+        },
+    ]
+}
