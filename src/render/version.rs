@@ -141,7 +141,10 @@ mod tests {
             serde_json::to_value(build).unwrap(),
             json!({
                 "type": "version", "schema": 1, "version": "1.2.3", "target": "x86_64-unknown-linux-musl",
-                "schemas": {"event": 1, "doctor": 1, "wait": 1, "stats": 1, "version": 1},
+                "schemas": {
+                    "event": 1, "doctor": 1, "wait": 1, "state": 1, "diff": 1, "sources": 1, "stats": 1, "process": 1,
+                    "log": 1, "version": 1,
+                },
             })
         );
     }
