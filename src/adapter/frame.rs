@@ -279,7 +279,7 @@ mod tests {
     fn a_look_of_more_than_one_commit_is_told_shard_by_shard_and_a_smaller_one_as_it_came() {
         let at = DateTime::UNIX_EPOCH;
         let event = |number: usize| Grown {
-            key: format!("p{:04}", number / 2).into(),
+            key: format!("p{:04}", number / 2),
             from: 0,
             to: 1,
             number: number as u64 % 2,
