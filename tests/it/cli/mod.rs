@@ -9,6 +9,7 @@ mod bounds;
 mod broker_input;
 mod command;
 mod completions;
+mod consumers;
 mod direct;
 mod doctor;
 mod examples;
