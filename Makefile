@@ -46,4 +46,4 @@ fmt:
 
 clean:
 	cargo clean
-	rm -rf .tools
+	rm -rf .tools dist

@@ -22,9 +22,9 @@ async def main(path):
     reader = await stream.pull_subscribe_bind("example-python", "PROCESS_EVENTS")
     while True:
         try:
-            [message] = await reader.fetch(1, timeout=30)
+            [message] = await reader.fetch(1, timeout=5)
         except nats.errors.TimeoutError:
-            continue  # nothing happened for half a minute
+            continue  # nothing happened, or the broker began anew
         event = json.loads(message.data)
         known = event["schema"] == 1  # pass over what was written by another contract
         if known and event["origin"] != "initial" and event["id"] not in done:

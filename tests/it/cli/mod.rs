@@ -27,6 +27,7 @@ mod readers;
 mod restarts;
 mod rights;
 mod run;
+mod service;
 mod source;
 mod source_away;
 mod source_input;
