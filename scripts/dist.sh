@@ -84,19 +84,19 @@ describe() {
     fi
 }
 
-# Builds one target and packs it.
+# Builds one target and packs it, with what the commit has for readers.
 archive() {
     local target=$1 name=observe-$version-$1
     say "building $target"
     cargo build --quiet --release --locked --bin observe --target "$target"
-    mkdir -p "dist/$name/docs"
-    cp "$built/$target/release/observe" README.md LICENSE-MIT LICENSE-APACHE "dist/$name"
-    cp docs/*.md "dist/$name/docs"
-    cp -R packaging/systemd packaging/launchd packaging/process-compose "dist/$name"
+    mkdir -p "dist/$name"
+    cp "$built/$target/release/observe" "dist/$name"
+    git -c tar.umask=022 archive HEAD README.md LICENSE-MIT LICENSE-APACHE docs examples packaging | tar -x -C "dist/$name"
     cp -R dist/described/. "dist/$name"
     pack "$name"
 }
 
+git diff --quiet HEAD || say "what was changed since the last commit is in the program, but in no other file of the archives"
 read -ra wanted <<<"${DIST_TARGETS:-$host x86_64-unknown-linux-musl aarch64-unknown-linux-musl}"
 rm -rf dist
 mkdir -p dist/described
@@ -116,8 +116,7 @@ for target in "${targets[@]}"; do
 done
 rm -rf dist/described
 
-git diff --quiet HEAD || say "the source archive is that of the last commit, without what was changed since"
-git archive --format=tar --prefix="observe-$version/" HEAD | gzip -9n >"dist/observe-$version-source.tar.gz"
+git -c tar.umask=022 archive --format=tar --prefix="observe-$version/" HEAD | gzip -9n >"dist/observe-$version-source.tar.gz"
 sum=$(checksum "dist/observe-$version-source.tar.gz" | cut -d ' ' -f 1)
 sed -e '1d' -e "s|@URL@|${DIST_URL:-file://$PWD/dist}|" -e "s|@VERSION@|$version|g" -e "s|@SHA256@|$sum|" \
     packaging/homebrew/observe.rb >dist/observe.rb

@@ -18,6 +18,7 @@ pkgs.rustPlatform.buildRustPackage {
   };
   cargoLock.lockFile = ../../Cargo.lock;
 
+  checkType = "debug";
   nativeCheckInputs = [ pkgs.nats-server ];
   preCheck = ''
     export HOME=$TMPDIR OBSERVE_TEST_NATS_SERVER=${lib.getExe pkgs.nats-server}

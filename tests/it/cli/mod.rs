@@ -20,6 +20,7 @@ mod leaf;
 mod managed;
 mod names;
 mod outages;
+mod packaging;
 mod pipes;
 mod process;
 mod process_live;
