@@ -15,6 +15,9 @@ built=${CARGO_TARGET_DIR:-target}
 # The same commit gives the same archive, byte for byte, where tar is that of GNU.
 epoch=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH=$epoch
+# What `observe version` says of the build.
+OBSERVE_COMMIT=$(git rev-parse --short=12 HEAD)
+export OBSERVE_COMMIT
 
 say() {
     echo "dist: $*"
