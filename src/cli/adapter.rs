@@ -10,8 +10,12 @@ use super::contact::{Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Outcome};
 use super::open::open_or_away;
+use super::service::Service;
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
+
+/// How it is while there is nothing to look at yet.
+const AWAY: &str = "waiting for a stack to look at";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,12 +59,30 @@ pub(super) struct Adapter {
 
 /// Runs until it is asked to end, or something that waiting does not mend.
 pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) -> Outcome {
+    let service = Service::of_environment();
+    let work = Box::pin(work(args, verbose, &service, &token));
+    service.during(&token, work).await
+}
+
+async fn work(
+    args: Adapter,
+    verbose: bool,
+    service: &Service,
+    token: &CancellationToken,
+) -> Outcome {
     let patience = Patience::from_flag(args.no_retry);
-    let place = args.source.find_patiently(patience, &token).await?;
+    // Without patience nothing is waited for, and so nothing is ready before the first look.
+    let waits = match patience {
+        Patience::Wait => service.clone(),
+        Patience::End => Service::none(),
+    };
+    let find = args.source.find_patiently(patience, token);
+    let place = waits.patiently(AWAY, find).await?;
     let Some(place) = place else {
         return Ok(Exit::Done);
     };
-    let Some(contact) = reach(place, args.name.as_deref(), patience, &token).await? else {
+    let reach = Box::pin(reach(place, args.name.as_deref(), patience, token));
+    let Some(contact) = waits.patiently(AWAY, reach).await? else {
         return Ok(Exit::Done);
     };
     let prefix = args.broker.writing_prefix(contact.source.as_str())?;
@@ -80,7 +102,7 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         head_life,
         ..args.stream.apply(broker)
     };
-    let Some(way) = open_or_away(&broker, patience, &token).await? else {
+    let Some(way) = open_or_away(&broker, patience, token).await? else {
         return Ok(Exit::Done);
     };
     let claim = claim(args.adopt, args.name.is_some());
@@ -93,8 +115,9 @@ pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) 
         verbose,
         announce: true,
         spool: args.spool,
+        service: service.clone(),
     };
-    Box::pin(run_adapter(contact, way, plan, &token)).await?;
+    Box::pin(run_adapter(contact, way, plan, token)).await?;
     drop(lease);
     Ok(Exit::Done)
 }

@@ -229,7 +229,9 @@ pub(super) fn announce(contact: &Contact, plan: &Plan) {
         stream: &plan.broker.stream,
         interval: plan.args.interval,
     };
-    say(&line.line(words()));
+    let line = line.line(words());
+    say(&line);
+    plan.service.status(&line);
 }
 
 /// What the adapter calls back: one line for everything a person should know.
@@ -241,13 +243,14 @@ fn hooks(contact: &Contact, plan: &Plan, (memory, lost): (&Memory, &Lost), is_aw
         lines.broker_is_away();
     }
     let keeper = memory.clone();
-    let (patience, lost) = (plan.patience, lost.clone());
+    let (patience, lost, service) = (plan.patience, lost.clone(), plan.service.clone());
     Hooks {
         word: Box::new(error_word),
         acknowledged: Box::new(move |acknowledged| keeper.remember(acknowledged)),
         notice: Box::new(move |notice| {
             if let Some(line) = lines.line(&notice) {
                 say(&line);
+                service.status(&line);
             }
             if patience == Patience::End {
                 lost.note(&notice);

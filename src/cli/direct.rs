@@ -40,7 +40,7 @@ pub(super) struct Direct {
 /// How the wait grows while a source is away. It stays below the interval at first, so that `disconnected`, which needs
 /// three failed looks and five seconds, is not late; a refused connection costs nobody anything.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LAST_BACKOFF: Duration = Duration::from_secs(10);
+pub(super) const LAST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// The word on the wire for an error of this source.
 ///

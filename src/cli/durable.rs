@@ -19,13 +19,17 @@ use crate::process_compose::observer::{Companions, ComposeObserver};
 use super::begin::{Keeping, announce, begin};
 use super::contact::{Contact, Patience, clock};
 use super::desk::Desk;
-use super::direct::{join, schedule};
+use super::direct::{LAST_BACKOFF, join, schedule};
 use super::exit::{Exit, Failure};
 use super::memory::{Address, Memory};
 use super::open::Way;
+use super::service::Service;
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
 use super::terminal::{say, words};
+
+/// How it is while it is not known yet whose the head is.
+const SORTING: &str = "finding out what was told last";
 
 /// What an adapter needs beside its source.
 pub(super) struct Plan {
@@ -41,6 +45,8 @@ pub(super) struct Plan {
     pub(super) announce: bool,
     /// What is kept while the broker is away.
     pub(super) spool: SpoolArgs,
+    /// Who started us, and wants to be told how it is.
+    pub(super) service: Service,
 }
 
 /// How firmly a source's name is ours.
@@ -99,7 +105,8 @@ pub(super) async fn run(
         lost: &lost,
         spool,
     };
-    let Some(begun) = Box::pin(begin(&contact, way, &plan, keeping, &token)).await? else {
+    let begin = Box::pin(begin(&contact, way, &plan, keeping, &token));
+    let Some(begun) = plan.service.patiently(SORTING, begin).await? else {
         return Ok(());
     };
     if plan.announce {
@@ -127,9 +134,10 @@ pub(super) async fn run(
         contact.place.settings.endpoint.clone(),
     );
     let schedule = schedule(&plan.args)?;
+    let turn = plan.args.interval.max(LAST_BACKOFF) + schedule.timeout();
+    let outlet = plan.service.listen(begun.committer, turn);
     let mut builder =
-        ObservationRuntime::builder(observer, sources, begun.committer, schedule, clock())
-            .nudge(nudge);
+        ObservationRuntime::builder(observer, sources, outlet, schedule, clock()).nudge(nudge);
     if let Some(state) = begun.state {
         builder = resume(builder, state);
     }

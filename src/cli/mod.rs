@@ -42,6 +42,7 @@ mod redraw;
 mod run;
 mod scale;
 mod schema;
+mod service;
 mod sheet;
 mod signals;
 mod simulate;

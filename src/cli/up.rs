@@ -21,6 +21,7 @@ use super::face_args::FaceArgs;
 use super::follow::{Broker, Says, Tape, Until, follow};
 use super::open::{Way, open};
 use super::opening::{arrive, opening};
+use super::service::Service;
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
 use super::terminal::say;
@@ -105,6 +106,7 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         verbose,
         announce: false,
         spool: args.spool,
+        service: Service::none(),
     };
     let view = View::open(&args.face, Sources::None, filter.clone(), Blind::Show, None);
     let outcome = Box::pin(together(
