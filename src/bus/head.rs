@@ -1,16 +1,20 @@
 //! Heads: read from the stream's leader only, because a follower may answer with what was true a moment ago.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::api::{ApiError, code};
 use super::batch::{HEADER_BATCH, HEADER_MESSAGES};
 use super::connect::Bus;
 use super::error::{BusError, Refusal, clean};
+use super::origin::{self, Sourced};
 use super::stream;
 use crate::event::envelope::Envelope;
 use crate::event::store::{FoundRoot, Ground, HEAD_FORMAT, Head, Root, ShardPlace};
@@ -18,8 +22,10 @@ use crate::event::subject::Prefix;
 
 /// How often a head that moves while it is read is read again.
 const READS: usize = 8;
+/// How long what was sourced in part is given to come whole, between two readings.
+const ARRIVING: Duration = Duration::from_millis(25);
 /// Shards asked for at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// The highest number of an event that is believed: what every language reads exactly out of JSON.
 const MOST: u64 = 1 << 53;
@@ -28,16 +34,16 @@ const MOST: u64 = 1 << 53;
 type Parsed = Result<Root, String>;
 
 /// One stored message, as the leader has it.
-struct Stored {
+pub(super) struct Stored {
     subject: String,
-    sequence: u64,
-    payload: Vec<u8>,
+    pub(super) sequence: u64,
+    pub(super) payload: Vec<u8>,
     time: Option<DateTime<Utc>>,
     headers: String,
 }
 
 impl Stored {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.lines().filter_map(|line| line.split_once(':'));
         lines.find_map(|(key, value)| (key == name).then(|| value.trim()))
     }
@@ -94,7 +100,7 @@ pub(super) async fn read_head(
     prefix: &Prefix,
     source: &str,
 ) -> Result<Option<Whole>, BusError> {
-    let found = whole(bus, stream, &prefix.head_root(source), ours).await?;
+    let found = whole(bus, stream, &prefix.head_root(source), Who::Writer).await?;
     let Some((mut head, Some(batch), stored)) = found else {
         return Ok(found.map(|(head, batch, _)| (head, batch)));
     };
@@ -109,7 +115,8 @@ pub(super) async fn read_head(
     Ok(Some((head, Some(batch))))
 }
 
-/// Reads the head whose root has this subject, as [`heads`] gives it. Whether its commit is torn is not asked.
+/// Reads the head whose root has this subject, as [`heads`] gives it, also where it was sourced from another stream.
+/// Whether its commit is torn is not asked.
 ///
 /// # Errors
 ///
@@ -123,7 +130,7 @@ pub async fn read_head_at(
     stream: &str,
     subject: &str,
 ) -> Result<Option<Head>, BusError> {
-    let found = whole(bus, stream, subject, |payload| Ok(parse(payload))).await?;
+    let found = whole(bus, stream, subject, Who::Reader).await?;
     Ok(found.map(|(head, _, _)| head))
 }
 
@@ -194,27 +201,43 @@ pub(super) async fn batch_of_root(
     Ok(stored.and_then(|stored| Some(stored.batch()?.id)))
 }
 
+/// Who reads a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// One who will write the next: what it finds must stand exactly where the root says.
+    Writer,
+    /// One who only reads, perhaps in a stream that sources others.
+    Reader,
+}
+
 async fn whole(
     bus: &Bus,
     stream: &str,
     subject: &str,
-    read: fn(&[u8]) -> Result<Parsed, BusError>,
+    who: Who,
 ) -> Result<Option<(Head, Option<Batch>, Option<DateTime<Utc>>)>, BusError> {
     let mut found = last(bus, stream, subject).await?;
-    for _ in 0..READS {
+    for reading in 1..=READS {
         let Some(stored) = found else {
             return Ok(None);
         };
-        let root = read(&stored.payload)?;
-        let shards = match &root {
-            Ok(root) => shards(bus, stream, places(subject, root, stored.sequence)).await?,
-            Err(_) => None,
+        let (root, sourced) = match who {
+            Who::Writer => (ours(&stored.payload)?, None),
+            Who::Reader => (parse(&stored.payload), Sourced::of(&stored)),
+        };
+        let shards = match (&root, &sourced) {
+            (Ok(root), Some(at)) => origin::shards(bus, stream, (subject, at), root).await?,
+            (Ok(root), None) => shards(bus, stream, places(subject, root, stored.sequence)).await?,
+            (Err(_), _) => None,
         };
         let again = last(bus, stream, subject).await?;
-        if again
+        let stands = again
             .as_ref()
-            .is_some_and(|again| again.sequence == stored.sequence)
-        {
+            .is_some_and(|again| again.sequence == stored.sequence);
+        // What was one batch is sourced message by message.
+        if stands && root.is_ok() && sourced.is_some() && shards.is_none() && reading < READS {
+            sleep(ARRIVING).await;
+        } else if stands {
             let head = Head {
                 root,
                 root_sequence: stored.sequence,
@@ -444,7 +467,11 @@ pub(super) async fn stored_at(
     Ok(stored.and_then(|stored| stored.time))
 }
 
-async fn last(bus: &Bus, stream: &str, subject: &str) -> Result<Option<Stored>, BusError> {
+pub(super) async fn last(
+    bus: &Bus,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<Stored>, BusError> {
     get(bus, stream, &json!({ "last_by_subj": subject })).await
 }
 

@@ -25,6 +25,7 @@ pub mod head;
 pub(crate) mod laws;
 pub mod link;
 mod opening;
+mod origin;
 pub mod past;
 pub mod publish;
 mod pull;

@@ -78,6 +78,8 @@ pub(super) async fn opening(
             continue;
         };
         let (root, Some(table)) = (root.clone(), head.as_ref().and_then(|h| table(h, root))) else {
+            let name = words().clean(&root.source, 60).into_owned();
+            say(&format!("{name}: its head cannot be read"));
             continue;
         };
         let now = Utc::now();
@@ -97,6 +99,7 @@ fn when(last: Option<&Envelope>, root: &Root, now: chrono::DateTime<Utc>) -> Las
 }
 
 fn table(head: &Head, root: &Root) -> Option<Table> {
+    head.shards.as_ref()?;
     let restored = Restored {
         epoch: &root.epoch,
         resync: false,

@@ -5,6 +5,7 @@ mod connect;
 mod durable;
 mod head;
 mod read;
+mod sourced;
 mod stream;
 mod subscribe;
 mod torn;
