@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::api::{Fault, code};
@@ -24,6 +25,9 @@ use super::settings::BusSettings;
 
 /// An incomplete batch so many times in a row may be no accident: the stream may not take one of its messages.
 const INCOMPLETE_IN_A_ROW: u32 = 3;
+/// So many commits go at once through all clones of a store. The server takes 50 open batches of a stream and refuses
+/// what is beyond, and it is hardly faster for more than a few.
+const AT_ONCE: usize = 8;
 /// How long the word of a violation may lag behind the answer it caused.
 const LAG: Duration = Duration::from_millis(200);
 
@@ -36,6 +40,7 @@ pub struct JetStreamStore {
     /// How the stream is made again; nobody may where these are not known.
     setup: Option<Arc<BusSettings>>,
     incomplete: Arc<AtomicU32>,
+    turns: Arc<Semaphore>,
     /// Whether the stream was looked after.
     seen: Arc<AtomicBool>,
     pub(super) unsettled: Unsettled,
@@ -50,6 +55,7 @@ impl JetStreamStore {
             prefix,
             setup: None,
             incomplete: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
             seen: Arc::new(AtomicBool::new(true)),
             unsettled: Unsettled::default(),
         }
@@ -94,6 +100,8 @@ impl JetStreamStore {
         for message in &messages {
             message.check(self.bus.client().max_payload())?;
         }
+        // Nobody closes it. Nothing was sent yet, so whoever waits here may still be told that the broker is away.
+        let _turn = self.turns.acquire().await;
         if !self.bus.is_connected() {
             return Err(StoreError::Away);
         }

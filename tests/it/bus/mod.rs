@@ -3,6 +3,7 @@
 mod commit;
 mod connect;
 mod durable;
+mod fleet;
 mod head;
 mod read;
 mod sourced;

@@ -279,9 +279,5 @@ async fn a_fleet_is_as_many_servers_of_different_names() {
     }
     token.cancel();
     soon(run).await.unwrap().unwrap();
-    assert!(
-        addresses
-            .iter()
-            .all(|address| !Path::new(address).exists())
-    );
+    assert!(addresses.iter().all(|address| !Path::new(address).exists()));
 }
