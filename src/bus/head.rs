@@ -1,25 +1,32 @@
 //! Heads: read from the stream's leader only, because a follower may answer with what was true a moment ago.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::api::{ApiError, code};
 use super::batch::{HEADER_BATCH, HEADER_MESSAGES};
 use super::connect::Bus;
 use super::error::{BusError, Refusal, clean};
+use super::intact::{Batch, is_torn};
+use super::origin::{self, Sourced};
 use super::stream;
 use crate::event::envelope::Envelope;
-use crate::event::store::{FoundRoot, Ground, HEAD_FORMAT, Head, Root, ShardPlace};
+use crate::event::store::{FoundRoot, HEAD_FORMAT, Head, Root};
 use crate::event::subject::Prefix;
 
 /// How often a head that moves while it is read is read again.
 const READS: usize = 8;
+/// How long what was sourced in part is given to come whole, between two readings.
+const ARRIVING: Duration = Duration::from_millis(25);
 /// Shards asked for at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// The highest number of an event that is believed: what every language reads exactly out of JSON.
 const MOST: u64 = 1 << 53;
@@ -28,22 +35,22 @@ const MOST: u64 = 1 << 53;
 type Parsed = Result<Root, String>;
 
 /// One stored message, as the leader has it.
-struct Stored {
+pub(super) struct Stored {
     subject: String,
-    sequence: u64,
-    payload: Vec<u8>,
+    pub(super) sequence: u64,
+    pub(super) payload: Vec<u8>,
     time: Option<DateTime<Utc>>,
     headers: String,
 }
 
 impl Stored {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.lines().filter_map(|line| line.split_once(':'));
         lines.find_map(|(key, value)| (key == name).then(|| value.trim()))
     }
 
     /// The batch it came in, where it is the first of one.
-    fn batch(&self) -> Option<Batch> {
+    pub(super) fn batch(&self) -> Option<Batch> {
         Some(Batch {
             id: self.header(HEADER_BATCH)?.to_owned(),
             messages: self.header(HEADER_MESSAGES)?.parse().ok()?,
@@ -51,16 +58,8 @@ impl Stored {
     }
 }
 
-/// The batch of a root, as the root that is stored says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Batch {
-    pub(super) id: String,
-    /// How many messages it has, the root among them.
-    pub(super) messages: u64,
-}
-
 /// A head as it stands, and the batch of its root.
-type Whole = (Head, Option<Batch>);
+pub(super) type Whole = (Head, Option<Batch>);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -94,22 +93,18 @@ pub(super) async fn read_head(
     prefix: &Prefix,
     source: &str,
 ) -> Result<Option<Whole>, BusError> {
-    let found = whole(bus, stream, &prefix.head_root(source), ours).await?;
+    let found = whole(bus, stream, &prefix.head_root(source), Who::Writer).await?;
     let Some((mut head, Some(batch), stored)) = found else {
         return Ok(found.map(|(head, batch, _)| (head, batch)));
     };
     if let Ok(root) = &head.root {
-        let place = Place {
-            root: head.root_sequence,
-            events: events_of(root, &batch),
-            stored,
-        };
-        head.is_torn = is_torn(bus, stream, &batch, place).await?;
+        head.is_torn = is_torn(bus, stream, &batch, (root, head.root_sequence, stored)).await?;
     }
     Ok(Some((head, Some(batch))))
 }
 
-/// Reads the head whose root has this subject, as [`heads`] gives it. Whether its commit is torn is not asked.
+/// Reads the head whose root has this subject, as [`heads`] gives it, also where it was sourced from another stream.
+/// Whether its commit is torn is not asked.
 ///
 /// # Errors
 ///
@@ -123,98 +118,47 @@ pub async fn read_head_at(
     stream: &str,
     subject: &str,
 ) -> Result<Option<Head>, BusError> {
-    let found = whole(bus, stream, subject, |payload| Ok(parse(payload))).await?;
+    let found = whole(bus, stream, subject, Who::Reader).await?;
     Ok(found.map(|(head, _, _)| head))
 }
 
-/// Where the batch of a root stands.
-struct Place {
-    root: u64,
-    /// How many of its messages are events.
-    events: u64,
-    /// When the root was stored.
-    stored: Option<DateTime<Utc>>,
-}
-
-fn events_of(root: &Root, batch: &Batch) -> u64 {
-    let behind = |place: &&ShardPlace| matches!(place, ShardPlace::Behind(_));
-    let shards = root.shards.iter().filter(behind).count() as u64;
-    batch.messages.saturating_sub(1 + shards)
-}
-
-/// Whether the events of a root's batch are not all there, and not because their time was over.
-async fn is_torn(bus: &Bus, stream: &str, batch: &Batch, place: Place) -> Result<bool, BusError> {
-    let last = place.root.saturating_add(batch.messages - 1);
-    if place.events == 0 || is_of(bus, stream, batch, last).await? {
-        return Ok(false);
-    }
-    let found = describe(bus, stream, "").await?;
-    let number = |value: &Value| value.as_i64().unwrap_or(0);
-    let age = place.stored.and_then(|stored| {
-        let now: DateTime<Utc> = found["ts"].as_str()?.parse().ok()?;
-        (now - stored).num_nanoseconds()
-    });
-    let limit = number(&found["config"]["max_age"]);
-    let is_over = limit > 0 && age.is_some_and(|age| age >= limit);
-    // Where only so many are kept of each subject, others may have taken the place of the last.
-    Ok(!is_over && number(&found["config"]["max_msgs_per_subject"]) <= 0)
-}
-
-async fn is_of(bus: &Bus, stream: &str, batch: &Batch, sequence: u64) -> Result<bool, BusError> {
-    let stored = get(bus, stream, &json!({ "seq": sequence })).await?;
-    Ok(stored.is_some_and(|stored| stored.header(HEADER_BATCH) == Some(&*batch.id)))
-}
-
-/// How many messages of a torn batch stand behind its root.
-pub(super) async fn stored_behind(
-    bus: &Bus,
-    stream: &str,
-    batch: &Batch,
-    root: u64,
-) -> Result<u64, BusError> {
-    let (mut there, mut missing) = (0, batch.messages);
-    while there + 1 < missing {
-        let middle = there + (missing - there) / 2;
-        if is_of(bus, stream, batch, root + middle).await? {
-            there = middle;
-        } else {
-            missing = middle;
-        }
-    }
-    Ok(there)
-}
-
-/// The batch in which the last root of a source came; `None` where there is no root, or it came alone.
-pub(super) async fn batch_of_root(
-    bus: &Bus,
-    stream: &str,
-    subject: &str,
-) -> Result<Option<String>, BusError> {
-    let stored = last(bus, stream, subject).await?;
-    Ok(stored.and_then(|stored| Some(stored.batch()?.id)))
+/// Who reads a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// One who will write the next: what it finds must stand exactly where the root says.
+    Writer,
+    /// One who only reads, perhaps in a stream that sources others.
+    Reader,
 }
 
 async fn whole(
     bus: &Bus,
     stream: &str,
     subject: &str,
-    read: fn(&[u8]) -> Result<Parsed, BusError>,
+    who: Who,
 ) -> Result<Option<(Head, Option<Batch>, Option<DateTime<Utc>>)>, BusError> {
     let mut found = last(bus, stream, subject).await?;
-    for _ in 0..READS {
+    for reading in 1..=READS {
         let Some(stored) = found else {
             return Ok(None);
         };
-        let root = read(&stored.payload)?;
-        let shards = match &root {
-            Ok(root) => shards(bus, stream, places(subject, root, stored.sequence)).await?,
-            Err(_) => None,
+        let (root, sourced) = match who {
+            Who::Writer => (ours(&stored.payload)?, None),
+            Who::Reader => (parse(&stored.payload), Sourced::of(&stored)),
+        };
+        let shards = match (&root, &sourced) {
+            (Ok(root), Some(at)) => origin::shards(bus, stream, (subject, at), root).await?,
+            (Ok(root), None) => shards(bus, stream, places(subject, root, stored.sequence)).await?,
+            (Err(_), _) => None,
         };
         let again = last(bus, stream, subject).await?;
-        if again
+        let stands = again
             .as_ref()
-            .is_some_and(|again| again.sequence == stored.sequence)
-        {
+            .is_some_and(|again| again.sequence == stored.sequence);
+        // What was one batch is sourced message by message.
+        if stands && root.is_ok() && sourced.is_some() && shards.is_none() && reading < READS {
+            sleep(ARRIVING).await;
+        } else if stands {
             let head = Head {
                 root,
                 root_sequence: stored.sequence,
@@ -299,46 +243,7 @@ pub async fn last_events(
         .await
 }
 
-/// How a head with so many shards stands in its stream.
-pub(super) async fn ground(
-    bus: &Bus,
-    stream: &str,
-    prefix: &Prefix,
-    (source, shards): (&str, u32),
-) -> Result<Ground, BusError> {
-    let root = prefix.head_root(source);
-    let answer = describe(bus, stream, &format!("{root}.*")).await?;
-    let kept = &answer["state"]["subjects"];
-    let is_lost = |number: &u32| kept.get(format!("{root}.{number}")).is_none();
-    Ok(Ground {
-        safe_from: safe_from(&answer["config"], &answer["state"]),
-        lost: (0..shards).filter(is_lost).collect(),
-    })
-}
-
-/// The first sequence that is not dropped before the stream has been written half anew. Messages that are gone count as
-/// if they were there, and each as large as the others: that errs on the safe side.
-fn safe_from(config: &Value, state: &Value) -> u64 {
-    if config["discard"] == json!("new") {
-        return 0;
-    }
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let (last, messages) = (number(&state["last_seq"]), number(&state["messages"]));
-    let limits = [
-        (number(&config["max_bytes"]), number(&state["bytes"])),
-        (number(&config["max_msgs"]), messages),
-    ];
-    let behind = |(limit, used): (u64, u64)| {
-        let half = limit / 2;
-        // Messages of average size that fill half of what is allowed.
-        let newest = u128::from(half) * u128::from(messages) / u128::from(used.max(1));
-        let newest = u64::try_from(newest).unwrap_or(u64::MAX);
-        (limit > 0 && used > half).then(|| last.saturating_sub(newest))
-    };
-    limits.into_iter().filter_map(behind).max().unwrap_or(0)
-}
-
-async fn describe(bus: &Bus, stream: &str, subjects: &str) -> Result<Value, BusError> {
+pub(super) async fn describe(bus: &Bus, stream: &str, subjects: &str) -> Result<Value, BusError> {
     let filter = json!({ "subjects_filter": subjects });
     match bus
         .ask::<Value>(&format!("STREAM.INFO.{stream}"), &filter)
@@ -472,11 +377,19 @@ pub(super) async fn stored_at(
     Ok(stored.and_then(|stored| stored.time))
 }
 
-async fn last(bus: &Bus, stream: &str, subject: &str) -> Result<Option<Stored>, BusError> {
+pub(super) async fn last(
+    bus: &Bus,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<Stored>, BusError> {
     get(bus, stream, &json!({ "last_by_subj": subject })).await
 }
 
-async fn get(bus: &Bus, stream: &str, which: &Value) -> Result<Option<Stored>, BusError> {
+pub(super) async fn get(
+    bus: &Bus,
+    stream: &str,
+    which: &Value,
+) -> Result<Option<Stored>, BusError> {
     match bus
         .ask::<Answer>(&format!("STREAM.MSG.GET.{stream}"), which)
         .await
@@ -503,34 +416,5 @@ async fn get(bus: &Bus, stream: &str, which: &Value) -> Result<Option<Stored>, B
             }
             _ => Err(error.into_bus(bus, &format!("read a head in stream {stream}"))),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(config: &Value, state: [u64; 4]) -> u64 {
-        let [first, last, messages, bytes] = state;
-        let state =
-            json!({ "first_seq": first, "last_seq": last, "messages": messages, "bytes": bytes });
-        safe_from(config, &state)
-    }
-
-    #[test]
-    fn the_older_half_of_a_full_stream_is_not_safe() {
-        let config = json!({ "discard": "old", "max_bytes": 1000, "max_msgs": -1 });
-        assert_eq!(from(&config, [1, 50, 50, 500]), 0, "half full");
-        assert_eq!(from(&config, [1, 75, 75, 750]), 25);
-        assert_eq!(from(&config, [1, 100, 100, 1000]), 50, "full");
-        assert_eq!(from(&config, [901, 1000, 100, 1000]), 950);
-        // One that stands alone far behind all others is the next to go.
-        assert_eq!(from(&config, [1, 1000, 100, 1000]), 950);
-        let by_count = json!({ "discard": "old", "max_bytes": -1, "max_msgs": 100 });
-        assert_eq!(from(&by_count, [1, 100, 100, 9999]), 50);
-        let unlimited = json!({ "discard": "old", "max_bytes": -1, "max_msgs": -1 });
-        assert_eq!(from(&unlimited, [1, 100, 100, 9999]), 0);
-        let new = json!({ "discard": "new", "max_bytes": 1000, "max_msgs": -1 });
-        assert_eq!(from(&new, [1, 100, 100, 1000]), 0);
     }
 }

@@ -23,11 +23,14 @@ mod durable;
 pub mod durable_reader;
 pub mod error;
 pub mod forget;
+mod ground;
 pub mod head;
+mod intact;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 pub mod link;
 mod opening;
+mod origin;
 pub mod past;
 pub mod publish;
 mod pull;

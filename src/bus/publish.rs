@@ -7,12 +7,15 @@ use std::time::Duration;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::api::{Fault, code};
 use super::batch::{Outbound, fresh_id, messages};
 use super::connect::{ANSWER, Bus, CALL};
 use super::error::{BusError, Refusal, clean};
+use super::ground::ground;
+use super::intact::batch_of_root;
 use super::link::Mark;
 use super::shape::{covers_any, foreign_subjects, lacking};
 use super::torn::Unsettled;
@@ -24,6 +27,9 @@ use super::settings::{BusSettings, HeadLife};
 
 /// An incomplete batch so many times in a row may be no accident: the stream may not take one of its messages.
 const INCOMPLETE_IN_A_ROW: u32 = 3;
+/// So many commits go at once through all clones of a store. The server takes 50 open batches of a stream and refuses
+/// what is beyond, and it is hardly faster for more than a few.
+const AT_ONCE: usize = 8;
 /// How long the word of a violation may lag behind the answer it caused.
 const LAG: Duration = Duration::from_millis(200);
 
@@ -37,6 +43,7 @@ pub struct JetStreamStore {
     setup: Option<Arc<BusSettings>>,
     life: HeadLife,
     incomplete: Arc<AtomicU32>,
+    turns: Arc<Semaphore>,
     /// Whether the stream was looked after.
     seen: Arc<AtomicBool>,
     pub(super) unsettled: Unsettled,
@@ -52,6 +59,7 @@ impl JetStreamStore {
             setup: None,
             life: HeadLife::Forever,
             incomplete: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
             seen: Arc::new(AtomicBool::new(true)),
             unsettled: Unsettled::default(),
         }
@@ -97,6 +105,8 @@ impl JetStreamStore {
         for message in &messages {
             message.check(self.bus.client().max_payload())?;
         }
+        // Nobody closes it. Nothing was sent yet, so whoever waits here may still be told that the broker is away.
+        let _turn = self.turns.acquire().await;
         if !self.bus.is_connected() {
             return Err(StoreError::Away);
         }
@@ -108,7 +118,7 @@ impl JetStreamStore {
             }
             Err(Unstored::Full(why)) if is_batch => {
                 // Refused at the first message, or stopped at a later one: the root says.
-                let found = head::batch_of_root(&self.bus, &self.stream, root).await;
+                let found = batch_of_root(&self.bus, &self.stream, root).await;
                 if found.is_ok_and(|found| found.as_deref() != Some(batch)) {
                     return Err(StoreError::Busy(why));
                 }
@@ -258,7 +268,7 @@ impl EventStore for JetStreamStore {
     }
 
     async fn ground(&self, source: &str, shards: u32) -> Result<Ground, StoreError> {
-        Ok(head::ground(&self.bus, &self.stream, &self.prefix, (source, shards)).await?)
+        Ok(ground(&self.bus, &self.stream, &self.prefix, (source, shards)).await?)
     }
 
     fn is_connected(&self) -> bool {

@@ -15,7 +15,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::batch::{Outbound, fresh_id, rest};
-use super::head::{self, Batch};
+use super::head;
+use super::intact::{Batch, stored_behind};
 use super::publish::JetStreamStore;
 use crate::event::store::{Head, StoreError};
 
@@ -116,7 +117,7 @@ impl JetStreamStore {
     }
 
     async fn complete(&self, root: &str, sequence: u64, batch: &Batch) -> Result<(), StoreError> {
-        let stored = head::stored_behind(&self.bus, &self.stream, batch, sequence).await?;
+        let stored = stored_behind(&self.bus, &self.stream, batch, sequence).await?;
         let id = fresh_id();
         let rest = self
             .unsettled

@@ -245,8 +245,10 @@ impl Heads {
         for at in found {
             let Ok(root) = at.root else { continue };
             let known = self.seen.get(&root.source);
-            let moved = known.is_none_or(|seen| seen.sequence != at.sequence);
-            if !self.filter.wants_source(&root.source) || !moved {
+            // What cannot be read may have come in part only, behind a root that stands.
+            let is_new =
+                known.is_none_or(|seen| seen.sequence != at.sequence || seen.table.is_none());
+            if !self.filter.wants_source(&root.source) || !is_new {
                 continue;
             }
             match read_head_at(&self.bus, &self.settings.stream, &at.subject).await {
@@ -264,6 +266,13 @@ impl Heads {
         if !self.begun {
             self.base.insert(source.clone(), place.clone());
             self.told.entry(source.clone()).or_insert(place);
+        }
+        if let Some(seen) = self.seen.get_mut(&source)
+            && seen.sequence == head.root_sequence
+        {
+            // It stood still: what is new is only that it can be read.
+            seen.table = rows_of(head, root).map(Arc::new);
+            return;
         }
         let before = self.seen.get(&source);
         // Afterwards a root that moves is fresh by our own clock, whatever that of the adapter says.

@@ -154,7 +154,7 @@ async fn told(args: &BrokerArgs) -> Option<Names> {
     }
     let bus = connect(&settings).await.ok()?;
     let mut names = Names::default();
-    for (root, table) in stands(&bus, &settings, &Filter::all()).await.ok()? {
+    for (root, table) in stands(&bus, &settings, &Filter::all(), |_| {}).await.ok()? {
         names.sources.insert(root.source);
         for row in table.rows() {
             names.processes.insert(row.name.to_string());

@@ -48,7 +48,11 @@ pub(super) async fn opening(
     settings: &BusSettings,
     filter: &Filter,
 ) -> Result<Vec<(Root, Table)>, Failure> {
-    let stands = match stands(bus, settings, filter).await {
+    let unread = |root: &Root| {
+        let name = words().clean(&root.source, 60).into_owned();
+        say(&format!("{name}: its head cannot be read"));
+    };
+    let stands = match stands(bus, settings, filter, unread).await {
         Ok(stands) => stands,
         // That nobody tells anything yet is said by whoever waits for it.
         Err(BusError::NoStream(_)) => return Ok(Vec::new()),
@@ -71,11 +75,12 @@ pub(super) async fn opening(
     Ok(stands)
 }
 
-/// The heads of the wanted sources that can be read whole.
+/// The heads of the wanted sources that can be read whole; the roots of the others go to `unread`.
 pub(super) async fn stands(
     bus: &Bus,
     settings: &BusSettings,
     filter: &Filter,
+    mut unread: impl FnMut(&Root),
 ) -> Result<Vec<(Root, Table)>, BusError> {
     let mut stands = Vec::new();
     for found in heads(bus, &settings.stream, &settings.prefix).await? {
@@ -91,8 +96,9 @@ pub(super) async fn stands(
         let Some(Head { root: Ok(root), .. }) = &head else {
             continue;
         };
-        if let Some(table) = head.as_ref().and_then(|h| table(h, root)) {
-            stands.push((root.clone(), table));
+        match head.as_ref().and_then(|head| table(head, root)) {
+            Some(table) => stands.push((root.clone(), table)),
+            None => unread(root),
         }
     }
     Ok(stands)
@@ -108,6 +114,7 @@ fn when(last: Option<&Envelope>, root: &Root, now: chrono::DateTime<Utc>) -> Las
 
 /// The rows of a head; nothing where they cannot be read.
 pub(super) fn table(head: &Head, root: &Root) -> Option<Table> {
+    head.shards.as_ref()?;
     let restored = Restored {
         epoch: &root.epoch,
         resync: false,

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::simulate::fleet::PlayedFleet;
 use crate::simulate::profile::Profile;
 use crate::simulate::random::Dice;
-use crate::simulate::server::{SimulateErrorKind, Simulation};
+use crate::simulate::server::{SimulateError, SimulateErrorKind, Simulation};
 use crate::simulate::settings::{Origin, Place, Settings, Token};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -20,9 +21,10 @@ Examples:
   observe simulate --random 200 --rate 5 --seed 7      200 processes, five end every second
   observe simulate shop.yaml --profile v1.87           an old server
   observe simulate shop.yaml --torn 0.05               answers that contradict themselves
+  observe simulate --random 100 --fleet 50 -u sockets  fifty servers, on sockets/0000.sock and so on
   curl -s http://127.0.0.1:8080/processes              what a consumer sees
 
-The first line on stdout is the address. Ctrl-C ends it; it also ends when the server it plays is stopped for good.";
+The first line on stdout is the address; of a fleet, one line for each server. Ctrl-C ends it; it also ends when the server it plays is stopped for good.";
 
 /// Plays a process-compose: its REST API and WebSockets, with simulated processes behind them.
 ///
@@ -84,6 +86,11 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "PROJECT")]
     name: Option<String>,
 
+    /// Play so many servers in this one process: on consecutive ports from --port on (0: each on a free one), or as
+    /// sockets in the folder --unix-socket; the projects are NAME-0000 and so on
+    #[arg(long, value_name = "SERVERS", conflicts_with = "truth")]
+    fleet: Option<u32>,
+
     /// So many times faster than the stack says
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
@@ -131,21 +138,40 @@ impl Simulate {
 
 /// Plays until it is asked to end, or the played server leaves for good.
 pub(super) async fn run(args: Simulate, token: CancellationToken) -> Outcome {
+    let fleet = args.fleet;
     let settings = args.settings().or_exit(Exit::Usage)?;
-    let simulation = match Simulation::bind(settings).await {
-        Ok(simulation) => simulation,
-        Err(error) if error.kind() == SimulateErrorKind::Usage => {
-            return Err(Failure::new(Exit::Usage, error));
-        }
-        Err(error) => return Err(Failure::new(Exit::Refused, error)),
+    if let Some(count) = fleet {
+        let fleet = PlayedFleet::bind(&settings, count).await.map_err(failed)?;
+        tell(fleet.addresses());
+        fleet.run(token).await.or_exit(Exit::Refused)?;
+    } else {
+        let simulation = Simulation::bind(settings).await.map_err(failed)?;
+        tell([simulation.address()]);
+        simulation.run(token).await.or_exit(Exit::Refused)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn failed(error: SimulateError) -> Failure {
+    let exit = match error.kind() {
+        SimulateErrorKind::Usage => Exit::Usage,
+        SimulateErrorKind::System => Exit::Refused,
     };
+    Failure::new(exit, error)
+}
+
+/// Prints where it listens.
+fn tell(addresses: impl IntoIterator<Item = String>) {
+    let text: String = addresses
+        .into_iter()
+        .flat_map(|address| [address, "\n".to_owned()])
+        .collect();
     let mut stdout = io::stdout().lock();
-    let address = writeln!(stdout, "{}", simulation.address()).and_then(|()| stdout.flush());
-    drop(stdout);
+    let told = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
     // A reader that only wanted the address and left is no reason to end.
-    if address.is_err() {
+    if told.is_err() {
         tracing::debug!("nobody reads the address");
     }
-    simulation.run(token).await.or_exit(Exit::Refused)?;
-    Ok(Exit::Done)
 }

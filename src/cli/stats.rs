@@ -178,7 +178,7 @@ impl Stats {
         bus: &Bus,
         settings: &BusSettings,
     ) -> Result<Report, Failure> {
-        let stands = stands(bus, settings, &wish.sources)
+        let stands = stands(bus, settings, &wish.sources, |_| {})
             .await
             .map_err(broker_failure)?;
         let extent = Extent::of(bus, &settings.stream)

@@ -14,7 +14,7 @@
 //! - [`world`]: the model. Pure: time is an argument, every step leaves frames and records behind, nothing sleeps;
 //! - [`view`], [`describe`]: the JSON that release would answer;
 //! - `shared`, [`control`], [`fault`]: the world behind a lock, and the hands that reach into it;
-//! - `api`, `stream`, `line`, [`server`], [`builder`]: the sockets.
+//! - `api`, `stream`, `line`, [`server`], [`builder`], [`fleet`]: the sockets, of one server or of many.
 //!
 //! It imports nothing else of this crate and shares no code with the adapter, so that it cannot share a mistake with it.
 //! It starts no processes, reads no environment, and prints nothing.
@@ -24,6 +24,7 @@ pub mod builder;
 pub mod control;
 pub mod describe;
 pub mod fault;
+pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 mod line;

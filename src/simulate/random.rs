@@ -67,7 +67,8 @@ fn process(n: u32, mean: f64, rng: &mut fastrand::Rng) -> Spec {
         1..=3 => {
             spec.restart = Policy::Always;
             spec.ready = Some(Probe {
-                after: secs(mean * 0.1),
+                // A probe gives up after three periods, however long a life would be.
+                after: secs((mean * 0.1).min(1.5)),
                 period: Duration::from_secs(1),
                 ..Probe::default()
             });
@@ -117,6 +118,19 @@ fn fate(run: Span, rng: &mut fastrand::Rng) -> Life {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_lives_long_becomes_ready_before_its_probe_gives_up() {
+        let dice = Dice {
+            processes: 100,
+            rate: 0.02,
+            seed: 1,
+        };
+        for spec in stack(dice).processes.values() {
+            let Some(probe) = &spec.ready else { continue };
+            assert!(probe.after < probe.period * probe.threshold, "{probe:?}");
+        }
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_stack_and_another_seed_another() {

@@ -7,6 +7,8 @@ use futures_util::StreamExt;
 use observe::simulate::builder::Builder;
 use observe::simulate::control::Control;
 use observe::simulate::fault::{Fault, Lasting};
+use observe::simulate::fleet::PlayedFleet;
+use observe::simulate::random::Dice;
 use observe::simulate::script::Stack;
 use observe::simulate::server::{Ended, SimulateError, Simulation};
 use observe::simulate::settings::{Origin, Place, Settings};
@@ -16,6 +18,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::support::scratch::Scratch;
 
 mod routes;
 mod trouble;

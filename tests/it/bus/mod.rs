@@ -3,8 +3,10 @@
 mod commit;
 mod connect;
 mod durable;
+mod fleet;
 mod head;
 mod read;
+mod sourced;
 mod stream;
 mod subscribe;
 mod torn;

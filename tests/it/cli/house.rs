@@ -155,8 +155,17 @@ pub(super) async fn messages(
     nats: &NatsServer,
     subjects: &[&str],
 ) -> Vec<async_nats::jetstream::Message> {
+    messages_in(nats, "PROCESS_EVENTS", subjects).await
+}
+
+/// The same of another stream.
+pub(super) async fn messages_in(
+    nats: &NatsServer,
+    stream: &str,
+    subjects: &[&str],
+) -> Vec<async_nats::jetstream::Message> {
     let context = async_nats::jetstream::new(client(nats).await);
-    let Ok(stream) = context.get_stream("PROCESS_EVENTS").await else {
+    let Ok(stream) = context.get_stream(stream).await else {
         return Vec::new();
     };
     let consumer = stream

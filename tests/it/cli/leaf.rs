@@ -18,7 +18,7 @@ use crate::support::nats::NatsServer;
 use crate::support::wait::until;
 
 /// The wire between two servers, which can be cut and mended.
-struct Wire {
+pub(super) struct Wire {
     port: u16,
     cut: Arc<Notify>,
     task: Option<JoinHandle<()>>,
@@ -26,7 +26,7 @@ struct Wire {
 }
 
 impl Wire {
-    async fn to(port: u16) -> Self {
+    pub(super) async fn to(port: u16) -> Self {
         let mut wire = Self {
             port: 0,
             cut: Arc::default(),
@@ -37,7 +37,12 @@ impl Wire {
         wire
     }
 
-    async fn mend(&mut self) {
+    /// Where it begins.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) async fn mend(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         self.port = listener.local_addr().unwrap().port();
         let (to, cut) = (self.to, Arc::clone(&self.cut));
@@ -59,7 +64,7 @@ impl Wire {
         }));
     }
 
-    async fn cut(&mut self) {
+    pub(super) async fn cut(&mut self) {
         let task = self.task.take().unwrap();
         task.abort();
         // It was told to end.
@@ -69,7 +74,7 @@ impl Wire {
 }
 
 /// The port that leaf nodes come to, as the server's log has it.
-fn leaf_port(hub: &NatsServer) -> u16 {
+pub(super) fn leaf_port(hub: &NatsServer) -> u16 {
     let log = hub.log();
     let line = log
         .lines()

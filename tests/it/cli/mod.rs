@@ -16,6 +16,7 @@ mod examples;
 mod flags;
 mod history;
 mod house;
+mod hub;
 mod leaf;
 mod managed;
 mod names;

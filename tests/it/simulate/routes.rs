@@ -249,3 +249,35 @@ async fn an_old_release_lacks_what_came_later() {
     );
     assert_eq!(server.get("/process/logs/a/0/5").await.status, 500);
 }
+
+#[tokio::test]
+async fn a_fleet_is_as_many_servers_of_different_names() {
+    let folder = Scratch::new("fleet");
+    let dice = Dice {
+        processes: 4,
+        rate: 1.0,
+        seed: 1,
+    };
+    let settings = Settings {
+        place: Place::Unix(folder.path().to_owned()),
+        ..Settings::new(Origin::Random(dice))
+    };
+    let fleet = PlayedFleet::bind(&settings, 12).await.unwrap();
+    let addresses: Vec<_> = fleet.addresses().collect();
+    assert_eq!(addresses.len(), 12);
+    let token = CancellationToken::new();
+    let run = tokio::spawn(fleet.run(token.clone()));
+    for (number, address) in addresses.iter().enumerate() {
+        let get = async |path| {
+            let stream = UnixStream::connect(address).await.unwrap();
+            soon(send(stream, "GET", path, "", "")).await.unwrap()
+        };
+        let name = get("/project/name").await.json();
+        assert_eq!(name["projectName"], format!("devbox/fleet-{number:04}"));
+        let list = get("/processes").await.json();
+        assert_eq!(list["data"].as_array().unwrap().len(), 4);
+    }
+    token.cancel();
+    soon(run).await.unwrap().unwrap();
+    assert!(addresses.iter().all(|address| !Path::new(address).exists()));
+}
