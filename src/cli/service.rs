@@ -123,8 +123,9 @@ impl Service {
         loop {
             tokio::select! {
                 biased;
-                done = &mut work => return done,
+                // Before the work, which may have heard of it first and be over.
                 () = token.cancelled() => break,
+                done = &mut work => return done,
                 _ = signs.tick() => inner.sign(),
             }
         }
@@ -277,6 +278,18 @@ mod tests {
             sleep(100 * SECOND).await;
         };
         service.during(&token, work).await;
+        assert_eq!(told.take(), ["WATCHDOG=1", "STOPPING=1", "STATUS=ending"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn being_asked_to_end_is_said_also_where_the_work_is_over_at_once() {
+        let (told, token) = (Told::default(), CancellationToken::new());
+        let service = told.service();
+        let asks = async {
+            sleep(SECOND / 2).await;
+            token.cancel();
+        };
+        tokio::join!(asks, service.during(&token, token.cancelled()));
         assert_eq!(told.take(), ["WATCHDOG=1", "STOPPING=1", "STATUS=ending"]);
     }
 }
