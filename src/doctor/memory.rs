@@ -73,11 +73,11 @@ fn judge(folder: &Path, purpose: Use) -> Vec<Finding> {
     let (kept, none) = match purpose {
         Use::Memory => (
             "adapters remember",
-            "no adapter has remembered anything yet",
+            "no adapter has remembered anything yet; the first one makes",
         ),
         Use::Spool => (
             "what waits for the broker is kept",
-            "nothing has waited for the broker yet",
+            "nothing has waited for the broker yet; what does first makes",
         ),
     };
     let Some(there) = folder.ancestors().find(|path| path.exists()) else {
@@ -93,10 +93,7 @@ fn judge(folder: &Path, purpose: Use) -> Vec<Finding> {
     } else if there == folder {
         findings.push(Finding::ok("memory.folder", format!("{kept} in {name}")));
     } else {
-        findings.push(Finding::ok(
-            "memory.folder",
-            format!("{none}; the first adapter that must makes {name}"),
-        ));
+        findings.push(Finding::ok("memory.folder", format!("{none} {name}")));
     }
     findings.extend(space(there));
     let taken = taken();

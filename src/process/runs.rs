@@ -181,7 +181,7 @@ impl Tale<'_> {
             },
             stopping: life
                 .and_then(Life::stopping)
-                .map(|heard| self.no_later(heard, frame.and_then(|frame| frame.ended_at)))
+                .map(|heard| self.held_up(heard, frame.and_then(|frame| frame.ended_at)))
                 .or(remembered(before.memory.stopping)),
             not_ready: life.map_or(not_ready, |life| life.not_ready(not_ready)),
             configuration: self.row.configuration.clone(),
@@ -190,12 +190,12 @@ impl Tale<'_> {
     }
 
     /// When a run was told to end: what was heard so long after its end was held up, by a wire or by our own standing still,
-    /// and happened between the look before and that end.
-    fn no_later(&self, heard: Window, ended_at: Option<DateTime<Utc>>) -> Window {
-        match ended_at {
+    /// and may have happened at any time since the look before. The end is by the clock of the source, which may be wrong.
+    fn held_up(&self, heard: Window, ended_at: Option<DateTime<Utc>>) -> Window {
+        match self.plausible(ended_at) {
             Some(ended) if heard.0 > ended + SETTLED => (
                 self.look.after.map_or(ended, |after| after.min(ended)),
-                ended,
+                heard.1,
             ),
             _ => heard,
         }

@@ -94,7 +94,7 @@ fn the_same_duration_or_configuration_not_known() {
 }
 
 #[test]
-fn frames_that_were_held_up_tell_of_no_longer_wait_than_the_end_allows() {
+fn frames_that_were_held_up_prove_no_long_wait() {
     // Looks at 0 s and 2 s, and the next, like the frames, four seconds late.
     let stage = before([]).probed(3, 2).covered();
     let stage = stage.after([a("Running").pid(5).not_ready()]);
@@ -105,7 +105,7 @@ fn frames_that_were_held_up_tell_of_no_longer_wait_than_the_end_allows() {
             .frame(4001, &ended)
             .after_ms(4100, [a("Completed").pid(5).code(-1).ended_at(2500)])
     };
-    late(stage).tells(["stopped requested code -1"]);
+    late(stage).tells(["crashed unhealthy ambiguous code -1"]);
 }
 
 #[test]
