@@ -14,6 +14,7 @@ mod direct;
 mod doctor;
 mod examples;
 mod flags;
+mod guide;
 mod history;
 mod house;
 mod hub;
