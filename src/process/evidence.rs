@@ -144,11 +144,11 @@ pub(super) fn drop_former(
     })
 }
 
-/// Drops the frames of runs that ended no later than the end that a look has shown, and was told for: they come late, held
-/// up by a wire that stood still. Gives the index of the last.
-pub(super) fn drop_told(frames: &mut Vec<Frame>, ended_at: Option<DateTime<Utc>>) -> Option<u64> {
+/// Drops the frames of runs that were over at a time which a look has shown since: the beginning of the run that goes on, or
+/// the end that was told. They come late, held up by a wire that stood still. Gives the index of the last.
+pub(super) fn drop_told(frames: &mut Vec<Frame>, over: Option<DateTime<Utc>>) -> Option<u64> {
     drop_to_last(frames, |frame| {
-        frame.phase.is_over() && frame.ended_at.is_some() && frame.ended_at <= ended_at
+        frame.phase.is_over() && frame.ended_at.is_some() && frame.ended_at <= over
     })
 }
 

@@ -71,9 +71,13 @@ impl<'a> Tale<'a> {
             let surely = surely.filter(|_| before.memory.open);
             self.skip(drop_former(&mut trail.frames, surely, before.restarts));
         }
-        if !before.memory.open {
-            self.skip(drop_told(&mut trail.frames, before.ended_at));
-        }
+        // What ended by then ended before the run of the row began, or was told with the row.
+        let over = if before.memory.open {
+            before.started_at
+        } else {
+            before.ended_at
+        };
+        self.skip(drop_told(&mut trail.frames, over));
         self.leave_to_the_next(&mut trail, before, step);
         let runs = lives(&trail.frames, before.counted_run());
         let plan = self.extended(plan(before, self.reading, step), &trail, &runs, before);

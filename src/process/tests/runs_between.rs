@@ -204,6 +204,21 @@ fn frames_of_a_run_that_was_told_without_them_add_none_when_they_come() {
 }
 
 #[test]
+fn frames_of_a_run_that_was_over_before_this_one_began_do_not_end_it() {
+    let up = || a("Running").pid(6).due(61_000).started_at(1500);
+    before([a("Running").pid(5).due(1000)])
+        .covered()
+        .after([up()])
+        .tells(["stopped replaced inferred", "started schedule"])
+        // Held up until after that look, and the end of this run right behind.
+        .frame(10, &a("Scheduled").code(0).ended_at(900))
+        .frame(30, &a("Running"))
+        .frame(400, &a("Scheduled").code(0).ended_at(2400))
+        .after_ms(500, [a("Scheduled").pid(6).due(61_000).ended_at(2400)])
+        .tells(["stopped exited code 0"]);
+}
+
+#[test]
 fn a_counter_that_comes_after_its_status_is_not_counted_twice() {
     before([a("Running").pid(5)])
         .after([a("Restarting").pid(5).restarts(0).code(3)])

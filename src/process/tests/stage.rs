@@ -110,6 +110,10 @@ impl Seen {
         self.with(|r| r.watch_at = Some(at(ms)))
     }
 
+    pub(super) fn started_at(self, ms: i64) -> Self {
+        self.with(|r| r.started_at = Some(at(ms)))
+    }
+
     pub(super) fn ended_at(self, ms: i64) -> Self {
         self.with(|r| r.ended_at = Some(at(ms)))
     }
