@@ -21,7 +21,8 @@
 //!   short for a gap shows in the windows alone.)
 //!
 //! **Details** of what is told as `certain`: the exit code is the true one; an end by its own exit with 0 or by request is
-//! `stopped`, any other `crashed`; the reason `policy` stands where the policy began it. Of an `ambiguous` end the code is
+//! `stopped`, any other `crashed`; the reason `policy` stands where the policy began it, or
+//! announced it and was called off within the window of whatever began it then. Of an `ambiguous` end the code is
 //! true as well. An `inferred` one may know no code; if it names one, it is true, unless a run began otherwise than by the
 //! policy within its window: then the server shows the code of another end there, or 0, and the next reason is a guess too.
 //!

@@ -324,6 +324,7 @@ impl<'a> Process<'a> {
             && (begin.event.reason() == "policy") != (life.because == "policy")
             && !matches!(begin.event.reason(), "source_restarted" | "present")
             && !self.follows_a_guess(begin.event)
+            && !self.was_called_off_within(begin.event)
         {
             wrong.push(format!("begun by {}: {}", life.because, begin.event));
         }
@@ -350,6 +351,13 @@ impl<'a> Process<'a> {
             wrong.push(format!("{} of {life:?}: {}", told.event.kind, told.event));
         }
         wrong
+    }
+
+    /// Whether a restart that was announced was called off within the window of a beginning: both looks show what they would
+    /// if it had come.
+    fn was_called_off_within(&self, begin: &Event) -> bool {
+        let mut all = self.truth.cancelled.iter();
+        all.any(|(name, at)| name == self.name && begin.holds(*at))
     }
 
     /// Whether a whole run lies in the window of a beginning, and a request: what the server counts may then be of a restart
