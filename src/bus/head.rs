@@ -31,6 +31,9 @@ pub(super) const AT_ONCE: usize = 8;
 /// The highest number of an event that is believed: what every language reads exactly out of JSON.
 const MOST: u64 = 1 << 53;
 
+/// The server takes no batch of more messages.
+const MOST_OF_BATCH: u64 = 1000;
+
 /// A root, or what is wrong with it.
 type Parsed = Result<Root, String>;
 
@@ -49,11 +52,12 @@ impl Stored {
         lines.find_map(|(key, value)| (key == name).then(|| value.trim()))
     }
 
-    /// The batch it came in, where it is the first of one.
+    /// The batch it came in, where it is the first of one. A number that no batch can have says nothing.
     pub(super) fn batch(&self) -> Option<Batch> {
+        let messages = self.header(HEADER_MESSAGES)?.parse().ok()?;
         Some(Batch {
             id: self.header(HEADER_BATCH)?.to_owned(),
-            messages: self.header(HEADER_MESSAGES)?.parse().ok()?,
+            messages: Some(messages).filter(|count| (2..=MOST_OF_BATCH).contains(count))?,
         })
     }
 }
@@ -416,5 +420,36 @@ pub(super) async fn get(
             }
             _ => Err(error.into_bus(bus, &format!("read a head in stream {stream}"))),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_says_how_many_came_with_it_and_nonsense_says_nothing() {
+        for (count, wanted) in [
+            ("2", Some(2)),
+            ("1000", Some(1000)),
+            ("0", None),
+            ("1", None),
+            ("1001", None),
+            ("18446744073709551615", None),
+            ("-1", None),
+            ("many", None),
+        ] {
+            let stored = Stored {
+                subject: "core.head.shop".into(),
+                sequence: u64::MAX,
+                payload: Vec::new(),
+                time: None,
+                headers: format!(
+                    "NATS/1.0\r\nNats-Batch-Id: b\r\nObserve-Messages: {count}\r\n\r\n"
+                ),
+            };
+            let found = stored.batch().map(|batch| batch.messages);
+            assert_eq!(found, wanted, "{count}");
+        }
     }
 }

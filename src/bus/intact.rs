@@ -62,7 +62,7 @@ pub(super) async fn stored_behind(
     let (mut there, mut missing) = (0, batch.messages);
     while there + 1 < missing {
         let middle = there + (missing - there) / 2;
-        if is_of(bus, stream, batch, root + middle).await? {
+        if is_of(bus, stream, batch, root.saturating_add(middle)).await? {
             there = middle;
         } else {
             missing = middle;
