@@ -132,7 +132,10 @@ pub(super) struct Watch<'a> {
     /// What keeps the broker while it is used.
     lease: Option<Lease>,
     search_at: Instant,
+    /// Whether a source was ever named.
     found: bool,
+    /// Whether a table of one was ever judged by.
+    looked: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -146,6 +149,7 @@ impl<'a> Watch<'a> {
             lease: None,
             search_at: Instant::now(),
             found: false,
+            looked: false,
         })
     }
 
@@ -192,14 +196,19 @@ impl<'a> Watch<'a> {
             let Some(sights) = sources.sights(self.began) else {
                 continue;
             };
-            self.found |= !sights.0.is_empty();
+            if !self.found
+                && let Some(view) = sights.0.first()
+            {
+                self.found = true;
+                tracing::info!(source = ?view.source, "the first source is known");
+            }
             let now = self.began.elapsed();
             if !self.found && now >= self.args.grace && !sources.is_away() {
                 return Err(Failure::say(Exit::Source, self.nobody()));
             }
-            let is_first = outlook.entries.is_empty();
             *outlook = waiting.look(&sights.seen(), now);
-            if is_first && !outlook.entries.is_empty() {
+            if !self.looked && sights.0.iter().any(|view| view.stands.is_ok()) {
+                self.looked = true;
                 let (entries, met) = (&outlook.entries, Entry::is_met);
                 let met = entries.iter().filter(|entry| met(entry)).count();
                 tracing::info!(of = entries.len(), met, "the first look");

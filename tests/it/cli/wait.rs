@@ -266,7 +266,7 @@ async fn by_a_broker_it_begins_with_the_head_and_misses_nothing_behind_it() {
     house.tells("started", "worker", 1).await;
     let mut run = by_broker(&house, &[]);
     assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
-    assert_eq!(run.err.all().len(), 1, "{:?}", run.err.all());
+    assert_eq!(run.err.all().len(), 2, "{:?}", run.err.all());
     let mut runs = Vec::new();
     for (args, wanted) in [
         (vec!["worker", "--for", "restarted"], 0),
@@ -376,7 +376,7 @@ async fn the_head_of_a_dead_adapter_is_not_believed() {
     assert_eq!(run.ends().await, 124, "{:?}", run.err.all());
     assert_eq!(run.err.count("its head is stale"), 1, "{:?}", run.err.all());
     let mut run = by_broker(&house, &["worker"]);
-    run.says("the first look").await;
+    run.says("the first source is known").await;
     let _adapter = house.adapter(&[]);
     assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
 }
