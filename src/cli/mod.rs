@@ -5,6 +5,7 @@
 
 mod adapter;
 mod awaited;
+mod background;
 mod begin;
 mod broker;
 mod broker_args;
@@ -14,9 +15,11 @@ mod completions;
 mod contact;
 mod cursor;
 mod desk;
+mod detach;
 mod diff;
 mod direct;
 mod doctor;
+mod down;
 mod durable;
 mod durable_watch;
 mod exit;
@@ -34,6 +37,7 @@ mod memory;
 mod named;
 mod open;
 mod opening;
+mod own_broker;
 mod process;
 mod program;
 mod progress;

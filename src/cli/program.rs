@@ -7,18 +7,19 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::detach::FLAG;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::signals::Signals;
 use super::terminal::{say, words};
 use super::{
-    adapter, broker, completions, diff, doctor, history, man, process, run, schema, simulate,
+    adapter, broker, completions, diff, doctor, down, history, man, process, run, schema, simulate,
     source, state, stats, up, version, wait, watch,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   observe watch            live events of the stack on this machine, nothing else needed
-  observe up               the same, kept in a broker of its own
+  observe up               the same, kept in a broker of its own; up -d in the background, until observe down
   observe adapter          tell what a stack does into a broker, for as long as it runs
   observe history -S 1h    what happened in the last hour
   observe state            how every process stands; --at 1h how it stood an hour ago
@@ -39,12 +40,16 @@ struct Observe {
     /// Say more: one line for each commit, then what happens inside (RUST_LOG decides in detail)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    #[arg(long = FLAG, value_name = "LOG", hide = true)]
+    background: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Everything on this machine in one command: broker, adapter, live view
     Up(up::Up),
+    /// End what up -d left in the background
+    Down(down::Down),
     /// Look at a process-compose and tell what changed into a broker
     Adapter(adapter::Adapter),
     /// Print events as they happen
@@ -138,6 +143,7 @@ fn begin(mut args: Observe) -> Outcome {
         .build()
         .or_exit(Exit::Refused)?;
     let verbose = args.verbose > 0;
+    let background = args.background.take();
     let outcome = runtime.block_on(async {
         let token = CancellationToken::new();
         if let Command::Broker(args) = &mut args.command
@@ -151,7 +157,10 @@ fn begin(mut args: Observe) -> Outcome {
         let signals = (!own_way).then(Signals::listen).transpose()?;
         let work = Box::pin(async {
             match args.command {
-                Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
+                Command::Up(args) => {
+                    Box::pin(up::run(args, verbose, background, token.clone())).await
+                }
+                Command::Down(args) => down::run(args, token.clone()).await,
                 Command::Adapter(args) => task(adapter::run(args, verbose, token.clone())).await,
                 Command::Watch(args) => task(watch::run(args, token.clone())).await,
                 Command::History(args) => task(history::run(args, token.clone())).await,

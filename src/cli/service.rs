@@ -61,6 +61,19 @@ impl Service {
         })
     }
 
+    /// Somebody else who wants to know: nothing when we are ready, else how it is.
+    pub(super) fn told(tell: impl Fn(Option<String>) + Send + Sync + 'static) -> Self {
+        Self::new(None, move |states| {
+            for state in states {
+                match state {
+                    NotifyState::Ready => tell(None),
+                    NotifyState::Status(line) => tell(Some((*line).to_owned())),
+                    _ => {}
+                }
+            }
+        })
+    }
+
     fn new(
         every: Option<Duration>,
         tell: impl Fn(&[NotifyState<'_>]) + Send + Sync + 'static,
@@ -90,8 +103,8 @@ impl Service {
             done = &mut work => return done,
             () = sleep(PATIENCE) => {}
         }
-        inner.ready();
         self.status(what);
+        inner.ready();
         work.await
     }
 

@@ -1,9 +1,9 @@
 //! `observe up`: everything on this machine in one command.
 
-use std::time::Duration;
+use std::path::PathBuf;
 
+use chrono::Utc;
 use clap::Args;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{self, Lease};
@@ -12,15 +12,18 @@ use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::event::filter::Filter;
 
+use super::background::Card;
 use super::broker::warden_command;
 use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
 use super::contact::{Patience, reach};
+use super::detach::{Background, detach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
 use super::follow::{Broker, Says, Tape, Until, follow};
-use super::open::{Way, open};
+use super::open::{Way, open, open_or_away};
 use super::opening::{arrive, opening};
+use super::own_broker::{Own, keep_own_broker};
 use super::service::Service;
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
@@ -29,20 +32,17 @@ use super::view::{Blind, Sources, View, Viewed};
 
 /// How many past events come first.
 const LAST: usize = 10;
-/// How long a broker of our own may be away before somebody looks whether it still runs.
-const OWN_BROKER: Duration = Duration::from_secs(1);
-/// So many deaths, with less than this between two of them, are enough.
-const DEATHS: u32 = 5;
-const QUIET: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
 Examples:
   observe up                                the stack that is found, a broker of its own, and a live view
   observe up -p 9090                        this stack
   observe up -s nats://broker:4222          into a broker that runs already
+  observe up -d && make test; observe down  in the background, and its end
 
 It neither starts nor stops the stack. Ctrl-C ends the adapter and the view; a broker of its own ends half a minute
-after its last user, and keeps what was told.";
+after its last user, and keeps what was told. With -d it returns when the adapter tells, which then runs in the background
+until observe down, and after a restart of the machine no more: a service manager is for that.";
 
 /// Brings a broker if none is configured, runs the adapter and shows what it tells.
 #[derive(Debug, Args)]
@@ -51,6 +51,9 @@ pub(super) struct Up {
     /// Show only these processes or groups, by name or glob
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Run in the background and show nothing; observe down ends it
+    #[arg(short, long, conflicts_with = "names")]
+    detach: bool,
     #[command(flatten)]
     source: SourceArgs,
     /// Name of the source; by default the project's
@@ -69,8 +72,22 @@ pub(super) struct Up {
     face: FaceArgs,
 }
 
-/// Runs until it is asked to end, or something that waiting does not mend.
-pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Outcome {
+/// Runs until it is asked to end, or something that waiting does not mend; or begins one that does, in the background.
+pub(super) async fn run(
+    args: Up,
+    verbose: bool,
+    background: Option<PathBuf>,
+    token: CancellationToken,
+) -> Outcome {
+    match background {
+        Some(log) => Box::pin(behind(args, verbose, log, token)).await,
+        None if args.detach => detach(&token).await,
+        None => Box::pin(before(args, verbose, token)).await,
+    }
+}
+
+/// In the foreground, with a view.
+async fn before(args: Up, verbose: bool, token: CancellationToken) -> Outcome {
     let patience = Patience::Wait;
     let filter = named(&args.names)?;
     let Some(place) = args.source.find_patiently(patience, &token).await? else {
@@ -87,28 +104,14 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
         contact.place.why,
         settings.stream,
         settings.display_url(),
-        whose(lease.as_ref())
+        whose(lease.is_some())
     ));
     let Some(bus) = open(&settings, patience, &token).await? else {
         return Ok(Exit::Done);
     };
-    let claim = claim(args.adopt, args.name.is_some());
-    let managed = lease.as_ref().map(|lease| Own {
-        settings: args.broker.managed(),
-        url: lease.url.clone(),
-    });
-    let plan = Plan {
-        args: args.source,
-        broker: settings.clone(),
-        claim,
-        managed: lease.is_some(),
-        patience,
-        verbose,
-        announce: false,
-        spool: args.spool,
-        service: Service::none(),
-    };
+    let managed = own(&args, lease.as_ref());
     let view = View::open(&args.face, Sources::None, filter.clone(), Blind::Show, None);
+    let plan = plan(args, &settings, lease.is_some(), verbose, Service::none());
     let outcome = Box::pin(together(
         Both {
             managed,
@@ -126,6 +129,71 @@ pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Ou
     outcome
 }
 
+/// In the background, with a log for what is said.
+async fn behind(args: Up, verbose: bool, log: PathBuf, token: CancellationToken) -> Outcome {
+    Background::leave_session();
+    let patience = Patience::Wait;
+    let Some(place) = args.source.find_patiently(patience, &token).await? else {
+        return Ok(Exit::Done);
+    };
+    let reach = reach(place, args.name.as_deref(), patience, &token);
+    let Some(contact) = Box::pin(reach).await? else {
+        return Ok(Exit::Done);
+    };
+    let (settings, lease) = broker(&args, contact.source.as_str()).await?;
+    let card = |log| Card {
+        pid: rustix::process::getpid().as_raw_nonzero().get(),
+        source: contact.source.as_str().to_owned(),
+        place: contact.client.place(),
+        stream: settings.stream.clone(),
+        broker: settings.display_url(),
+        managed: lease.is_some(),
+        since: Utc::now(),
+        log,
+    };
+    let Some(background) = Background::take(log, card)? else {
+        return Ok(Exit::Done);
+    };
+    let Some(way) = Box::pin(open_or_away(&settings, patience, &token)).await? else {
+        return Ok(Exit::Done);
+    };
+    let managed = own(&args, lease.as_ref());
+    let service = background.service();
+    let plan = plan(args, &settings, lease.is_some(), verbose, service);
+    let (bus, ending) = (way.bus().clone(), token.child_token());
+    let work = async {
+        tokio::join!(
+            ends(&ending, Box::pin(run_adapter(contact, way, plan, &ending))),
+            ends(&ending, keep_own_broker(&bus, managed.as_ref(), &ending))
+        )
+    };
+    let (ended, gone) = Box::pin(background.stay_during(work)).await;
+    drop(lease);
+    ended?;
+    gone.map_or(Ok(Exit::Done), Err)
+}
+
+fn own(args: &Up, lease: Option<&Lease>) -> Option<Own> {
+    lease.map(|lease| Own {
+        settings: args.broker.managed(),
+        url: lease.url.clone(),
+    })
+}
+
+fn plan(args: Up, broker: &BusSettings, managed: bool, verbose: bool, service: Service) -> Plan {
+    Plan {
+        claim: claim(args.adopt, args.name.is_some()),
+        args: args.source,
+        broker: broker.clone(),
+        managed,
+        patience: Patience::Wait,
+        verbose,
+        announce: false,
+        spool: args.spool,
+        service,
+    }
+}
+
 /// What is shown: these processes, or all.
 fn named(names: &[String]) -> Result<Filter, Failure> {
     names.iter().try_fold(Filter::all(), |filter, name| {
@@ -133,8 +201,9 @@ fn named(names: &[String]) -> Result<Filter, Failure> {
     })
 }
 
-fn whose(lease: Option<&Lease>) -> &'static str {
-    if lease.is_some() {
+/// Where the choice of a broker came from.
+pub(super) fn whose(managed: bool) -> &'static str {
+    if managed {
         "a broker of our own"
     } else {
         "as configured"
@@ -158,81 +227,6 @@ async fn broker(args: &Up, source: &str) -> Result<(BusSettings, Option<Lease>),
         with_managed(settings, &lease.url, lease.token.reveal()),
         Some(lease),
     ))
-}
-
-/// Keeps a broker of our own: one that died is started again, in its old place, with what it kept. Ends where a person
-/// ended it, or where it cannot be had again.
-async fn keep_own_broker(
-    bus: &Bus,
-    own: Option<&Own>,
-    token: &CancellationToken,
-) -> Option<Failure> {
-    let Some(own) = own else {
-        token.cancelled().await;
-        return None;
-    };
-    let (mut link, mut deaths, mut last) = (bus.link(), 0, Instant::now());
-    // Held until we end, beside the first.
-    let mut _lease = None;
-    loop {
-        // The sender lives as long as the bus.
-        let away = token
-            .run_until_cancelled(link.wait_for(|link| !link.is_connected()))
-            .await?;
-        drop(away);
-        token
-            .run_until_cancelled(tokio::time::sleep(OWN_BROKER))
-            .await?;
-        if bus.is_connected() || !matches!(broker::find(&own.settings).await, Ok(None)) {
-            continue;
-        }
-        if !matches!(broker::has_died(&own.settings), Ok(true)) {
-            return Some(Failure::say(
-                Exit::Broker,
-                "our own broker was ended; run observe up again, what was told is kept",
-            ));
-        }
-        if last.elapsed() > QUIET {
-            deaths = 0;
-        }
-        (deaths, last) = (deaths + 1, Instant::now());
-        let again = token.run_until_cancelled(start_again(own)).await?;
-        match again {
-            Ok(Some(lease)) => _lease = Some(lease),
-            Ok(None) => {
-                return Some(Failure::say(
-                    Exit::Broker,
-                    "our own broker died and its port is taken; run observe up again, what was told is kept",
-                ));
-            }
-            Err(failure) if deaths >= DEATHS => return Some(failure),
-            Err(failure) => tracing::warn!(error = %failure.line(), "our own broker"),
-        }
-        if deaths >= DEATHS {
-            return Some(Failure::say(
-                Exit::Broker,
-                "our own broker dies again and again; see observe broker status and its log",
-            ));
-        }
-    }
-}
-
-/// Starts a broker of our own again; nothing where it has another address, to which no connection comes back.
-async fn start_again(own: &Own) -> Result<Option<Lease>, Failure> {
-    let lease = broker::ensure(&own.settings, &warden_command()?)
-        .await
-        .or_exit(Exit::Broker)?;
-    if lease.url != own.url {
-        return Ok(None);
-    }
-    say("our own broker had died and was started again");
-    Ok(Some(lease))
-}
-
-/// A broker of our own, and where the connection looks for it.
-struct Own {
-    settings: broker::Settings,
-    url: String,
 }
 
 struct Both {

@@ -18,8 +18,8 @@ pub struct PlayedFleet(Vec<Simulation>);
 impl PlayedFleet {
     /// Binds `count` servers with these settings; time begins now.
     ///
-    /// A port is the first of consecutive ones (0 gives each a free one), a unix socket's path is a folder that is there and gets one
-    /// socket for each server: `0000.sock` and so on. The project's name, `fleet` where none is given, is followed by the
+    /// A port is the first of consecutive ones (0 gives each a free one), a unix socket's path is a folder, made where it is missing, that gets
+    /// one socket for each server: `0000.sock` and so on. The project's name, `fleet` where none is given, is followed by the
     /// server's number. Each server has a seed of its own, from the given one on.
     ///
     /// # Errors
@@ -34,6 +34,12 @@ impl PlayedFleet {
             return Err(SimulateError::Setting(
                 "a truth file is written by one server, not by a fleet",
             ));
+        }
+        if let Place::Unix(folder) = &settings.place {
+            std::fs::create_dir_all(folder).map_err(|source| SimulateError::Listen {
+                place: folder.display().to_string(),
+                source,
+            })?;
         }
         let width = (count - 1).to_string().len().max(4);
         let mut servers = Vec::new();

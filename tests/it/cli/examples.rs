@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use super::run::{Home, OBSERVE, Run};
+use super::run::{Home, LIMIT, OBSERVE, Run};
 use super::stack::Stack;
 use crate::support::nats::NatsServer;
+use crate::support::wait::until;
 
 /// Every process that an example names.
 const STACK: &str = "
@@ -31,7 +33,7 @@ fn examples(help: &str) -> Vec<String> {
         .filter_map(|line| line.strip_prefix("  observe "));
     lines
         .map(|line| {
-            let command = line.split("   ").next().unwrap().trim();
+            let command = line.split("  ").next().unwrap().trim();
             format!("observe {command}")
         })
         .collect()
@@ -41,6 +43,8 @@ fn examples(help: &str) -> Vec<String> {
 fn programs(home: &Home) -> String {
     let folder = home.path().join("bin");
     std::fs::create_dir(&folder).unwrap();
+    let server = crate::support::nats::binary();
+    std::os::unix::fs::symlink(server, folder.join("nats-server")).unwrap();
     std::os::unix::fs::symlink(OBSERVE, folder.join("observe")).unwrap();
     for name in PROGRAMS {
         let path = folder.join(name);
@@ -50,6 +54,85 @@ fn programs(home: &Home) -> String {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     folder.display().to_string()
+}
+
+/// A shell that runs an example here: its addresses are those of this stack and this broker.
+fn shell(
+    example: &str,
+    home: &Home,
+    folder: &str,
+    (stack, broker): (&Stack, Option<&str>),
+) -> Command {
+    let here = example
+        .replace("-p 9090", &format!("-p {}", stack.port))
+        .replace("nats://broker:4222", broker.unwrap_or_default())
+        .replace("simulate shop.yaml", "simulate -p 0 shop.yaml")
+        .replace("simulate examples/stacks/", "simulate -p 0 ")
+        .replace("--random 200", "-p 0 --random 200")
+        .replace("-p 0 shop.yaml -p 0", "-p 0 shop.yaml");
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &here])
+        .env_clear()
+        .envs(home.environment())
+        .env("PATH", path)
+        .env("PC_PORT_NUM", &stack.port)
+        .envs(broker.map(|url| ("NATS_URL", url)))
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    shell
+}
+
+/// Runs what goes on until it is told to end: each says something, and ends when it is asked to.
+async fn all_live(command: &str, broker: Option<&str>) {
+    let (home, stack) = (Home::new(), Stack::play(STACK).await);
+    let folder = programs(&home);
+    std::fs::write(home.path().join("shop.yaml"), STACK).unwrap();
+    let mut help = home.run(&[command, "--help"]);
+    assert_eq!(help.ends().await, 0);
+    let examples = examples(&help.out.all().join("\n"));
+    assert!(!examples.is_empty());
+    let tells = ["adapter", "-p", &stack.port, "--interval", "250ms"];
+    let adapter = broker.filter(|_| command == "watch");
+    let _adapter = adapter.map(|url| home.run(&[&tells[..], &["-s", url]].concat()));
+    for example in examples {
+        // Of one command alone we want to see what it comes to, and not what its shell does.
+        let alone = !example.contains(['|', '&']);
+        let line = if alone {
+            format!("exec {example}")
+        } else {
+            example.clone()
+        };
+        let mut shell = shell(&line, &home, &folder, (&stack, broker));
+        let mut run = Run::of(shell.process_group(0));
+        if example.contains("--count 1") {
+            run.says("shop").await;
+            stack.exit("worker", 1).await;
+            assert_eq!(run.ends().await, 0, "{example}: {:?}", run.err.all());
+            continue;
+        }
+        if example.contains("-d ") {
+            assert_eq!(run.ends().await, 0, "{example}: {:?}", run.err.all());
+            continue;
+        }
+        until(LIMIT, &example, async || {
+            assert!(run.is_running(), "{example}: {:?}", run.err.all());
+            !run.err.all().is_empty() || !run.out.all().is_empty()
+        })
+        .await;
+        let group = rustix::process::Pid::from_raw(run.id().try_into().unwrap()).unwrap();
+        rustix::process::kill_process_group(group, Signal::INT).unwrap();
+        let code = run.ends().await;
+        assert!(
+            code == 130 || !alone,
+            "{example}: {code}: {:?}",
+            run.err.all()
+        );
+    }
+    _ = home.command(&["broker", "stop"]).output();
 }
 
 async fn all_run(command: &str) {
@@ -65,20 +148,7 @@ async fn all_run_with(command: &str, broker: Option<&str>) {
     let examples = examples(&help.out.all().join("\n"));
     assert!(!examples.is_empty(), "{examples:?}");
     for example in examples {
-        let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", &example])
-            .env_clear()
-            .envs(home.environment())
-            .env("PATH", path)
-            .env("PC_PORT_NUM", &stack.port)
-            .envs(broker.map(|url| ("NATS_URL", url)))
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut run = Run::of(&mut shell);
+        let mut run = Run::of(&mut shell(&example, &home, &folder, (&stack, broker)));
         if example.contains("--for crashed") {
             stack.exit("worker", 1).await;
         }
@@ -100,6 +170,40 @@ async fn every_example_of_wait_runs() {
 #[tokio::test]
 async fn every_example_of_run_runs() {
     all_run("run").await;
+}
+
+#[tokio::test]
+async fn every_example_of_what_goes_on_runs() {
+    for command in ["adapter", "watch", "up"] {
+        // Each has a stack of its own, and two of one name are refused.
+        let nats = NatsServer::start();
+        all_live(command, Some(&nats.url())).await;
+    }
+    all_live("simulate", None).await;
+}
+
+#[tokio::test]
+async fn every_example_of_what_looks_after_them_runs() {
+    let nats = NatsServer::start();
+    all_run_with("doctor", Some(&nats.url())).await;
+    let home = Home::new();
+    for command in ["broker", "down"] {
+        let mut help = home.run(&[command, "--help"]);
+        assert_eq!(help.ends().await, 0);
+        for example in examples(&help.out.all().join("\n")) {
+            let args: Vec<&str> = example.split(' ').skip(1).collect();
+            let server = crate::support::nats::binary().display().to_string();
+            let more = ["--nats-server", &server];
+            let more = if example.ends_with("start") {
+                &more[..]
+            } else {
+                &[]
+            };
+            let mut run = home.run(&[&args[..], more].concat());
+            let wanted = i32::from(example.contains("lab"));
+            assert_eq!(run.ends().await, wanted, "{example}: {:?}", run.err.all());
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! library, except to play the stack that is watched and to read back what stands in the stream.
 
 mod adapter;
+mod background;
 mod bounds;
 mod broker_input;
 mod command;
