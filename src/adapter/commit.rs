@@ -23,6 +23,7 @@ use super::settings::{Acknowledged, Hooks, Notice, Settings};
 use super::spool::entry;
 use super::standby::Rivalry;
 use super::table::{Plan, Table};
+use super::vigil::Vigil;
 
 /// First pause after the broker was busy; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -124,6 +125,10 @@ pub struct Committer<St, T, R> {
     /// True after one reading whose epoch lies before that of another adapter's head.
     pub(super) older_epoch: bool,
     pub(super) rivalry: Rivalry,
+    /// Since when we look without a break.
+    pub(super) vigil: Vigil,
+    /// The journal that was left because the stream had gone back behind what was told in it.
+    pub(super) left: Option<String>,
 }
 
 impl<St, T, R> std::fmt::Debug for Committer<St, T, R> {

@@ -50,6 +50,7 @@ mod spool;
 mod standby;
 mod superseded;
 mod table;
+mod vigil;
 
 pub mod commit;
 pub mod error;

@@ -70,6 +70,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         };
         self.base = opening.base;
         self.table = opening.table;
+        if let (Some(head), Some(root), true) = (&head, root, opening.beginning.is_rolled_back()) {
+            self.leave(head, root);
+        }
         let state = opening.state.as_ref();
         self.told = state.map_or_else(BTreeMap::new, |state| revisions(&self.rows, state));
         if let Some(gap) = opening.owed {

@@ -15,7 +15,8 @@ use crate::observation::outlet::{Answer, Outlet, Report};
 use super::commit::{Committer, Progress, Sight};
 use super::dress::{is_out_of_sight, wire_origin};
 use super::error::AdapterError;
-use super::frame::{Basis, Look};
+use super::frame::{Basis, Look, Tail};
+use super::gap::{Owed, owe};
 use super::identity::is_earlier;
 use super::settings::{Notice, RebaseCause};
 
@@ -44,6 +45,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         if let Some(rebase) = self.check_epoch(look.epoch)? {
             return Ok(rebase);
         }
+        self.note_break(&look);
         let waits = matches!(before, Progress::Waiting);
         let in_danger = !waits && self.is_in_danger().await;
         if !(look.is_news || self.owes() || in_danger) {
@@ -65,6 +67,26 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             self.forget_silent();
         }
         Ok(progress)
+    }
+
+    /// A stretch in which nobody looked, though nobody was told to end and nothing failed for long enough to be told: the
+    /// machine slept, or we stood still. Who looked meanwhile wrote a root.
+    fn note_break(&mut self, look: &Look<'_, R::State, T::Event>) {
+        if look.basis != Basis::Look {
+            return;
+        }
+        let limit = self.stale_after();
+        let (since, why) = self.vigil.looked(look.at, limit);
+        let Tail { seq, standing } = self.tail();
+        let own = self.looked_at.unwrap_or(standing.looked_at);
+        let before = standing.looked_at.max(own);
+        let is_long = (since - before).to_std().is_ok_and(|pause| pause >= limit);
+        let is_owed = self.owed.iter().any(|gap| {
+            gap.from.is_none_or(|from| from <= before) && gap.to.is_none_or(|to| to >= since)
+        });
+        if is_long && !is_owed && seq > 0 && standing.connected {
+            owe(&mut self.owed, Owed::since(Some(before), why));
+        }
     }
 
     /// A refresh that did not get through is no delta: nothing of it waits, the next look makes another.
@@ -101,6 +123,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         error: &(dyn Error + Send + Sync + 'static),
     ) -> Result<Progress<R::State>, AdapterError> {
         let why = self.source_away(since, error);
+        self.vigil.failed();
         let progress = self.catch_up().await?;
         if !matches!(progress, Progress::Done) {
             return Ok(progress);

@@ -116,10 +116,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return self.recognise(&head, root);
         }
         let went_back = root.journal == self.base.journal && root.seq < self.base.seq;
+        // Somebody who cannot know that the stream went back gives the numbers again that were told in it before.
+        let was_left = self.left.as_ref() == Some(&root.journal);
         if head.shards.is_none() {
             return self.begin_anew(Some(&head), head.root_sequence);
         }
-        if went_back || is_rolled_back(root, self.acknowledged.as_ref()) {
+        if went_back || was_left || is_rolled_back(root, self.acknowledged.as_ref()) {
             return self.roll_back(&head, root);
         }
         self.overtaken(&head, root)
@@ -168,8 +170,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let dropped = self.pending.drop_all();
         self.owe_again(dropped.owed);
         // Gaps of the source itself the other one has told already; ours are those of our own queue.
-        self.owed
-            .retain(|gap| matches!(gap.why, gap::SUPERSEDED | gap::SPOOL_FULL));
+        self.owed.retain(|gap| {
+            matches!(
+                gap.why,
+                gap::SUPERSEDED | gap::SPOOL_FULL | gap::SPOOL_CORRUPT
+            )
+        });
         if let Some(lost) = lost {
             owe(&mut self.owed, lost);
         }
@@ -209,9 +215,18 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     ) -> Result<Progress<R::State>, AdapterError> {
         let dropped = self.pending.drop_all();
         self.owe_lost(head.told_until(), gap::ROLLED_BACK, dropped);
+        self.leave(head, root);
         self.base = Base::of(root, head.root_sequence);
         self.new_journal();
         self.take_head(head, root, RebaseCause::RolledBack, true)
+    }
+
+    /// What was told in this journal is not in the stream any more. A commit that is torn is another matter: who sent it
+    /// may bring the rest.
+    pub(super) fn leave(&mut self, head: &Head, root: &Root) {
+        if !head.is_torn {
+            self.left = Some(root.journal.clone());
+        }
     }
 
     pub(super) fn take_head(
@@ -322,6 +337,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             self.renumber(stays);
         }
         self.told = revisions(&self.rows, &state);
+        // What our looks saw since then is forgotten with the state, and has to be seen again. A root that speaks of
+        // them before that would hide what is owed.
+        self.looked_at = None;
         self.say(Notice::Rebased(cause));
         Progress::Rebase(state)
     }

@@ -140,11 +140,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
         let went_back = went_back(root, &standby.told);
         self.same_project(root)?;
-        if went_back
-            || root.adapter == self.settings.adapter
-            || *root.epoch != *self.base.standing.epoch
-            || is_rolled_back(root, self.acknowledged.as_ref())
-        {
+        if went_back || is_rolled_back(root, self.acknowledged.as_ref()) {
+            return self.gone_back().await;
+        }
+        if root.adapter == self.settings.adapter || *root.epoch != *self.base.standing.epoch {
             return self.look_again().await;
         }
         self.rivalry.standby = Some(Standby {
@@ -154,6 +153,32 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             still_since: Some(now),
         });
         Ok(Progress::Done)
+    }
+
+    /// The root lies before what we know was told: we may be the only one who does, and tell it before anything else.
+    async fn gone_back(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        let head = match self.store.read_head(&self.settings.source).await {
+            Ok(Some(head)) => head,
+            Ok(None) | Err(StoreError::NoStream) => return self.look_again().await,
+            Err(error) => return self.unread(error),
+        };
+        let (Ok(root), Some(standby)) = (&head.root, &self.rivalry.standby) else {
+            return self.look_again().await;
+        };
+        let is_back =
+            went_back(root, &standby.told) || is_rolled_back(root, self.acknowledged.as_ref());
+        if !is_back || self.is_being_mended(Some(&head)) {
+            // It moved in the last moment; the next question finds out where to.
+            return Ok(Progress::Done);
+        }
+        self.rivalry.standby = None;
+        self.rivalry.losses = 0;
+        self.doubt = false;
+        self.say(Notice::LooksAgain);
+        if head.shards.is_none() {
+            return self.begin_anew(Some(&head), head.root_sequence);
+        }
+        self.roll_back(&head, root)
     }
 
     /// The root stands still: what it describes is where we go on from, and the stretch since its last look was nobody's.
@@ -196,8 +221,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         root: &Root,
         since: Instant,
     ) -> Result<Progress<R::State>, AdapterError> {
-        let gap = Owed::since(Some(root.looked_at), gap::ADAPTER_DOWN);
-        owe(&mut self.owed, gap);
+        // Whoever cannot see its source leaves the root alone; the stretch out of sight is told when it is seen again.
+        if root.connected {
+            let gap = Owed::since(Some(root.looked_at), gap::ADAPTER_DOWN);
+            owe(&mut self.owed, gap);
+        }
         self.base = Base::of(root, head.root_sequence);
         let progress = self.take_head(head, root, RebaseCause::TookOver, true);
         self.moved_at = since;

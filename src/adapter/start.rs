@@ -20,6 +20,7 @@ use super::resume::{Resumable, new_run};
 use super::settings::{Acknowledged, Hooks, Settings};
 use super::standby::Rivalry;
 use super::table::Table;
+use super::vigil::Vigil;
 
 /// How an adapter begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,17 @@ pub enum Beginning {
         /// True where asking our own server for its epoch once more may settle it.
         ask_again: bool,
     },
+}
+
+impl Beginning {
+    /// True where the head is older than what had been told.
+    pub(super) fn is_rolled_back(&self) -> bool {
+        match self {
+            Self::Resume { rolled_back, .. } => *rolled_back,
+            Self::Invalid { why } => *why == gap::ROLLED_BACK,
+            _ => false,
+        }
+    }
 }
 
 /// Decides how to begin. Pure.
@@ -164,6 +176,8 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             commits: 0,
             older_epoch: false,
             rivalry: Rivalry::default(),
+            vigil: Vigil::default(),
+            left: None,
             base,
             table: Table::default(),
             store: self.store,

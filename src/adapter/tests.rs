@@ -16,4 +16,5 @@ mod starts;
 mod store;
 mod torn;
 pub(super) mod toy;
+mod unseen;
 mod waiting;

@@ -50,7 +50,22 @@ pub(crate) struct Stream {
     late: Vec<(u32, Kept)>,
 }
 
+/// Root, shards and events, as they once were.
+pub(crate) type Backup = (
+    Option<(u64, Root)>,
+    BTreeMap<u32, (u64, Vec<u8>)>,
+    Vec<Envelope>,
+);
+
 impl Stream {
+    pub(crate) fn backup(&self) -> Backup {
+        (self.root.clone(), self.shards.clone(), self.events.clone())
+    }
+
+    pub(crate) fn restore(&mut self, backup: Backup) {
+        (self.root, self.shards, self.events) = backup;
+    }
+
     fn store(&mut self, kept: Kept) -> Result<u64, StoreError> {
         let found = self.root.as_ref().map_or(0, |(sequence, _)| *sequence);
         if found != kept.expected {

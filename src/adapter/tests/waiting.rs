@@ -2,8 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::adapter::gap::{self, Owed};
 use crate::adapter::settings::Notice;
 use crate::event::payload::Kind;
+use crate::observation::outlet::Outlet as _;
 
 use super::house::{House, Told, seconds};
 use super::toy::Source;
@@ -207,20 +209,10 @@ async fn a_restored_backup_does_not_give_a_number_twice() {
     let house = House::new();
     let (mut a, mut source) = (house.watcher("a").await, source());
     a.tell(&source).await;
-    let backup = {
-        let stream = house.store.stream.lock().unwrap();
-        (
-            stream.root.clone(),
-            stream.shards.clone(),
-            stream.events.clone(),
-        )
-    };
+    let backup = house.store.stream.lock().unwrap().backup();
     source.grow("api");
     a.tell(&source).await;
-    {
-        let mut stream = house.store.stream.lock().unwrap();
-        (stream.root, stream.shards, stream.events) = backup;
-    }
+    house.store.stream.lock().unwrap().restore(backup);
     source.grow("web");
     assert_eq!(a.look(&source).await.unwrap(), Told::Rebased);
     a.tell(&source).await;
@@ -327,5 +319,43 @@ async fn a_return_whose_telling_was_given_up_is_told_once() {
         (count("spool_full"), count(" connected ")),
         (1, 2),
         "{words:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_end_right_after_a_backup_was_found_hides_nothing() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let backup = house.store.stream.lock().unwrap().backup();
+    source.grow("api");
+    a.tell(&source).await;
+    house.store.set_online(false);
+    seconds(2).await;
+    a.tell(&source).await;
+    house.store.stream.lock().unwrap().restore(backup);
+    house.store.set_online(true);
+    assert_eq!(a.look(&source).await.unwrap(), Told::Rebased);
+    let found = house.store.root();
+    a.committer.close().await.unwrap();
+    assert_eq!(house.store.root(), found, "whoever comes next finds it too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_damaged_spool_held_is_named_also_by_one_that_was_overtaken() {
+    let house = House::new();
+    let (mut a, mut source) = (house.watcher("a").await, source());
+    a.tell(&source).await;
+    let mut b = house.watcher("b").await;
+    a.committer
+        .owed
+        .push(Owed::since(Some(house.now()), gap::SPOOL_CORRUPT));
+    source.grow("web");
+    b.tell(&source).await;
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert_eq!(
+        words[3..],
+        ["4 restarted web change", "5 gap spool_corrupt resync"]
     );
 }
