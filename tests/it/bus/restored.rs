@@ -103,11 +103,13 @@ impl Tells for DurableReader {
 async fn told(reader: &mut impl Tells, last: u64) -> (Vec<u64>, usize) {
     let (mut numbers, mut renewed) = (Vec::new(), 0);
     while numbers.last() != Some(&last) {
-        match timeout(PATIENCE, reader.tell()).await {
-            Ok(Told::Record(record)) => numbers.push(record.envelope.seq),
-            Ok(Told::StreamRenewed) => renewed += 1,
-            Ok(_) => {}
-            Err(_) => panic!("{numbers:?} and nothing more; renewed: {renewed}"),
+        let Ok(told) = timeout(PATIENCE, reader.tell()).await else {
+            panic!("{numbers:?} and nothing more; renewed: {renewed}");
+        };
+        match told {
+            Told::Record(record) => numbers.push(record.envelope.seq),
+            Told::StreamRenewed => renewed += 1,
+            _ => {}
         }
     }
     (numbers, renewed)
