@@ -1,7 +1,7 @@
 //! A consumer that the broker remembers by name, asked for records.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::Message;
@@ -10,16 +10,17 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::anchor::Anchor;
 use super::api::code;
 use super::connect::{ANSWER, Bus, CALL};
 use super::consumer::{Place, Start, nanos};
+use super::durable_reader::{Wanted, first_start};
 use super::error::{BusError, Refusal, clean};
 use super::link::Link;
 use super::pull::{Pull, Pulled};
 use super::read::{Begin, record};
-use super::stream;
+use super::stream::{self, StreamInfo};
 use super::subscribe::{Delivery, Subscription};
-use crate::event::filter::Filter;
 
 /// Records asked for at once: few, because the last of them waits for the work on all before it.
 const AT_ONCE: u64 = 16;
@@ -30,12 +31,15 @@ const WORK: Duration = Duration::from_secs(30);
 /// Pause before the broker is asked again after it could not.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What was given and not acknowledged, by its sequence.
+type Open = Arc<Mutex<BTreeMap<u64, Anchor>>>;
+
 #[derive(Debug)]
 pub(super) struct Ack {
     bus: Bus,
     reply: String,
     sequence: u64,
-    open: Arc<Mutex<BTreeSet<u64>>>,
+    open: Open,
 }
 
 impl Ack {
@@ -60,7 +64,7 @@ impl Ack {
 }
 
 /// Nothing that holds this lock can leave it half done.
-fn lock(open: &Mutex<BTreeSet<u64>>) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+fn lock(open: &Mutex<BTreeMap<u64, Anchor>>) -> MutexGuard<'_, BTreeMap<u64, Anchor>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -69,12 +73,11 @@ pub(super) struct Durable {
     bus: Bus,
     stream: Arc<str>,
     subjects: [String; 2],
-    filter: Filter,
-    from: Begin,
-    name: String,
+    wanted: Wanted,
     created: String,
     last: Option<u64>,
-    open: Arc<Mutex<BTreeSet<u64>>>,
+    anchor: Option<Anchor>,
+    open: Open,
     pull: Option<Pull>,
     link: watch::Receiver<Link>,
 }
@@ -87,11 +90,16 @@ impl Durable {
             stream: subscription.stream.as_str().into(),
             link: subscription.bus.link(),
             bus: subscription.bus,
-            filter: subscription.filter,
-            from: subscription.from,
-            name,
+            wanted: Wanted {
+                stream: subscription.stream,
+                prefix: subscription.prefix,
+                filter: subscription.filter,
+                from: subscription.from,
+                name,
+            },
             created: String::new(),
             last: None,
+            anchor: None,
             open: Arc::default(),
             pull: None,
         }
@@ -120,10 +128,10 @@ impl Durable {
             return Ok(None);
         };
         if pull.left() == 0 {
-            let path = format!("{}.{}", self.stream, self.name);
+            let path = format!("{}.{}", self.stream, self.wanted.name);
             pull.ask(&self.bus, &path, AT_ONCE).await?;
         }
-        match pull.next(&self.name, &mut self.link).await? {
+        match pull.next(&self.wanted.name, &mut self.link).await? {
             Pulled::Message(message) => self.take(&message).await,
             Pulled::Quiet => Ok(None),
         }
@@ -136,10 +144,13 @@ impl Durable {
         let Some(place) = Place::parse(reply) else {
             return Ok(None);
         };
-        self.last = self.last.max(Some(place.sequence));
+        if self.last <= Some(place.sequence) {
+            self.last = Some(place.sequence);
+            self.anchor = Some(Anchor::event(place));
+        }
         let record = record(&self.stream, place, &message.payload)
             .ok()
-            .filter(|r| self.filter.matches(&r.envelope));
+            .filter(|r| self.wanted.filter.matches(&r.envelope));
         let Some(record) = record else {
             // Not asked for: done with. Should the word be lost, it comes again and is passed over again.
             drop(
@@ -151,7 +162,7 @@ impl Durable {
             );
             return Ok(None);
         };
-        lock(&self.open).insert(place.sequence);
+        lock(&self.open).insert(place.sequence, Anchor::event(place));
         let ack = Ack {
             bus: self.bus.clone(),
             reply: reply.to_owned(),
@@ -169,26 +180,40 @@ impl Durable {
         self.link.mark_unchanged();
         let info = stream::info(&self.bus, &self.stream).await?;
         let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
-        let path = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
-        match self.bus.ask::<Value>(&path, &Value::Null).await {
+        let path = format!("CONSUMER.INFO.{}.{}", self.stream, self.wanted.name);
+        let another = self.is_another(&info).await?;
+        let (start, at_end) = match self.bus.ask::<Value>(&path, &Value::Null).await {
             Ok(found) => {
                 self.compare(&found["config"])?;
-                self.last = self.last.or(found["ack_floor"]["stream_seq"].as_u64());
+                let behind = found["ack_floor"]["stream_seq"].as_u64().unwrap_or(0);
+                let at_end = found["num_pending"] == 0 && found["num_ack_pending"] == 0;
+                (Start::At(behind + 1), at_end)
             }
             Err(error) if error.err_code() == code::CONSUMER_NOT_FOUND => {
-                self.create(&info).await?;
-                // Should it be lost before it gave anything, what came in between is not skipped.
-                if self.from == Begin::Now {
-                    self.last = self.last.or(Some(info.last));
-                }
+                let start = self.start(&info, another).await?;
+                self.create(&start).await?;
+                let at_end = start == Start::At(info.last + 1);
+                (start, at_end)
             }
             Err(error) => {
-                return Err(error.into_bus(&self.bus, &format!("describe consumer {}", self.name)));
+                let doing = format!("describe consumer {}", self.wanted.name);
+                return Err(error.into_bus(&self.bus, &doing));
             }
+        };
+        // From here on only the pull waits, and without it the consumer is found again.
+        if another {
+            self.forget();
         }
-        let pull = Pull::open(&self.bus).await?;
+        if at_end {
+            self.anchor = self.anchor.or(Anchor::end(&info));
+        }
+        // Should it be lost before it gave anything, what came in between is not skipped.
+        match start {
+            Start::At(first) => self.last = self.last.or(Some(first.max(1) - 1)),
+            Start::Since(time) => self.wanted.from = Begin::Time(time),
+        }
         self.created = info.created;
-        self.pull = Some(pull);
+        self.pull = Some(Pull::open(&self.bus).await?);
         Ok(())
     }
 
@@ -205,7 +230,7 @@ impl Durable {
         if found == wanted && config["ack_policy"] == json!("explicit") {
             return Ok(());
         }
-        let (name, stream) = (&self.name, &self.stream);
+        let (name, stream) = (&self.wanted.name, &self.stream);
         Err(Refusal::new(
             format!(
                 "durable {name} of stream {stream} reads {}",
@@ -217,9 +242,10 @@ impl Durable {
         .into())
     }
 
-    async fn create(&self, info: &stream::StreamInfo) -> Result<(), BusError> {
+    async fn create(&self, start: &Start) -> Result<(), BusError> {
+        let name = &self.wanted.name;
         let mut config = json!({
-            "durable_name": self.name,
+            "durable_name": name,
             "description": "a subscription of observe",
             "ack_policy": "explicit",
             "ack_wait": nanos(WORK),
@@ -228,28 +254,55 @@ impl Durable {
             "replay_policy": "instant",
             "filter_subjects": self.subjects,
         });
-        self.start(info).write(&mut config);
+        start.write(&mut config);
         let body = json!({ "stream_name": &*self.stream, "config": config, "action": "create" });
-        let path = format!("CONSUMER.CREATE.{}.{}", self.stream, self.name);
+        let path = format!("CONSUMER.CREATE.{}.{name}", self.stream);
         match self.bus.ask::<Value>(&path, &body).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(error.into_bus(&self.bus, &format!("create consumer {}", self.name))),
+            Err(error) => Err(error.into_bus(&self.bus, &format!("create consumer {name}"))),
+        }
+    }
+
+    /// Whether the stream is another than the one we read, or does not hold any more what we were given last.
+    async fn is_another(&self, info: &StreamInfo) -> Result<bool, BusError> {
+        if self.created != info.created {
+            return Ok(!self.created.is_empty());
+        }
+        if self.last > Some(info.last) {
+            return Ok(true);
+        }
+        match self.anchor {
+            Some(anchor) => anchor.is_gone(&self.bus, &self.stream, info).await,
+            None => Ok(false),
         }
     }
 
     /// Where a consumer that is missing begins: at what is not acknowledged, or where the subscription was told to.
-    fn start(&self, info: &stream::StreamInfo) -> Start {
-        let same = self.created == info.created;
-        match (self.last, &self.from) {
-            (Some(last), _) if same => {
-                Start::At(lock(&self.open).first().copied().unwrap_or(last + 1))
-            }
-            // Another stream than the one we read.
-            _ if !self.created.is_empty() && !same => Start::At(1),
-            (_, Begin::Now) => Start::At(info.last + 1),
-            (_, Begin::Sequence(first)) => Start::At(*first),
-            (_, Begin::Time(time)) => Start::Since(*time),
-            (_, Begin::Last(_)) => Start::At(1),
+    async fn start(&self, info: &StreamInfo, another: bool) -> Result<Start, BusError> {
+        let first = lock(&self.open)
+            .first_key_value()
+            .map(|(at, it)| (*at, *it));
+        if another {
+            return Ok(match (first, self.anchor) {
+                _ if self.created != info.created => Start::At(1),
+                (Some((_, first)), _) => first.again(),
+                (None, Some(last)) => last.behind(),
+                (None, None) => Start::At(info.last + 1),
+            });
         }
+        match (first, self.last) {
+            (Some((sequence, _)), _) => Ok(Start::At(sequence)),
+            (None, Some(last)) => Ok(Start::At(last + 1)),
+            (None, None) => first_start(&self.bus, &self.wanted, info).await,
+        }
+    }
+
+    /// Forgets the place in a stream that is another now.
+    fn forget(&mut self) {
+        tracing::warn!(stream = %self.stream, "the stream is another than before: what it held may be gone");
+        // Who still holds a delivery of the other one acknowledges nothing here.
+        self.open = Arc::default();
+        self.last = None;
+        self.anchor = None;
     }
 }

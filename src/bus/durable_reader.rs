@@ -15,6 +15,7 @@ use async_nats::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::anchor::Anchor;
 use super::connect::Bus;
 use super::consumer::{Place, Start};
 use super::error::BusError;
@@ -27,7 +28,7 @@ use super::stream::{self, StreamInfo};
 use super::subscribe::is_name;
 use crate::event::filter::Filter;
 use crate::event::subject::Prefix;
-use beginning::first_start;
+pub(super) use beginning::first_start;
 use consumer::{Consumer, Found};
 use order::Order;
 
@@ -80,6 +81,7 @@ pub struct DurableReader {
     consumer: Consumer,
     created: String,
     floor: u64,
+    anchor: Option<Anchor>,
     pull: Option<Pull>,
     link: watch::Receiver<Link>,
     order: Order,
@@ -123,6 +125,7 @@ impl DurableReader {
             wanted,
             created: String::new(),
             floor: 0,
+            anchor: None,
             pull: None,
             order: Order::default(),
             asked: bus.mark(),
@@ -296,6 +299,7 @@ impl DurableReader {
             return;
         }
         self.floor = place.sequence;
+        self.anchor = Some(Anchor::event(place));
         match record(&self.stream, place, &message.payload) {
             Ok(record) => {
                 self.ready.extend(self.numbers.check(&record.envelope));
@@ -333,8 +337,7 @@ impl DurableReader {
         self.link.mark_unchanged();
         let info = stream::info(&self.bus, &self.stream).await?;
         let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
-        let first = self.created.is_empty();
-        let mut renewed = !first && (self.created != info.created || self.floor > info.last);
+        let mut renewed = self.is_another(&info).await?;
         let found = match self.consumer.find().await? {
             // Its place lies behind the end, in a stream that lost it; it names nothing any more.
             Some(found) if found.behind > info.last => {
@@ -376,8 +379,13 @@ impl DurableReader {
         renewed: bool,
     ) {
         if renewed {
-            self.numbers.forget();
             self.floor = 0;
+            self.anchor = self.anchor.map(Anchor::moment);
+            // Behind an anchor a new journal still begins with 1, and that is proved.
+            if found.is_some() || self.created != info.created {
+                self.numbers.forget();
+                self.anchor = None;
+            }
             self.ready.push_back(Told::StreamRenewed);
         }
         let behind = match standing {
@@ -398,6 +406,9 @@ impl DurableReader {
             }
         }
         self.floor = behind;
+        if found.map_or(behind == info.last, |f| f.pending + f.owed == 0) {
+            self.anchor = self.anchor.or(Anchor::end(info));
+        }
         self.created.clone_from(&info.created);
         // From the broker's own count: a message that goes elsewhere before our first one is noticed too.
         self.counted = found.map_or(0, |found| found.deliveries);
@@ -420,16 +431,5 @@ impl DurableReader {
             "a request of durable {} still stands",
             self.wanted.name
         )))
-    }
-
-    /// Where a consumer that is missing begins.
-    async fn start(&self, info: &StreamInfo, renewed: bool) -> Result<Start, BusError> {
-        let first = self.created.is_empty();
-        match renewed {
-            true if first || self.created == info.created => Ok(Start::At(info.last + 1)),
-            true => Ok(Start::At(1)),
-            false if first => first_start(&self.bus, &self.wanted, info).await,
-            false => Ok(Start::At(self.floor + 1)),
-        }
     }
 }

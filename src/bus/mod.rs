@@ -14,6 +14,7 @@
 //! [`subscribe::subscribe`] is the short way for programs of others. Beside the stream stands [`control`]: plain requests to
 //! the adapters of a source.
 
+mod anchor;
 mod api;
 mod batch;
 pub mod connect;

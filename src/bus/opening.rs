@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use async_nats::Message;
-use chrono::{DateTime, Utc};
 
+use super::anchor::Anchor;
 use super::consumer::{Place, Start};
 use super::read::{Begin, Told};
 use super::stream::StreamInfo;
@@ -49,7 +49,7 @@ impl Opening {
     ) -> Self {
         match (floor, from) {
             (Some(floor), _) if floor.created != info.created => Self::behind(0, true, info),
-            // The same stream without its end: what we read beyond it will be written anew.
+            // The same stream without its end, and nobody knows when what we read last was stored.
             (Some(floor), _) if floor.sequence > info.last => Self::behind(info.last, true, info),
             (Some(floor), _) => Self::behind(floor.sequence, false, info),
             (None, Begin::Now) => Self::behind(info.last, false, info),
@@ -81,11 +81,13 @@ impl Opening {
         }
     }
 
-    /// Behind a moment, in a stream that has another history than the one we read.
-    pub(super) fn since(time: DateTime<Utc>, info: &StreamInfo) -> Self {
+    /// Behind the last message we know, in a stream that has another history from there on than the one we read.
+    pub(super) fn anew(anchor: Anchor) -> Self {
         Self {
-            start: Start::Since(time),
-            ..Self::behind(0, true, info)
+            start: anchor.behind(),
+            floor: None,
+            tail: None,
+            renewed: true,
         }
     }
 

@@ -7,18 +7,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_nats::Message;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::Stream;
 use tokio::sync::watch;
 
+use super::anchor::Anchor;
 use super::connect::Bus;
-use super::consumer::{Heard, Place, Push};
+use super::consumer::{Heard, Place, Push, Start};
 use super::error::{BusError, clean};
-use super::head::stored_at as stored_at_of;
 use super::link::Link;
 use super::opening::{Floor, Numbers, Opening, Tail};
 use super::retry::Retry;
-use super::stream;
+use super::stream::{self, StreamInfo};
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
 use crate::event::record::{Position, Record};
@@ -26,9 +26,6 @@ use crate::event::subject::Prefix;
 
 /// The most events that [`Begin::Last`] gives.
 pub const MOST_LAST: usize = 10_000;
-
-/// The shortest time between two messages.
-const NEXT: TimeDelta = TimeDelta::nanoseconds(1);
 
 /// Where reading begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,8 +93,7 @@ pub struct Reader {
     filter: Filter,
     from: Begin,
     floor: Option<Floor>,
-    /// Where the last message stood that was handed to us, and when it was stored.
-    last: Option<(u64, DateTime<Utc>)>,
+    anchor: Option<Anchor>,
     created: String,
     push: Option<Push>,
     link: watch::Receiver<Link>,
@@ -130,7 +126,7 @@ impl Reader {
             filter,
             from,
             floor: None,
-            last: None,
+            anchor: None,
             created: String::new(),
             push: None,
             ready: VecDeque::new(),
@@ -157,6 +153,7 @@ impl Reader {
         }
         match stream::info(&self.bus, &self.stream).await {
             Ok(Some(info)) => {
+                self.anchor = Anchor::end(&info);
                 self.created = info.created;
                 self.raise(info.last);
             }
@@ -256,7 +253,7 @@ impl Reader {
         let info = stream::info(&self.bus, &self.stream).await?;
         let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
         let opening = match self.other_history(&info).await? {
-            Some(since) => Opening::since(since, &info),
+            Some(anchor) => Opening::anew(anchor),
             None => Opening::find(&self.from, self.floor.as_ref(), self.window, &info),
         };
         let (push, pending) =
@@ -265,42 +262,39 @@ impl Reader {
         self.push = Some(push);
         self.floor = opening.floor;
         self.tail = opening.tail;
+        if let Start::Since(time) = opening.start {
+            // Should the consumer be lost before it gives anything.
+            self.from = Begin::Time(time);
+        }
         if opening.renewed {
-            self.numbers.forget();
             self.ready.push_back(Told::StreamRenewed);
         }
         if self.created != info.created {
-            self.last = None;
+            // In a store that went on from an older one a new journal still begins with 1, and that is proved.
+            self.numbers.forget();
+            self.anchor = None;
         }
-        self.created = info.created;
+        self.created.clone_from(&info.created);
+        if self.floor.as_ref().is_some_and(|f| f.sequence == info.last) {
+            self.anchor = self.anchor.or(Anchor::end(&info));
+        }
         if pending == 0 {
-            self.reach(info.last);
+            self.reach(info.last, Anchor::end(&info));
         }
         Ok(())
     }
 
-    /// A broker that came back with an older store may have gone on from there, beyond our place: then something else
-    /// stands where we read last. Gives the moment behind which all is new to us.
-    async fn other_history(
-        &self,
-        info: &stream::StreamInfo,
-    ) -> Result<Option<DateTime<Utc>>, BusError> {
-        let Some((sequence, stored_at)) = self.last else {
+    /// Where to go on in a stream that is the one we read, and yet does not hold what we read last.
+    async fn other_history(&self, info: &StreamInfo) -> Result<Option<Anchor>, BusError> {
+        let (Some(floor), Some(anchor)) = (&self.floor, self.anchor) else {
             return Ok(None);
         };
-        let is_ours = self.floor.as_ref().is_some_and(|floor| {
-            floor.created == info.created && floor.sequence <= info.last && sequence >= info.first
-        });
-        if !is_ours {
+        if floor.created != info.created {
             return Ok(None);
         }
-        match stored_at_of(&self.bus, &self.stream, sequence).await {
-            // Deleted by hand, perhaps: whatever was stored later is new in any case.
-            Ok(found) if found != Some(stored_at) => Ok(Some(stored_at + NEXT)),
-            Err(error) if error.retry_helps() => Err(error),
-            // Who may not ask goes by the sequences.
-            _ => Ok(None),
-        }
+        let gone =
+            floor.sequence > info.last || anchor.is_gone(&self.bus, &self.stream, info).await?;
+        Ok(gone.then_some(anchor))
     }
 
     /// Takes one message from the consumer.
@@ -316,7 +310,7 @@ impl Reader {
             None => {
                 self.tell(place, &message);
                 if place.pending == 0 {
-                    self.reach(place.sequence);
+                    self.reach(place.sequence, Some(Anchor::event(place)));
                 }
             }
             Some(tail) => {
@@ -331,14 +325,14 @@ impl Reader {
                     }
                 }
                 if ended {
-                    self.reach(place.sequence);
+                    self.reach(place.sequence, Some(Anchor::event(place)));
                 }
             }
         }
     }
 
-    /// Notes that everything up to `sequence` was seen.
-    fn reach(&mut self, sequence: u64) {
+    /// Notes that everything up to `sequence` was seen; what stands there is an anchor where nothing better is told.
+    fn reach(&mut self, sequence: u64, end: Option<Anchor>) {
         if let Some(tail) = self.tail.take() {
             if tail.found.len() < tail.want && !tail.whole {
                 self.window = self.window.saturating_mul(8);
@@ -349,6 +343,7 @@ impl Reader {
                 self.tell(place, &message);
             }
             self.raise(sequence);
+            self.anchor = self.anchor.or(end);
         }
         if !std::mem::replace(&mut self.caught_up, true) {
             self.ready.push_back(Told::CaughtUp(sequence));
@@ -364,7 +359,7 @@ impl Reader {
 
     fn tell(&mut self, place: Place, message: &Message) {
         self.raise(place.sequence);
-        self.last = Some((place.sequence, place.stored_at));
+        self.anchor = Some(Anchor::event(place));
         let record = match record(&self.stream, place, &message.payload) {
             Ok(record) => record,
             Err(why) => {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -80,6 +81,8 @@ pub(super) struct StreamInfo {
     pub(super) created: String,
     pub(super) first: u64,
     pub(super) last: u64,
+    /// When the last message was stored; nothing where there was none yet, or the server does not say.
+    pub(super) last_at: Option<DateTime<Utc>>,
     pub(super) messages: u64,
     pub(super) bytes: u64,
 }
@@ -97,6 +100,11 @@ pub(super) async fn info(bus: &Bus, stream: &str) -> Result<Option<StreamInfo>, 
                 created: answer["created"].as_str().unwrap_or_default().to_owned(),
                 first: number("first_seq"),
                 last: number("last_seq"),
+                last_at: answer["state"]["last_ts"]
+                    .as_str()
+                    .and_then(|text| text.parse().ok())
+                    // The server's word for never is the year 1.
+                    .filter(|time| *time > DateTime::UNIX_EPOCH),
                 messages: number("messages"),
                 bytes: number("bytes"),
             }))

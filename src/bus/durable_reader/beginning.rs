@@ -5,10 +5,10 @@ use super::super::consumer::Start;
 use super::super::error::BusError;
 use super::super::read::{Begin, Reader, Told};
 use super::super::stream::StreamInfo;
-use super::Wanted;
+use super::{DurableReader, Wanted};
 
 /// Finds the place; the last so many events that match have to be looked for.
-pub(super) async fn first_start(
+pub(in crate::bus) async fn first_start(
     bus: &Bus,
     wanted: &Wanted,
     info: &StreamInfo,
@@ -33,6 +33,36 @@ pub(super) async fn first_start(
                     _ => {}
                 }
             }
+        }
+    }
+}
+
+impl DurableReader {
+    /// Whether the stream is another than the one we read, or does not hold any more what we read last.
+    pub(super) async fn is_another(&self, info: &StreamInfo) -> Result<bool, BusError> {
+        if self.created != info.created {
+            return Ok(!self.created.is_empty());
+        }
+        if self.floor > info.last {
+            return Ok(true);
+        }
+        match self.anchor {
+            Some(anchor) => anchor.is_gone(&self.bus, &self.stream, info).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Where a consumer that is missing begins.
+    pub(super) async fn start(&self, info: &StreamInfo, renewed: bool) -> Result<Start, BusError> {
+        let first = self.created.is_empty();
+        if renewed && !first && self.created != info.created {
+            return Ok(Start::At(1));
+        }
+        match self.anchor {
+            Some(anchor) if renewed || self.floor == 0 => Ok(anchor.behind()),
+            _ if renewed => Ok(Start::At(info.last + 1)),
+            _ if first => first_start(&self.bus, &self.wanted, info).await,
+            _ => Ok(Start::At(self.floor + 1)),
         }
     }
 }

@@ -8,6 +8,7 @@ fn info(created: &str, first: u64, last: u64) -> StreamInfo {
         created: created.into(),
         first,
         last,
+        last_at: None,
         messages: last,
         bytes: 0,
     }
@@ -50,7 +51,7 @@ fn a_recreated_stream_is_read_from_its_beginning() {
 }
 
 #[test]
-fn a_stream_that_lost_its_end_is_read_on_from_there() {
+fn a_stream_that_lost_its_end_is_read_on_from_there_where_no_moment_is_known() {
     assert_eq!(
         find(&Begin::Now, Some(&floor(40)), &info("then", 1, 30)),
         (Start::At(31), Some(30), true)

@@ -6,6 +6,7 @@ mod durable;
 mod fleet;
 mod head;
 mod read;
+mod restored;
 mod sourced;
 mod stream;
 mod subscribe;
