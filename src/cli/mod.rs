@@ -30,6 +30,7 @@ mod heads;
 mod history;
 mod kept;
 mod lines;
+mod listening;
 mod live_names;
 mod logs;
 mod man;
