@@ -24,7 +24,7 @@ Examples:
   observe adapter -p 9090 -s nats://broker:4222  this stack, into that broker
   observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
   observe -v adapter                             one line for each commit
-  observe adapter --listen 127.0.0.1:9100        health, snapshot, events and metrics for those who ask there
+  observe adapter --listen 127.0.0.1:9464        health, events and metrics for those who ask there
 
 It waits for a stack that is away, and says so once. While the broker is away it goes on looking;
 what it would have told waits on the disk and is told when the broker is back, also by the next

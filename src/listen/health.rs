@@ -11,7 +11,7 @@ use crate::event::payload::millis;
 use crate::observation::freshness::{Freshness, Observed};
 use crate::render::door::clean;
 use crate::render::time::since;
-use crate::render::words::{age, span};
+use crate::render::words::{age, count, span};
 
 use super::board::Entry;
 
@@ -100,10 +100,13 @@ fn why_unseen(freshness: &Freshness, doing: Doing, seen: bool) -> Option<String>
         return None;
     }
     Some(match freshness {
-        Freshness::Failing { count, error, .. } => format!(
-            "the last {count} looks failed: {}",
-            clean(&error.to_string(), WORDS)
-        ),
+        Freshness::Failing { count, error, .. } => {
+            let looks = match count {
+                1 => "the last look".to_owned(),
+                count => format!("the last {count} looks"),
+            };
+            format!("{looks} failed: {}", clean(&error.to_string(), WORDS))
+        }
         Freshness::Stale(ago) => format!("the last look was {} ago", age(*ago)),
         Freshness::NoSource { .. } => "there is nothing to look at".to_owned(),
         Freshness::Ended => "the looks have ended".to_owned(),
@@ -114,13 +117,14 @@ fn why_unseen(freshness: &Freshness, doing: Doing, seen: bool) -> Option<String>
 
 fn why_untold(doing: Doing, has_broker: bool, waiting: u64) -> Option<String> {
     match doing {
-        Doing::Beginning => None,
+        Doing::Beginning => Some("nothing is told yet".into()),
         Doing::Blind => {
             Some("the broker was away from the start: what was told last is not known".into())
         }
-        _ if !has_broker && waiting > 0 => {
-            Some(format!("the broker is away; {waiting} events wait for it"))
-        }
+        _ if !has_broker && waiting > 0 => Some(format!(
+            "the broker is away; {} for it",
+            count(waiting, "event waits", "events wait")
+        )),
         _ if !has_broker => Some("the broker is away".to_owned()),
         _ => None,
     }

@@ -40,6 +40,8 @@ mod text;
 
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod tests;
 
 /// JSON Schema (draft 2020-12) of everything that is answered as JSON.
 pub const LISTEN: &str = include_str!("../../docs/schema/listen.v1.json");
