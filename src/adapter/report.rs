@@ -242,13 +242,14 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             true => Doing::Telling,
             false => Doing::Waiting,
         };
-        let is_known = self.base.root_sequence > 0;
+        let base = &self.base;
+        let own = (base.root_sequence > 0).then_some(base.standing.looked_at);
         self.hooks.pulse.stands(Stand {
             doing,
             has_broker,
             waiting: self.pending.waiting(),
             spool_bytes: self.pending.spool_bytes(),
-            head_at: is_known.then_some(self.base.standing.looked_at),
+            head_at: self.rivalry.looked_at().or(own),
         });
     }
 

@@ -54,11 +54,11 @@ pub(super) struct Adapter {
     stream: StreamArgs,
     #[command(flatten)]
     spool: SpoolArgs,
-    #[command(flatten)]
-    listen: ListenArgs,
     /// End when the stack or the broker is away, instead of waiting
     #[arg(long)]
     no_retry: bool,
+    #[command(flatten)]
+    listen: ListenArgs,
 }
 
 /// Runs until it is asked to end, or something that waiting does not mend.

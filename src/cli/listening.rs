@@ -26,8 +26,8 @@ const GRACE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Listening")]
 pub(super) struct ListenArgs {
-    /// Answer /health, /snapshot, /events and /metrics there: 127.0.0.1:PORT, or unix:PATH; without a value at a socket
-    /// of the source's own in $XDG_RUNTIME_DIR/observe. May be given several times
+    /// Answer /health, /snapshot, /events and /metrics at 127.0.0.1:PORT or unix:PATH; bare, at the socket of the source,
+    /// $XDG_RUNTIME_DIR/observe/<source>/sockets/api.sock. May be given several times
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = OWN, value_parser = wanted)]
     pub(super) listen: Vec<Wanted>,
 }

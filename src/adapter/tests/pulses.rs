@@ -111,6 +111,14 @@ async fn one_that_stands_by_or_is_blind_says_so() {
     }
     let shown = both.each_ref().map(|watcher| pulse(watcher).doing());
     assert_eq!(shown, [Doing::Telling, Doing::StandingBy]);
+    seconds(11).await;
+    both[0].tell(&source).await;
+    both[1].ask().await.unwrap();
+    assert_eq!(
+        pulse(&both[1]).head_at(),
+        Some(house.now()),
+        "that of the other one"
+    );
     house.store.set_online(false);
     both[1].ask().await.unwrap();
     let late = pulse(&both[1]);
