@@ -38,6 +38,7 @@ mod memory;
 mod named;
 mod open;
 mod opening;
+mod overheard;
 mod own_broker;
 mod process;
 mod program;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -209,11 +210,15 @@ async fn what_was_told_is_pulled_by_cursor_as_it_stands_in_the_stream() {
 #[tokio::test]
 async fn a_cursor_of_another_run_is_said_to_be_one() {
     let mut shown = Shown::new(&[]).await;
-    let page = shown.get("/events").await.json();
+    let page = shown.get("/events?limit=1").await.json();
     let cursor = page["cursor"].as_str().unwrap();
     assert_eq!(shown.run.end_by(Signal::TERM).await, 143);
     shown.run = shown.house.adapter(&["--listen", "127.0.0.1:0"]);
     shown.port = port(&shown.run).await;
+    // As many are told again, so that the number alone would say nothing.
+    shown.house.stack.exit("worker", 3).await;
+    let told = |answer: &Answer| answer.json()["events"].as_array().unwrap().len();
+    shown.until("/events", |answer| told(answer) >= 2).await;
     let answer = shown.get(&format!("/events?after={cursor}")).await;
     assert_eq!(
         (answer.status, &answer.json()["error"]),
@@ -506,6 +511,38 @@ async fn what_lies_at_the_place_of_a_socket_and_is_none_is_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     let mut odd = Home::new().run(&["adapter", "--listen", "9100"]);
     assert_eq!(odd.ends().await, 2);
+}
+
+/// When the numbers of `web` are of, as `state` says.
+async fn usage_at(house: &House, runtime: &Path) -> DateTime<Utc> {
+    let url = house.nats.url();
+    let args = ["state", "-s", &url, "-o", "json"];
+    let mut command = house.home.command(&args);
+    let mut run = Run::of(command.env("XDG_RUNTIME_DIR", runtime));
+    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+    let object: Value = serde_json::from_str(&run.tells("state").await).unwrap();
+    let processes = object["sources"][0]["processes"].as_array().unwrap();
+    let web = processes
+        .iter()
+        .find(|one| one["process"] == "web")
+        .unwrap();
+    web["usage_at"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn state_has_the_numbers_of_the_last_look_where_the_adapter_listens() {
+    let house = House::new().await;
+    let runtime = house.home.path().join("run");
+    std::fs::create_dir(&runtime).unwrap();
+    let _run = at_home(&house, Some(&runtime), &["--listen"]);
+    healthy(&own(&runtime)).await;
+    let nobody = house.home.path().join("nobody");
+    let told = usage_at(&house, &nobody).await;
+    until(LIMIT, "numbers of a later look", async || {
+        usage_at(&house, &runtime).await > told + Duration::from_millis(500)
+    })
+    .await;
+    assert_eq!(usage_at(&house, &nobody).await, told);
 }
 
 /// The names of ours that a text mentions.
