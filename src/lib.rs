@@ -41,6 +41,7 @@ pub mod process_compose;
 pub mod adapter;
 pub mod broker;
 pub mod doctor;
+pub mod listen;
 pub mod simulate;
 pub mod stats;
 

@@ -20,6 +20,10 @@ const PLAN: &[(&str, &[&str])] = &[
     ("process_compose", &["observation", "process", "event"]),
     ("bus", &["event"]),
     ("adapter", &["observation", "event"]),
+    (
+        "listen",
+        &["observation", "event", "process", "adapter", "render"],
+    ),
     ("broker", &[]),
     ("simulate", &[]),
     ("stats", &["event", "process"]),

@@ -223,10 +223,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             shards: &shards,
             events: &events,
         };
-        let sequence = self.store.commit(commit).await?;
+        let committed = self.store.commit(commit).await;
+        let sequence = committed.inspect_err(|error| self.hooks.pulse.reject(error))?;
         self.doubt = false;
         if let Some(attempt) = self.attempts.pop() {
             let (events, seq) = (attempt.events, attempt.seq);
+            self.hooks.pulse.committed(events);
             self.acknowledge(attempt, sequence);
             let took = began.elapsed();
             self.say(match events {
@@ -303,7 +305,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     pub(super) fn acknowledge(&mut self, attempt: Attempt, root_sequence: u64) {
         let now = Instant::now();
         let waited = self.pending.waiting();
-        let (changes, gaps) = self.pending.release(attempt.pieces);
+        let (changes, gaps) = self
+            .pending
+            .release(attempt.pieces, self.hooks.told.as_mut());
         self.table.apply(changes, &attempt.plan, root_sequence, now);
         self.base = Base {
             root_sequence,

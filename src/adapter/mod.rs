@@ -29,6 +29,7 @@
 //! | `settle` | what became of a commit whose answer is missing, and who was faster? |
 //! | `standby` | who looks, where several adapters could? |
 //! | `superseded` | what is lost when somebody else was faster? |
+//! | [`pulse`] | what does an adapter show of itself? |
 //! | [`live`] | the same without a broker: nothing is kept |
 //!
 //! What it must not do: print (it reports [`Notice`](settings::Notice)s), spawn, look at a source, or conclude anything
@@ -57,6 +58,7 @@ pub mod error;
 pub mod gap;
 pub mod identity;
 pub mod live;
+pub mod pulse;
 pub mod settings;
 pub mod start;
 

@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use crate::event::store::Outgoing;
 
 use super::gap::{Owed, owe};
-use super::settings::SpoolPlace;
+use super::settings::{SpoolPlace, Told};
 use super::spool::keeper::Keeper;
 use super::table::{Changes, Row};
 
@@ -201,6 +201,11 @@ impl Pending {
         Some((of(frame), &frame.standing))
     }
 
+    /// What lies on the disk of it, in bytes.
+    pub(super) fn spool_bytes(&self) -> u64 {
+        self.spool.as_ref().map_or(0, Keeper::bytes)
+    }
+
     pub(super) fn push(&mut self, frame: Frame) {
         self.bytes += frame.pieces.iter().map(Piece::bytes).sum::<usize>();
         let alone = self.window.is_empty() && self.beyond.frames == 0;
@@ -304,11 +309,18 @@ impl Pending {
     }
 
     /// Lets go of so many pieces from the front: they are acknowledged. Gives what their rows became, and the gaps that
-    /// were told with them.
-    pub(super) fn release(&mut self, pieces: usize) -> (Changes, Vec<Owed>) {
+    /// were told with them; whoever wants to hears of the events.
+    pub(super) fn release(
+        &mut self,
+        pieces: usize,
+        mut told: Option<&mut Told>,
+    ) -> (Changes, Vec<Owed>) {
         let (mut rows, mut gaps) = (Changes::new(), Vec::new());
         for _ in 0..pieces {
             let Some(piece) = self.pop() else { break };
+            if let Some(told) = &mut told {
+                piece.events.iter().for_each(told);
+            }
             rows.extend(piece.rows);
             gaps.extend(piece.owed);
         }

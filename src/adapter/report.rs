@@ -18,6 +18,7 @@ use super::error::AdapterError;
 use super::frame::{Basis, Look, Tail};
 use super::gap::{Owed, owe};
 use super::identity::is_earlier;
+use super::pulse::{Doing, Stand};
 use super::settings::{Notice, RebaseCause};
 
 impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
@@ -232,6 +233,26 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
+    /// Shows how we stand to whoever wants to know.
+    fn show(&self) {
+        let has_broker = self.broker == Sight::There && self.store.is_connected();
+        let doing = match has_broker {
+            _ if self.late.is_blind() => Doing::Blind,
+            _ if self.rivalry.is_standing_by() => Doing::StandingBy,
+            true => Doing::Telling,
+            false => Doing::Waiting,
+        };
+        let base = &self.base;
+        let own = (base.root_sequence > 0).then_some(base.standing.looked_at);
+        self.hooks.pulse.stands(Stand {
+            doing,
+            has_broker,
+            waiting: self.pending.waiting(),
+            spool_bytes: self.pending.spool_bytes(),
+            head_at: self.rivalry.looked_at().or(own),
+        });
+    }
+
     fn answer(&mut self, progress: Progress<R::State>) -> Answer<R::State> {
         match progress {
             _ if self.rivalry.is_standing_by() => Answer::Hold,
@@ -257,13 +278,19 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
         report: Report<'_, R::State, T::Event>,
     ) -> Result<Answer<R::State>, AdapterError> {
         if self.late.is_blind() {
-            return self.look_blindly(report).await;
+            let answer = self.look_blindly(report).await;
+            self.show();
+            return answer;
         }
         if let Report::Delta { delta, .. } = &report {
             self.late.epoch = delta.epoch.as_str().into();
         }
         match self.hear(report).await {
-            Ok(progress) => Ok(self.answer(progress)),
+            Ok(progress) => {
+                let answer = self.answer(progress);
+                self.show();
+                Ok(answer)
+            }
             Err(error) => {
                 // Whoever gives us the missing right finds all of it told at the next start.
                 if matches!(error, AdapterError::Refused(_)) && self.base.root_sequence > 0 {

@@ -3,14 +3,17 @@
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::event::payload::{Word, millis};
-use crate::event::store::Identity;
+use crate::event::store::{Identity, Outgoing};
 use crate::event::subject::Prefix;
+
+use super::pulse::Pulse;
 
 /// How much an adapter keeps in memory of what the broker has not taken, in bytes, unless told otherwise.
 pub const PENDING_BYTES: usize = 8 * 1024 * 1024;
@@ -180,6 +183,9 @@ pub type Names = Box<dyn Fn() -> String + Send + Sync>;
 /// Gives the one word for an error of the source (`refused`, `timeout`).
 pub type ErrorWord = Box<dyn Fn(&(dyn Error + Send + Sync + 'static)) -> Word + Send + Sync>;
 
+/// Hears of each event that the broker has, in its order.
+pub type Told = Box<dyn FnMut(&Outgoing) + Send + Sync>;
+
 /// What the adapter calls; nothing here may block for longer than a synced write takes.
 pub struct Hooks {
     /// The wall clock.
@@ -192,6 +198,10 @@ pub struct Hooks {
     pub acknowledged: Box<dyn FnMut(&Acknowledged) + Send + Sync>,
     /// Called with everything worth a line.
     pub notice: Box<dyn FnMut(Notice) + Send + Sync>,
+    /// Called with each event once it is acknowledged, where somebody wants to hear of it.
+    pub told: Option<Told>,
+    /// Where the adapter's numbers are kept.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Hooks {
@@ -203,6 +213,8 @@ impl Hooks {
             word: Box::new(|_| "unreachable".into()),
             acknowledged: Box::new(|_| {}),
             notice: Box::new(|_| {}),
+            told: None,
+            pulse: Arc::default(),
         }
     }
 }

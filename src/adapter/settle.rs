@@ -130,7 +130,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// A commit of an earlier run whose answer it did not live to hear, or that we forgot.
     fn recognise(&mut self, head: &Head, root: &Root) -> Result<Progress<R::State>, AdapterError> {
         let waited = self.pending.waiting();
-        let Ok((rows, gaps)) = self.pending.release_to(self.base.seq, root.seq) else {
+        let told = self.hooks.told.as_mut();
+        let released = self.pending.release_to(self.base.seq, root.seq, told);
+        let Ok((rows, gaps)) = released else {
             return self.overtaken(head, root);
         };
         self.table.absorb(rows);

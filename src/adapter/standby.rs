@@ -8,6 +8,7 @@
 //! The other courtesy between adapters is here as well: after the broker was away, a head that another one wrote is left
 //! alone for a while by those who have nothing to tell from that time, because the other one may have.
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::event::store::{EventStore, Head, Root, StoreError};
@@ -40,6 +41,8 @@ pub(super) struct Rivalry {
 struct Standby {
     owner: String,
     sequence: u64,
+    /// The look it speaks of.
+    looked_at: DateTime<Utc>,
     /// Journal and number it had told.
     told: (String, u64),
     /// Since when it stands still, by our clock; none while the broker could not be asked.
@@ -56,6 +59,11 @@ impl Rivalry {
     /// The head that was found lacks nothing, or something.
     pub(super) fn found(&mut self, is_whole: bool) {
         self.damaged = !is_whole;
+    }
+
+    /// The look that the head of the adapter in our place speaks of, while it looks.
+    pub(super) fn looked_at(&self) -> Option<DateTime<Utc>> {
+        self.standby.as_ref().map(|standby| standby.looked_at)
     }
 
     /// True while another adapter looks in our place.
@@ -85,6 +93,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.rivalry.standby = Some(Standby {
             owner: owner.clone(),
             sequence: self.base.root_sequence,
+            looked_at: self.base.standing.looked_at,
             told: (self.base.journal.clone(), self.base.seq),
             still_since: Some(Instant::now()),
         });
@@ -149,6 +158,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.rivalry.standby = Some(Standby {
             owner: root.adapter.clone(),
             sequence,
+            looked_at: root.looked_at,
             told: (root.journal.clone(), root.seq),
             still_since: Some(now),
         });

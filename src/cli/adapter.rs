@@ -9,6 +9,7 @@ use super::broker_args::{BrokerArgs, StreamArgs};
 use super::contact::{Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Outcome};
+use super::listening::{ListenArgs, Listening, listening};
 use super::open::open_or_away;
 use super::service::Service;
 use super::source_args::SourceArgs;
@@ -23,6 +24,7 @@ Examples:
   observe adapter -p 9090 -s nats://broker:4222  this stack, into that broker
   observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
   observe -v adapter                             one line for each commit
+  observe adapter --listen 127.0.0.1:9464        health, events and metrics for those who ask there
 
 It waits for a stack that is away, and says so once. While the broker is away it goes on looking;
 what it would have told waits on the disk and is told when the broker is back, also by the next
@@ -55,18 +57,23 @@ pub(super) struct Adapter {
     /// End when the stack or the broker is away, instead of waiting
     #[arg(long)]
     no_retry: bool,
+    #[command(flatten)]
+    listen: ListenArgs,
 }
 
 /// Runs until it is asked to end, or something that waiting does not mend.
 pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) -> Outcome {
     let service = Service::of_environment();
-    let work = Box::pin(work(args, verbose, &service, &token));
-    service.during(&token, work).await
+    let listen = args.listen.clone();
+    let work = listening(&listen, &token, |listening| {
+        Box::pin(work(args, (verbose, listening), &service, &token))
+    });
+    service.during(&token, Box::pin(work)).await
 }
 
 async fn work(
     args: Adapter,
-    verbose: bool,
+    (verbose, listening): (bool, Option<Listening>),
     service: &Service,
     token: &CancellationToken,
 ) -> Outcome {
@@ -116,6 +123,7 @@ async fn work(
         announce: true,
         spool: args.spool,
         service: service.clone(),
+        listening,
     };
     Box::pin(run_adapter(contact, way, plan, token)).await?;
     drop(lease);

@@ -12,6 +12,7 @@ use crate::adapter::start::{Begun, Outset, Parts};
 use crate::bus::connect::Bus;
 use crate::bus::publish::JetStreamStore;
 use crate::event::store::refresh_every;
+use crate::listen::board::Account;
 use crate::process::event::TellProcess;
 use crate::process::rows::ProcessRows;
 use crate::process_compose::error::ClientError;
@@ -37,6 +38,8 @@ pub(super) struct Keeping<'a> {
     pub(super) memory: &'a Memory,
     pub(super) lost: &'a Lost,
     pub(super) spool: Option<SpoolPlace>,
+    /// What is counted of it, if anybody wants to know.
+    pub(super) account: Option<&'a Account>,
 }
 
 /// Reads the head and decides how to go on. Where the broker is away and may be, that is done later. `None` where it was
@@ -78,6 +81,7 @@ fn parts(
         memory,
         lost,
         spool,
+        account,
     } = keeping;
     Parts {
         store: Arc::new(if is_away { store.unseen() } else { store }),
@@ -93,7 +97,11 @@ fn parts(
             pending_bytes: PENDING_BYTES,
             spool,
         },
-        hooks: hooks(contact, plan, (memory, lost), is_away),
+        hooks: Hooks {
+            told: account.map(Account::hears),
+            pulse: account.map_or_else(Arc::default, |account| Arc::clone(&account.pulse)),
+            ..hooks(contact, plan, (memory, lost), is_away)
+        },
         remembered: memory.remembered(),
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapter::settings::{Claim, Notice, SpoolPlace};
 use crate::adapter::start::Beginning;
 use crate::bus::settings::BusSettings;
+use crate::listen::looks::Counted;
 use crate::observation::delta::Epoch;
 use crate::observation::ended::Ended;
 use crate::observation::handle::Nudge;
@@ -21,6 +22,7 @@ use super::contact::{Contact, Patience, clock};
 use super::desk::Desk;
 use super::direct::{LAST_BACKOFF, join, schedule};
 use super::exit::{Exit, Failure};
+use super::listening::{Listening, show};
 use super::memory::{Address, Memory};
 use super::open::Way;
 use super::service::Service;
@@ -47,6 +49,8 @@ pub(super) struct Plan {
     pub(super) spool: SpoolArgs,
     /// Who started us, and wants to be told how it is.
     pub(super) service: Service,
+    /// Who shows what is watched to those who ask, if anybody does.
+    pub(super) listening: Option<Listening>,
 }
 
 /// How firmly a source's name is ours.
@@ -100,25 +104,19 @@ pub(super) async fn run(
     let memory = plan.memory(contact.source.as_str())?;
     let lost = Lost::default();
     let spool = plan.place(&memory);
+    let listening = plan.listening.as_ref();
+    let account = listening.map(|listening| listening.account(&contact.source));
     let keeping = Keeping {
         memory: &memory,
         lost: &lost,
         spool,
+        account: account.as_ref(),
     };
     let begin = Box::pin(begin(&contact, way, &plan, keeping, &token));
     let Some(begun) = plan.service.patiently(SORTING, begin).await? else {
         return Ok(());
     };
-    if plan.announce {
-        announce(&contact, &plan);
-    }
-    if let Beginning::Resume {
-        takes_over: Some(line),
-        ..
-    } = &begun.beginning
-    {
-        say(line);
-    }
+    greet(&contact, &plan, &begun.beginning);
     let nudge = Nudge::new();
     let (observer, companions) = ComposeObserver::new(
         Arc::clone(&contact.client),
@@ -129,6 +127,8 @@ pub(super) async fn run(
         &nudge,
     );
     let book = observer.intents();
+    let looks = account.as_ref().map(|account| Arc::clone(&account.looks));
+    let observer = Counted::new(observer, looks);
     let sources = FixedSources::one(
         contact.source.clone(),
         contact.place.settings.endpoint.clone(),
@@ -142,6 +142,7 @@ pub(super) async fn run(
         builder = resume(builder, state);
     }
     let (runtime, handle) = builder.build();
+    let shown = show(listening, account, (&handle, turn)).await?;
     let desk = Desk {
         bus,
         subject: plan.broker.prefix.control(contact.source.as_str()),
@@ -151,7 +152,23 @@ pub(super) async fn run(
         book,
     };
     let looks = runtime.run(token.clone());
-    Box::pin(together(looks, (companions, desk), lost, token)).await
+    let ended = Box::pin(together(looks, (companions, desk), lost, token)).await;
+    drop(shown);
+    ended
+}
+
+/// The first lines.
+fn greet(contact: &Contact, plan: &Plan, beginning: &Beginning) {
+    if plan.announce {
+        announce(contact, plan);
+    }
+    if let Beginning::Resume {
+        takes_over: Some(line),
+        ..
+    } = beginning
+    {
+        say(line);
+    }
 }
 
 /// Runs the looks and what stands beside them. Whichever ends first, also by a panic, ends the other: an adapter that
@@ -218,7 +235,7 @@ impl Lost {
 }
 
 type Builder<L> = crate::observation::builder::RuntimeBuilder<
-    ComposeObserver,
+    Counted<ComposeObserver>,
     L,
     FixedSources<crate::process_compose::settings::Endpoint>,
 >;

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
+use crate::listen::LISTEN;
 use crate::render::deeds::PROCESS;
 use crate::render::difference::DIFF;
 use crate::render::log::LOG;
@@ -47,6 +48,8 @@ enum What {
     Process,
     /// A line of `process logs -o json`
     Log,
+    /// What `adapter --listen` answers
+    Listen,
 }
 
 /// Prints it.
@@ -62,6 +65,7 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Sources => SOURCES,
         What::Process => PROCESS,
         What::Log => LOG,
+        What::Listen => LISTEN,
     };
     let output = Output::open();
     // A reader that left has had enough.

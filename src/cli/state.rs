@@ -18,6 +18,7 @@ use super::choose::{Question, Way, way};
 use super::contact::{Patience, reach};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::kept::kept;
+use super::overheard::overhear;
 use super::recall::{fold_back, recall, recall_usage, without_forgotten};
 use super::redraw::{Screen, redraw};
 use super::source_args::SourceArgs;
@@ -39,9 +40,10 @@ Examples:
   observe state --at '1 min ago'                as it was observed by then; all forms of history --since
   observe state --json | jq '.sources[].processes[] | select(.crashed) | .process'
 
-By a broker it shows what was told last, with cpu and mem as of each process's last event; without one it looks at the
-stack itself. What nobody looks at any more is shown as it was, never as it is. A NAME that nothing is called is exit 1.
-In a pipe --watch needs -o json, and writes one object for each change.";
+By a broker it shows what was told last, with cpu and mem as of each process's last event, or of the last look where the
+adapter runs on this machine with a bare --listen; without a broker it looks at the stack itself. What nobody looks at any
+more is shown as it was, never as it is. A NAME that nothing is called is exit 1. In a pipe --watch needs -o json, and
+writes one object for each change; its cpu and mem are always those of events.";
 
 /// Shows how every process stands, or stood at a moment.
 #[derive(Debug, Args)]
@@ -164,6 +166,7 @@ impl State {
                 let now = Utc::now();
                 let mut moments: Vec<_> = heads.iter().map(|head| head.moment(now)).collect();
                 recall_usage(&bus, &settings, &mut moments).await?;
+                overhear(&mut moments).await;
                 if moments.is_empty() {
                     say(&format!(
                         "no source that is wanted tells anything into the broker at {} (observe up and observe adapter do; --direct looks at the stack itself)",

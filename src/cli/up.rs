@@ -191,6 +191,7 @@ fn plan(args: Up, broker: &BusSettings, managed: bool, verbose: bool, service: S
         announce: false,
         spool: args.spool,
         service,
+        listening: None,
     }
 }
 

@@ -169,7 +169,14 @@ impl Found {
 
     /// Takes age, memory and load from the last event of this process, where it is of the same run.
     pub fn used_as_of(&mut self, event: &Envelope) {
-        let (Some(state), Some(told)) = (&mut self.state, &event.state) else {
+        if let Some(told) = &event.state {
+            self.used_as_seen(told, event.timestamp);
+        }
+    }
+
+    /// Takes age, memory and load from what was seen of this process then, where it is of the same run.
+    pub fn used_as_seen(&mut self, told: &State, at: DateTime<Utc>) {
+        let Some(state) = &mut self.state else {
             return;
         };
         if told.name != state.name || told.pid != state.pid || told.restarts != state.restarts {
@@ -178,8 +185,8 @@ impl Found {
         state.age_ms = told.age_ms;
         state.mem_bytes = told.mem_bytes;
         state.cpu_percent = told.cpu_percent;
-        self.begun_at = self.begun_at.or(begun_at(state, event.timestamp));
-        self.usage_at = Some(event.timestamp);
+        self.begun_at = self.begun_at.or(begun_at(state, at));
+        self.usage_at = Some(at);
     }
 
     /// The same, seen last and not since.

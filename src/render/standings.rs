@@ -13,6 +13,8 @@ use crate::process::moment::{Found, Known, Moment, Sighted};
 
 pub(super) mod object;
 
+pub use object::OneProcess;
+
 /// JSON Schema (draft 2020-12) of the object that `observe state -o json` prints.
 pub const STATE: &str = include_str!("../../docs/schema/state.v1.json");
 

@@ -50,6 +50,8 @@ struct Schemas {
     process: u32,
     /// A line of `process logs -o json`.
     log: u32,
+    /// What `adapter --listen` answers.
+    listen: u32,
     /// This object.
     version: u32,
 }
@@ -72,9 +74,20 @@ impl Build {
             stats: SCHEMA,
             process: SCHEMA,
             log: SCHEMA,
+            listen: SCHEMA,
             version: SCHEMA,
         },
     };
+
+    /// The version.
+    pub const fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// What it runs on, as rustc calls it.
+    pub const fn target(&self) -> &'static str {
+        self.target
+    }
 
     /// One line without its line break: `observe 0.1.0 (1f2e3d4c), x86_64-unknown-linux-gnu`.
     pub fn line(&self) -> String {
@@ -143,7 +156,7 @@ mod tests {
                 "type": "version", "schema": 1, "version": "1.2.3", "target": "x86_64-unknown-linux-musl",
                 "schemas": {
                     "event": 1, "doctor": 1, "wait": 1, "state": 1, "diff": 1, "sources": 1, "stats": 1, "process": 1,
-                    "log": 1, "version": 1,
+                    "log": 1, "listen": 1, "version": 1,
                 },
             })
         );

@@ -7,6 +7,7 @@ use crate::event::store::MAX_MESSAGES;
 
 use super::{Beyond, Frame, Pending, Unreadable, messages, told};
 use crate::adapter::gap::Owed;
+use crate::adapter::settings::Told;
 use crate::adapter::spool::Opened;
 use crate::adapter::spool::entry;
 use crate::adapter::table::Changes;
@@ -86,6 +87,7 @@ impl Pending {
         &mut self,
         base: u64,
         seq: u64,
+        mut told: Option<&mut Told>,
     ) -> Result<(Changes, Vec<Owed>), Unreadable> {
         let (mut rows, mut gaps) = (Changes::new(), Vec::new());
         let mut last = base;
@@ -95,6 +97,9 @@ impl Pending {
                 return Err(Unreadable);
             };
             last += piece.events.len() as u64;
+            if let Some(told) = &mut told {
+                piece.events.iter().for_each(told);
+            }
             rows.extend(piece.rows);
             gaps.extend(piece.owed);
         }

@@ -48,6 +48,11 @@ impl Keeper {
         end.saturating_sub(self.start) >= self.place.limit
     }
 
+    /// What the file takes up, in bytes.
+    pub(in crate::adapter) fn bytes(&self) -> u64 {
+        self.live.as_ref().map_or(0, SpoolFile::end)
+    }
+
     /// The frame that stands here or behind notes, and where the next entry stands.
     pub(in crate::adapter) fn frame(&self, mut at: u64) -> Option<(Frame, u64)> {
         loop {

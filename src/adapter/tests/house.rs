@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::adapter::commit::Committer;
 use crate::adapter::error::AdapterError;
+use crate::adapter::pulse::Pulse;
 use crate::adapter::settings::{Acknowledged, Claim, Hooks, Notice, Settings, SpoolPlace};
 use crate::adapter::start::{Beginning, Begun, Parts};
 use crate::event::store::Identity;
@@ -30,6 +31,9 @@ pub(crate) fn now_at(began: Instant) -> DateTime<Utc> {
 pub(crate) struct Seen {
     pub(crate) notices: Vec<Notice>,
     pub(crate) acknowledged: Option<Acknowledged>,
+    /// The ids of the events that were acknowledged.
+    pub(crate) told: Vec<String>,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 pub(crate) type Outside = Arc<Mutex<Seen>>;
@@ -118,7 +122,8 @@ impl House {
         remembered: Option<Acknowledged>,
     ) -> (Parts<Store, Toy, Toy>, Outside) {
         let seen = Outside::default();
-        let (a, b, names) = (seen.clone(), seen.clone(), self.names.clone());
+        let (a, b, c, names) = (seen.clone(), seen.clone(), seen.clone(), self.names.clone());
+        let pulse = Arc::clone(&seen.lock().unwrap().pulse);
         let began = self.began;
         let hooks = Hooks {
             now: Box::new(move || now_at(began)),
@@ -128,6 +133,10 @@ impl House {
                 a.lock().unwrap().acknowledged = Some(ack.clone());
             }),
             notice: Box::new(move |notice| b.lock().unwrap().notices.push(notice)),
+            told: Some(Box::new(move |event| {
+                c.lock().unwrap().told.push(event.id.clone());
+            })),
+            pulse,
         };
         let parts = Parts {
             store: Arc::clone(&self.store),

@@ -96,9 +96,9 @@ struct OneSource<'a> {
 }
 
 /// One process.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(in crate::render) struct OneProcess<'a> {
+pub struct OneProcess<'a> {
     /// The process.
     process: &'a str,
     /// Its first namespace.
@@ -127,7 +127,8 @@ pub(in crate::render) struct OneProcess<'a> {
 }
 
 impl<'a> OneProcess<'a> {
-    pub(in crate::render) fn of(found: &'a Found, then: DateTime<Utc>) -> Self {
+    /// What is known of it at a moment.
+    pub fn of(found: &'a Found, then: DateTime<Utc>) -> Self {
         let (known, state, last_known) = match found.known {
             Known::Now => ("now", found.state.as_ref(), None),
             Known::Was => ("was", None, found.state.as_ref()),

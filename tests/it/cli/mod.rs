@@ -20,6 +20,7 @@ mod history;
 mod house;
 mod hub;
 mod leaf;
+mod listen;
 mod managed;
 mod names;
 mod outages;
