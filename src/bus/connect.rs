@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::error::{BusError, Refusal, clean};
 use super::link::{Denial, Denials, Link, Mark, Returns, means_unknown, note};
-use super::settings::{BusSettings, DEFAULT_API, FirstConnect, Login};
+use super::settings::{BusSettings, DEFAULT_API, FirstConnect, Login, Pass};
 
 /// A dead peer is noticed after three of these: a broker that is frozen, whose connection stays open, within ten seconds.
 const PING: Duration = Duration::from_secs(3);
@@ -166,12 +166,15 @@ async fn options(settings: &BusSettings, login: Option<Login>) -> Result<Connect
     log_in(options, settings, login).await
 }
 
-/// Flags and files outrank what an address says.
+/// Flags and files outrank what an address says. A token goes beside whatever else there is.
 async fn log_in(
-    options: ConnectOptions,
+    mut options: ConnectOptions,
     settings: &BusSettings,
     login: Option<Login>,
 ) -> Result<ConnectOptions, BusError> {
+    if let Some(token) = &settings.token {
+        options = options.token(token.reveal().to_owned());
+    }
     if let Some(path) = &settings.creds {
         let text = read(path, "credentials file").await?;
         return options
@@ -179,7 +182,10 @@ async fn log_in(
             .map_err(|_| BusError::Invalid(format!("{} is no credentials file", path.display())));
     }
     if let Some(path) = &settings.nkey {
-        return Ok(options.nkey(read(path, "nkey file").await?.trim().to_owned()));
+        return Ok(options.nkey(seed(&read(path, "nkey file").await?)));
+    }
+    if let Some(pass) = &settings.pass {
+        return show(options, pass);
     }
     if let Some(user) = &settings.user {
         let password = settings
@@ -188,8 +194,8 @@ async fn log_in(
             .map_or("", |password| password.reveal());
         return Ok(options.user_and_password(user.clone(), password.to_owned()));
     }
-    if let Some(token) = &settings.token {
-        return Ok(options.token(token.reveal().to_owned()));
+    if settings.token.is_some() {
+        return Ok(options);
     }
     Ok(match login {
         Some(Login::User(user, password)) => {
@@ -198,6 +204,36 @@ async fn log_in(
         Some(Login::Token(token)) => options.token(token.reveal().to_owned()),
         None => options,
     })
+}
+
+fn show(options: ConnectOptions, pass: &Pass) -> Result<ConnectOptions, BusError> {
+    let unusable = |_| BusError::Invalid("the credentials cannot be used".to_owned());
+    match pass {
+        Pass::Credentials(text) => options.credentials(text.reveal().trim()).map_err(unusable),
+        Pass::Seed(text) => Ok(options.nkey(seed(text.reveal()))),
+        Pass::Jwt {
+            jwt,
+            seed: Some(text),
+        } => {
+            // The library takes the two only as the file that they make together.
+            let (jwt, seed) = (jwt.reveal().trim(), seed(text.reveal()));
+            let text = format!(
+                "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+                 -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+            );
+            options.credentials(&text).map_err(unusable)
+        }
+        Pass::Jwt { jwt, seed: None } => Ok(options.jwt(jwt.reveal().trim().to_owned(), |_| {
+            std::future::ready(Ok(Vec::new()))
+        })),
+    }
+}
+
+/// The seed in a text that may have lines around it.
+fn seed(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let found = lines.clone().find(|line| line.starts_with('S'));
+    found.unwrap_or(text.trim()).to_owned()
 }
 
 async fn read(path: &PathBuf, what: &str) -> Result<String, BusError> {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::event::store::Root;
 
 use super::consumer::Place;
+use super::context::{Around, Context, Server};
 use super::error::clean;
 use super::opening::Numbers;
+use super::settings::{BusSettings, DEFAULT_URL, Secret};
 use super::{api, head, read};
 
 /// The payload of a root; gives it, if it is one.
@@ -48,5 +50,49 @@ pub(crate) fn messages(bytes: &[u8]) {
             Ok(record) => _ = numbers.check(&record.envelope),
             Err(why) => assert_eq!(clean(&why), why),
         }
+    }
+}
+
+/// The text of a context.
+pub(crate) fn context(bytes: &[u8]) {
+    let variable = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+    let file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let around = Around {
+        variable: &variable,
+        file: &file,
+    };
+    let harmless = |text: &str| {
+        assert_eq!(clean(text), text);
+        assert!(!text.contains('\n'));
+    };
+    let context = match Context::parse(bytes) {
+        Ok(context) => context,
+        Err(error) => return harmless(&error.to_string()),
+    };
+    let shown = format!("{context:?}");
+    assert_eq!(shown, format!("{:?}", context.with_secrets_replaced()));
+    let given = BusSettings {
+        token: Some(Secret::new("given")),
+        ..BusSettings::default()
+    };
+    let kept = context.under(given, Server::Given, &around);
+    assert!(
+        kept.is_ok_and(|kept| kept.token == Some(Secret::new("given"))
+            && kept.user.is_none()
+            && kept.display_url() == DEFAULT_URL)
+    );
+    match context.under(BusSettings::default(), Server::OfContext, &around) {
+        Ok(settings) => {
+            for subject in [settings.api(), settings.inbox().to_owned()] {
+                assert!(!subject.contains(|c: char| c.is_whitespace() || c.is_control()));
+                assert!(
+                    !subject.is_empty() && !subject.split('.').rev().skip(1).any(str::is_empty)
+                );
+            }
+            if let Err(error) = settings.servers() {
+                harmless(&error.to_string());
+            }
+        }
+        Err(error) => harmless(&error.to_string()),
     }
 }

@@ -19,6 +19,7 @@ mod api;
 mod batch;
 pub mod connect;
 mod consumer;
+pub mod context;
 pub mod control;
 mod durable;
 pub mod durable_reader;

@@ -40,6 +40,22 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What proves who we are, at hand instead of in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pass {
+    /// The content of a credentials file.
+    Credentials(Secret),
+    /// An nkey seed.
+    Seed(Secret),
+    /// A JWT, and the seed of its user; without one it must be of the kind that whoever bears it may use.
+    Jwt {
+        /// The JWT.
+        jwt: Secret,
+        /// The seed.
+        seed: Option<Secret>,
+    },
+}
+
 /// Transport security.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tls {
@@ -96,6 +112,8 @@ pub struct BusSettings {
     pub creds: Option<PathBuf>,
     /// A file that holds an nkey seed.
     pub nkey: Option<PathBuf>,
+    /// What such a file would hold, where it does not lie in one.
+    pub pass: Option<Pass>,
     /// Transport security.
     pub tls: Tls,
     /// JetStream domain.
@@ -104,6 +122,8 @@ pub struct BusSettings {
     pub js_api_prefix: Option<String>,
     /// First tokens of the subjects on which answers arrive.
     pub inbox_prefix: Option<String>,
+    /// The context that some of this was taken from, for a line of text.
+    pub context: Option<String>,
     /// The name in the server's list of connections.
     pub connection_name: String,
     /// Whether the first connection may fail.
@@ -151,10 +171,12 @@ impl Default for BusSettings {
             token: None,
             creds: None,
             nkey: None,
+            pass: None,
             tls: Tls::default(),
             js_domain: None,
             js_api_prefix: None,
             inbox_prefix: None,
+            context: None,
             connection_name: "observe".to_owned(),
             first_connect: FirstConnect::default(),
             stream: DEFAULT_STREAM.to_owned(),
@@ -222,6 +244,11 @@ impl BusSettings {
             "{:?} is no name for a stream; use letters, digits, '-' and '_'",
             clean(name)
         )))
+    }
+
+    /// Whether an address says who we are.
+    pub(super) fn names_user(&self) -> bool {
+        matches!(self.servers(), Ok((_, Some(_))))
     }
 
     /// Whether our side insists on TLS.

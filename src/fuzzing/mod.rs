@@ -40,6 +40,7 @@ pub const TARGETS: &[(&str, Law)] = &[
     ("event", event),
     ("broker_answers", broker_answers),
     ("broker_files", broker_files),
+    ("contexts", contexts),
     ("stack", stack),
     ("names", names),
 ];
@@ -121,6 +122,11 @@ pub fn broker_answers(bytes: &[u8]) {
 /// What lies in the folder of a managed broker.
 pub fn broker_files(bytes: &[u8]) {
     crate::broker::laws::texts(bytes);
+}
+
+/// What lies in the folder of the `nats` command.
+pub fn contexts(bytes: &[u8]) {
+    crate::bus::laws::context(bytes);
 }
 
 /// A stack file, and a length of time.

@@ -16,6 +16,7 @@ pub(super) fn of(target: &str) -> Vec<Vec<u8>> {
         "event" => events(),
         "broker_answers" => broker_answers(),
         "broker_files" => broker_files(),
+        "contexts" => contexts(),
         "stack" => stacks(),
         "names" => names(),
         other => panic!("no samples for {other}"),
@@ -219,6 +220,20 @@ fn stacks() -> Vec<Vec<u8>> {
         "processes: {a: {life: [{run: 5s}]}, b: {depends_on: {a: completed}}}",
     ]));
     samples
+}
+
+fn contexts() -> Vec<Vec<u8>> {
+    bytes([
+        "{}",
+        r#"{"description":"lab","url":"nats://a:4222,tls://u:p@b:4222","token":"","user":"joe","password":"s3cret","creds":"","nkey":"","cert":"$HOME/c.pem","key":"${K}/k.pem","ca":"~/ca.pem","nsc":"","jetstream_domain":"hub","jetstream_api_prefix":"","jetstream_event_prefix":"","inbox_prefix":"_MINE","user_jwt":"","color_scheme":"","tls_first":true,"windows_cert_store":"","windows_ca_certs_match":null}"#,
+        r#"{"creds":"~/lab.creds","jetstream_api_prefix":"from.hub."}"#,
+        r#"{"creds":"data:;base64,aW5saW5l"}"#,
+        r#"{"nkey":"file://~/n","socks_proxy":"none"}"#,
+        r#"{"user_jwt":"env://J","user_seed":"SU"}"#,
+        r#"{"token":"file:///t"}"#,
+        r#"{"nsc":"nsc://o/a/u"}"#,
+        r#"{"URL":7,"tls_first":"no"}"#,
+    ])
 }
 
 fn names() -> Vec<Vec<u8>> {

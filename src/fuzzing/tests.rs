@@ -86,6 +86,11 @@ fn any_file_of_a_managed_broker_is_read_or_passed_over() {
 }
 
 #[test]
+fn any_context_is_taken_or_refused_and_never_shown() {
+    hold("contexts");
+}
+
+#[test]
 fn any_stack_file_is_played_or_refused_with_a_line() {
     hold("stack");
 }
