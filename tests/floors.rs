@@ -21,6 +21,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("bus", &["event"]),
     ("adapter", &["observation", "event"]),
     ("broker", &[]),
+    ("config", &[]),
     ("simulate", &[]),
     ("stats", &["event", "process"]),
     ("render", &["event", "process", "stats"]),

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::config::schema::CONFIG;
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
 use crate::render::deeds::PROCESS;
@@ -47,6 +48,8 @@ enum What {
     Process,
     /// A line of `process logs -o json`
     Log,
+    /// The file observe.yaml
+    Config,
 }
 
 /// Prints it.
@@ -62,6 +65,7 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Sources => SOURCES,
         What::Process => PROCESS,
         What::Log => LOG,
+        What::Config => CONFIG,
     };
     let output = Output::open();
     // A reader that left has had enough.

@@ -50,6 +50,8 @@ struct Schemas {
     process: u32,
     /// A line of `process logs -o json`.
     log: u32,
+    /// The file `observe.yaml`.
+    config: u32,
     /// This object.
     version: u32,
 }
@@ -72,6 +74,7 @@ impl Build {
             stats: SCHEMA,
             process: SCHEMA,
             log: SCHEMA,
+            config: 1,
             version: SCHEMA,
         },
     };
@@ -143,7 +146,7 @@ mod tests {
                 "type": "version", "schema": 1, "version": "1.2.3", "target": "x86_64-unknown-linux-musl",
                 "schemas": {
                     "event": 1, "doctor": 1, "wait": 1, "state": 1, "diff": 1, "sources": 1, "stats": 1, "process": 1,
-                    "log": 1, "version": 1,
+                    "log": 1, "config": 1, "version": 1,
                 },
             })
         );
