@@ -1,18 +1,19 @@
 //! The program: parse, run, print the error, end.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
-use super::signals::Signals;
+use super::signals::{Hangups, Signals};
 use super::terminal::{say, words};
 use super::{
-    adapter, broker, completions, diff, doctor, history, man, process, run, schema, simulate,
-    source, state, stats, up, version, wait, watch,
+    adapter, broker, completions, conf, config, diff, doctor, history, man, process, run, schema,
+    simulate, source, state, stats, up, version, wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -39,6 +40,15 @@ struct Observe {
     /// Say more: one line for each commit, then what happens inside (RUST_LOG decides in detail)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// File of settings; by default the observe.yaml that is found from here upward
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "OBSERVE_CONFIG",
+        help_heading = "Settings"
+    )]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +81,8 @@ enum Command {
     Source(source::Source),
     /// Start, stop or show the managed broker
     Broker(broker::Broker),
+    /// Check, show or describe the file of settings
+    Config(config::Config),
     /// Print a JSON Schema
     Schema(schema::Schema),
     /// Print a script that completes commands and names in a shell
@@ -86,12 +98,13 @@ pub fn main() -> ExitCode {
     if let Some(exit) = completions::answer(Observe::command) {
         return exit;
     }
-    let args = match Observe::try_parse() {
-        Ok(args) => args,
+    let program = Observe::command();
+    let matches = match program.clone().try_get_matches() {
+        Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
-    log(args.verbose);
-    match begin(args) {
+    log(matches.get_count("verbose"));
+    match arguments(&program, matches).and_then(begin) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             say(&format!(
@@ -101,6 +114,13 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// What was given, and below it what the file of settings says.
+fn arguments(program: &clap::Command, matches: clap::ArgMatches) -> Result<Observe, Failure> {
+    let named = matches.get_one::<PathBuf>("config").cloned();
+    let mut matches = conf::under(program, matches, named.as_deref())?;
+    Observe::from_arg_matches_mut(&mut matches).or_exit(Exit::Usage)
 }
 
 /// Help and version are no errors; everything else is bad usage.
@@ -138,6 +158,7 @@ fn begin(mut args: Observe) -> Outcome {
         .build()
         .or_exit(Exit::Refused)?;
     let verbose = args.verbose > 0;
+    let named = args.config.take();
     let outcome = runtime.block_on(async {
         let token = CancellationToken::new();
         if let Command::Broker(args) = &mut args.command
@@ -148,11 +169,16 @@ fn begin(mut args: Observe) -> Outcome {
         }
         // A command that is run has signals handed on to it.
         let own_way = matches!(args.command, Command::Run(_));
-        let signals = (!own_way).then(Signals::listen).transpose()?;
+        let hangups = Hangups::default();
+        let signals = (!own_way)
+            .then(|| Signals::listen(hangups.clone()))
+            .transpose()?;
         let work = Box::pin(async {
             match args.command {
-                Command::Up(args) => Box::pin(up::run(args, verbose, token.clone())).await,
-                Command::Adapter(args) => task(adapter::run(args, verbose, token.clone())).await,
+                Command::Up(args) => Box::pin(up::run(args, verbose, hangups, token.clone())).await,
+                Command::Adapter(args) => {
+                    task(adapter::run(args, verbose, hangups, token.clone())).await
+                }
                 Command::Watch(args) => task(watch::run(args, token.clone())).await,
                 Command::History(args) => task(history::run(args, token.clone())).await,
                 Command::State(args) => Box::pin(state::run(args, token.clone())).await,
@@ -166,6 +192,9 @@ fn begin(mut args: Observe) -> Outcome {
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,
+                Command::Config(args) => {
+                    config::run(args, named.as_deref(), Observe::command()).await
+                }
                 Command::Completions(args) => completions::run(args).await,
                 Command::Man(args) => man::run(args, Observe::command()).await,
                 Command::Version(args) => version::run(args).await,

@@ -9,6 +9,7 @@ use crate::render::deeds::PROCESS;
 use crate::render::difference::DIFF;
 use crate::render::log::LOG;
 use crate::render::outcome::WAIT;
+use crate::render::settings::SETTINGS;
 use crate::render::sources::SOURCES;
 use crate::render::standings::STATE;
 use crate::render::stats_json::STATS;
@@ -50,6 +51,8 @@ enum What {
     Log,
     /// The file observe.yaml
     Config,
+    /// What `config show -o json` prints
+    Settings,
 }
 
 /// Prints it.
@@ -66,6 +69,7 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Process => PROCESS,
         What::Log => LOG,
         What::Config => CONFIG,
+        What::Settings => SETTINGS,
     };
     let output = Output::open();
     // A reader that left has had enough.

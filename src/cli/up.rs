@@ -1,5 +1,6 @@
 //! `observe up`: everything on this machine in one command.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,19 +12,25 @@ use crate::bus::connect::Bus;
 use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::event::filter::Filter;
+use crate::event::subject::Prefix;
 
 use super::broker::warden_command;
 use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
-use super::contact::{Patience, reach};
+use super::contact::{Contact, Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
+use super::fleet::{Base, common_prefix, run as run_fleet};
 use super::follow::{Broker, Says, Tape, Until, follow};
+use super::lines::Common;
+use super::many_args::ManyArgs;
 use super::open::{Way, open};
 use super::opening::{arrive, opening};
 use super::service::Service;
+use super::signals::Hangups;
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
+use super::stacks::Stacks;
 use super::terminal::say;
 use super::view::{Blind, Sources, View, Viewed};
 
@@ -40,6 +47,7 @@ Examples:
   observe up                                the stack that is found, a broker of its own, and a live view
   observe up -p 9090                        this stack
   observe up -s nats://broker:4222          into a broker that runs already
+  observe up --stack shop=9090 --stack lab=/run/lab.sock    several stacks
 
 It neither starts nor stops the stack. Ctrl-C ends the adapter and the view; a broker of its own ends half a minute
 after its last user, and keeps what was told.";
@@ -53,9 +61,11 @@ pub(super) struct Up {
     names: Vec<String>,
     #[command(flatten)]
     source: SourceArgs,
-    /// Name of the source; by default the project's
+    /// Name of the source; by default the project's. Of several in the file of settings, the one to look at
     #[arg(long = "source", value_name = "NAME", help_heading = "Source")]
     name: Option<String>,
+    #[command(flatten)]
+    many: ManyArgs,
     /// Take the name over from another server that no longer looks
     #[arg(long, help_heading = "Source")]
     adopt: bool,
@@ -69,61 +79,126 @@ pub(super) struct Up {
     face: FaceArgs,
 }
 
+/// What is looked at.
+enum Whom {
+    One(Box<Contact>, Box<Plan>),
+    Several(Arc<Stacks>, Box<Base>, Hangups),
+}
+
 /// Runs until it is asked to end, or something that waiting does not mend.
-pub(super) async fn run(args: Up, verbose: bool, token: CancellationToken) -> Outcome {
-    let patience = Patience::Wait;
+pub(super) async fn run(
+    args: Up,
+    verbose: bool,
+    hangups: Hangups,
+    token: CancellationToken,
+) -> Outcome {
     let filter = named(&args.names)?;
-    let Some(place) = args.source.find_patiently(patience, &token).await? else {
-        return Ok(Exit::Done);
+    let stacks = args
+        .many
+        .stacks(&args.source, args.name.as_deref(), args.adopt)?;
+    let (whom, shown, settings, lease) = match stacks {
+        Some((stacks, whence)) => {
+            let prefix = common_prefix(&args.broker)?;
+            let (broker, lease) = broker(&args, prefix).await?;
+            let base = Base {
+                broker: broker.clone(),
+                args: args.broker.clone(),
+                managed: lease.is_some(),
+                verbose,
+                spool: args.spool.clone(),
+                service: Service::none(),
+            };
+            let whom = Whom::Several(Arc::new(stacks), Box::new(base), hangups);
+            (whom, whence, broker, lease)
+        }
+        None => match Box::pin(one(&args, verbose, &token)).await? {
+            Some(found) => found,
+            None => return Ok(Exit::Done),
+        },
     };
-    let Some(contact) = reach(place, args.name.as_deref(), patience, &token).await? else {
-        return Ok(Exit::Done);
-    };
-    let (settings, lease) = broker(&args, contact.source.as_str()).await?;
     say(&format!(
-        "watching {} at {} ({}), telling into {} at {} ({}); the stack is neither started nor stopped",
-        contact.source.as_str(),
-        contact.client.place(),
-        contact.place.why,
+        "watching {shown}, telling into {} at {} ({}); the stack is neither started nor stopped",
         settings.stream,
         settings.display_url(),
         whose(lease.as_ref())
     ));
-    let Some(bus) = open(&settings, patience, &token).await? else {
+    let Some(bus) = open(&settings, Patience::Wait, &token).await? else {
         return Ok(Exit::Done);
     };
-    let claim = claim(args.adopt, args.name.is_some());
     let managed = lease.as_ref().map(|lease| Own {
         settings: args.broker.managed(),
         url: lease.url.clone(),
     });
+    let view = View::open(&args.face, Sources::None, filter.clone(), Blind::Show, None);
+    let both = Both {
+        managed,
+        whom,
+        bus,
+        view,
+        settings,
+        filter,
+    };
+    let outcome = Box::pin(together(both, &token)).await;
+    drop(lease);
+    outcome
+}
+
+/// Reaches the one stack that is meant; `None` where the wait was cancelled.
+async fn one(
+    args: &Up,
+    verbose: bool,
+    token: &CancellationToken,
+) -> Result<Option<(Whom, String, BusSettings, Option<Lease>)>, Failure> {
+    let patience = Patience::Wait;
+    let Some(place) = args.source.find_patiently(patience, token).await? else {
+        return Ok(None);
+    };
+    let Some(contact) = reach(place, args.name.as_deref(), patience, token).await? else {
+        return Ok(None);
+    };
+    let source = contact.source.as_str();
+    let (settings, lease) = broker(args, args.broker.writing_prefix(source)?).await?;
+    let shown = format!(
+        "{source} at {} ({})",
+        contact.client.place(),
+        contact.place.why
+    );
     let plan = Plan {
-        args: args.source,
+        args: args.source.clone(),
         broker: settings.clone(),
-        claim,
+        claim: claim(args.adopt, args.name.is_some()),
         managed: lease.is_some(),
         patience,
         verbose,
         announce: false,
-        spool: args.spool,
+        spool: args.spool.clone(),
         service: Service::none(),
+        common: Common::default(),
     };
-    let view = View::open(&args.face, Sources::None, filter.clone(), Blind::Show, None);
-    let outcome = Box::pin(together(
-        Both {
-            managed,
-            contact,
-            bus,
-            plan,
-            view,
-            settings,
-            filter,
-        },
-        &token,
-    ))
-    .await;
-    drop(lease);
-    outcome
+    let whom = Whom::One(Box::new(contact), Box::new(plan));
+    Ok(Some((whom, shown, settings, lease)))
+}
+
+impl Whom {
+    /// The events it tells.
+    fn events(&self, filter: Filter) -> Result<Filter, Failure> {
+        match self {
+            Self::One(contact, _) => filter.source(contact.source.as_str()).or_exit(Exit::Usage),
+            // They come and go; what others tell into the same broker is shown too.
+            Self::Several(..) => Ok(filter),
+        }
+    }
+
+    async fn told(self, bus: Bus, token: &CancellationToken) -> Result<(), Failure> {
+        match self {
+            Self::One(contact, plan) => {
+                Box::pin(run_adapter(*contact, Way::Open(bus), *plan, token)).await
+            }
+            Self::Several(stacks, base, hangups) => {
+                Box::pin(run_fleet(stacks, Way::Open(bus), *base, &hangups, token)).await
+            }
+        }
+    }
 }
 
 /// What is shown: these processes, or all.
@@ -142,8 +217,7 @@ fn whose(lease: Option<&Lease>) -> &'static str {
 }
 
 /// The broker to tell into, and the lease that keeps it when it is our own.
-async fn broker(args: &Up, source: &str) -> Result<(BusSettings, Option<Lease>), Failure> {
-    let prefix = args.broker.writing_prefix(source)?;
+async fn broker(args: &Up, prefix: Prefix) -> Result<(BusSettings, Option<Lease>), Failure> {
     let settings = args
         .broker
         .settings("observe up", prefix, FirstConnect::MayWait);
@@ -237,9 +311,8 @@ struct Own {
 
 struct Both {
     managed: Option<Own>,
-    contact: super::contact::Contact,
+    whom: Whom,
     bus: Bus,
-    plan: Plan,
     view: View,
     settings: BusSettings,
     filter: Filter,
@@ -256,15 +329,13 @@ async fn ends<T>(ending: &CancellationToken, work: impl Future<Output = T>) -> T
 async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let Both {
         managed,
-        contact,
+        whom,
         bus,
-        plan,
         mut view,
         settings,
         filter,
     } = both;
-    let source = contact.source.as_str().to_owned();
-    let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
+    let mine = whom.events(Filter::all())?;
     let begin = async {
         arrive(&bus, &settings).await;
         opening(&bus, &settings, &mine).await
@@ -274,7 +345,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         view.finish(Viewed::Asked, token).await?;
         return opened.map_or(Ok(Exit::Done), |failed| failed.map(|_| Exit::Done));
     };
-    let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
+    let wanted = whom.events(filter)?.and_blindness();
     let mut tape = Tape::Live(Box::new(Reader::live(
         &bus,
         &settings.stream,
@@ -293,7 +364,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         return view.finish(viewed, token).await.map(|()| Exit::Done);
     }
     let ending = token.child_token();
-    let adapter = run_adapter(contact, Way::Open(bus), plan, &ending);
+    let adapter = whom.told(bus, &ending);
     let viewing = follow(&mut tape, &mut view, read, Until::Ever, &ending);
     let own = keep_own_broker(&reading, managed.as_ref(), &ending);
     let (ended, viewed, gone) = tokio::join!(

@@ -3,6 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::parse::VERSION;
 use super::text::{Interval, Span, Text};
 
 /// The settings of a file. All but `version` may be left out, and each has a flag that goes before it.
@@ -36,6 +37,23 @@ pub struct Config {
     /// How `watch`, `history` and `up` write events.
     #[serde(default)]
     pub output: Output,
+}
+
+impl Config {
+    /// A file in which nothing stands but its version.
+    pub fn usual() -> Self {
+        Self {
+            version: VERSION,
+            sources: Vec::new(),
+            directories: Vec::new(),
+            interval: None,
+            evidence: None,
+            broker: Broker::default(),
+            stream: Stream::default(),
+            spool: Spool::default(),
+            output: Output::default(),
+        }
+    }
 }
 
 /// One stack, with a name and exactly one of address, url and socket.

@@ -1,6 +1,6 @@
 //! From a text to settings, or to the first mistake.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::error::ConfigError;
 use super::file::{Config, Source};
@@ -97,11 +97,11 @@ fn texts(config: &mut Config) -> Vec<&mut Text> {
 }
 
 fn check(config: &Config) -> Result<(), ConfigError> {
-    let mut names = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for source in &config.sources {
         check_name(source)?;
         check_place(source)?;
-        if names.insert(source.name.as_str(), ()).is_some() {
+        if !names.insert(source.name.as_str()) {
             return Err(source.name.0.wrong(format!(
                 "two sources are called {:?}; give one another name",
                 source.name.as_str()

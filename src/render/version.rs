@@ -52,6 +52,8 @@ struct Schemas {
     log: u32,
     /// The file `observe.yaml`.
     config: u32,
+    /// What `config show -o json` prints.
+    settings: u32,
     /// This object.
     version: u32,
 }
@@ -75,6 +77,7 @@ impl Build {
             process: SCHEMA,
             log: SCHEMA,
             config: 1,
+            settings: SCHEMA,
             version: SCHEMA,
         },
     };
@@ -146,7 +149,7 @@ mod tests {
                 "type": "version", "schema": 1, "version": "1.2.3", "target": "x86_64-unknown-linux-musl",
                 "schemas": {
                     "event": 1, "doctor": 1, "wait": 1, "state": 1, "diff": 1, "sources": 1, "stats": 1, "process": 1,
-                    "log": 1, "config": 1, "version": 1,
+                    "log": 1, "config": 1, "settings": 1, "version": 1,
                 },
             })
         );
