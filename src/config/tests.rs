@@ -261,3 +261,19 @@ fn the_nearest_file_that_is_ours_is_found_and_what_is_passed_over_is_said() {
     }
     fs::remove_dir_all(root).unwrap();
 }
+
+#[test]
+fn the_file_in_the_guide_is_sound() {
+    let guide = include_str!("../../docs/guide.md");
+    let files: Vec<&str> = guide
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|text| is_ours(text))
+        .collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let env = |_: &str| Some("/somewhere".to_owned());
+        parse(file, &env).unwrap();
+    }
+}
