@@ -226,6 +226,12 @@ async fn the_file_is_read_again_when_it_changes_and_nobody_else_is_disturbed() {
     })
     .await;
     assert!(adapter.is_running());
+    assert_eq!(
+        adapter.err.count("no longer looked at"),
+        0,
+        "{:#?}",
+        adapter.err.all()
+    );
 
     // A source that goes is looked at no more, the other one goes on.
     scene.file(&file(&b));
@@ -241,6 +247,12 @@ async fn the_file_is_read_again_when_it_changes_and_nobody_else_is_disturbed() {
     let b = scene.of("b").await;
     without_holes(&b);
     assert_eq!(news(&b), ["crashed web", "started web"], "{:#?}", brief(&b));
+    assert_eq!(
+        adapter.err.count("b: process-compose"),
+        1,
+        "{:#?}",
+        adapter.err.all()
+    );
     assert_eq!(
         adapter.end_by(Signal::TERM).await,
         143,
