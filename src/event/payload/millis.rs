@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, SecondsFormat, Timelike as _, Utc};
 use serde::de::value::StrDeserializer;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
@@ -13,7 +13,34 @@ use serde::{Deserialize, Deserializer, Serializer};
 ///
 /// Whatever the serializer fails with.
 pub fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    match written(time).as_ref().map(|text| std::str::from_utf8(text)) {
+        Some(Ok(text)) => serializer.serialize_str(text),
+        _ => serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+    }
+}
+
+/// A time as we write it, `2026-08-20T07:18:04.120Z`, without the general writer, which takes ten times as long; nothing for
+/// a year of more digits and for a leap second.
+fn written(time: &DateTime<Utc>) -> Option<[u8; 24]> {
+    let year = u32::try_from(time.year()).ok();
+    let year = year.filter(|year| *year <= 9999)?;
+    let millis = Some(time.timestamp_subsec_millis()).filter(|millis| *millis < 1000)?;
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    for (from, to, mut number) in [
+        (0, 4, year),
+        (5, 7, time.month()),
+        (8, 10, time.day()),
+        (11, 13, time.hour()),
+        (14, 16, time.minute()),
+        (17, 19, time.second()),
+        (20, 23, millis),
+    ] {
+        for place in text[from..to].iter_mut().rev() {
+            *place = b"0123456789"[(number % 10) as usize];
+            number /= 10;
+        }
+    }
+    Some(text)
 }
 
 /// Reads a time of any offset and precision.
@@ -132,6 +159,21 @@ mod tests {
         ] {
             let wanted: DateTime<Utc> = text.parse().unwrap();
             assert_eq!(ours(text), Some(wanted), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_time_is_written_as_the_general_writer_writes_it(
+            seconds in -70_000_000_000_i64..260_000_000_000, nanos in 0..2_000_000_000_u32,
+        ) {
+            let Some(time) = DateTime::from_timestamp(seconds, nanos) else { return Ok(()) };
+            let mut out = serde_json::Serializer::new(Vec::new());
+            serialize(&time, &mut out).unwrap();
+            let wanted = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+            assert_eq!(String::from_utf8(out.into_inner()).unwrap(), format!("{wanted:?}"));
+            let short = (0..=9999).contains(&time.year()) && nanos < 1_000_000_000;
+            assert_eq!(written(&time).is_some(), short);
         }
     }
 
