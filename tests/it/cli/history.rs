@@ -341,8 +341,8 @@ async fn the_lines_of_two_that_write_into_one_pipe_stay_whole() {
     }
     let home = Home::new();
     let one = r#""$0" history -s "$1" --json"#;
-    // A reader that is slow at first lets the pipe run full.
-    let script = format!("{{ {one} & {one} & wait; }} | {{ sleep 1; cat; }}");
+    // A reader that is slow lets the pipe run full, and then makes room for a piece of what waits.
+    let script = format!("{{ {one} & {one} & wait; }} | {{ sleep 1; dd bs=1500 status=none; }}");
     let mut shell = Command::new("bash");
     shell
         .args(["-c", &script, OBSERVE, &nats.url()])
