@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::plan::{Blow, Errand, Hit, Part};
 use super::proxy::{Proxy, Wire};
-use super::truth::{Time, Truth};
+use super::truth::{Restore, Time, Truth};
 use crate::support::house::send;
 use crate::support::nats::NatsServer;
 use crate::support::wait::until;
@@ -106,6 +106,9 @@ pub(super) struct Stage {
     truths: Vec<(PathBuf, Option<Time>)>,
     adapters: Vec<Adapter>,
     watch: Option<Program>,
+    /// The copy of what the broker kept: when it was made, and what the reader had been shown.
+    copy: Option<(Time, usize)>,
+    restores: Vec<Restore>,
 }
 
 impl Stage {
@@ -119,6 +122,8 @@ impl Stage {
             truths: Vec::new(),
             adapters: Vec::new(),
             watch: None,
+            copy: None,
+            restores: Vec::new(),
         };
         stage.start_source().await;
         let broker = stage
@@ -143,16 +148,13 @@ impl Stage {
         stage
     }
 
-    /// The ids of the events about processes that a reader was shown live, all the time.
-    pub(super) fn watched(&self) -> Vec<String> {
+    /// The events that a reader was shown live, all the time.
+    pub(super) fn watched(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.join(WATCH)).unwrap();
-        let events = text
+        let values = text
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let of_processes = events.filter(|event| event["process"].is_string());
-        of_processes
-            .map(|event| event["id"].as_str().unwrap().to_owned())
-            .collect()
+        values.filter(|value| value["id"].is_string()).collect()
     }
 
     /// Runs an errand, and does not wait for it; a source that is away or frozen is no reason to stop.
@@ -254,7 +256,13 @@ impl Stage {
             (Part::Adapter(n), Blow::End) => self.adapter(n).signal(Signal::TERM),
             (Part::Adapter(n), _) => self.adapter(n).signal(Signal::STOP),
             (Part::Broker, Blow::Kill) => self.nats.kill(),
-            (Part::Broker, Blow::End) => self.nats.stop(),
+            (Part::Broker, Blow::End | Blow::Restore) => self.nats.stop(),
+            (Part::Broker, Blow::Copy) => {
+                let shown = self.watched().len();
+                self.nats.stop();
+                self.nats.copy_store(&self.copy_name());
+                self.copy = Some((Utc::now().timestamp_millis(), shown));
+            }
             (Part::Broker, Blow::Fill) => self.fill().await,
             (Part::Broker, _) => self.nats.freeze(),
             (Part::Source, Blow::Kill) => {
@@ -283,12 +291,27 @@ impl Stage {
             (Part::Adapter(n), _) => self.adapter(n).signal(Signal::CONT),
             (Part::Broker, Blow::Fill) => self.release().await,
             (Part::Broker, Blow::Freeze) => self.nats.thaw(),
+            (Part::Broker, Blow::Restore) => {
+                self.nats.put_back(Some(&self.copy_name()));
+                let (copied, shown) = self.copy.take().unwrap();
+                self.restores.push(Restore {
+                    copied,
+                    restored: Utc::now().timestamp_millis(),
+                    shown,
+                });
+                self.nats.again();
+            }
             (Part::Broker, _) => self.nats.again(),
             (Part::Source, Blow::Freeze) => self.source.as_mut().unwrap().signal(Signal::CONT),
             (Part::Source, _) => self.start_source().await,
             (Part::BrokerWire(n), _) => self.adapters[n].to_broker.set(Wire::Whole),
             (Part::SourceWire(n), _) => self.adapters[n].to_source.set(Wire::Whole),
         }
+    }
+
+    /// The name of the copy that comes back next.
+    fn copy_name(&self) -> String {
+        format!("older-{}", self.restores.len())
     }
 
     fn adapter(&mut self, number: usize) -> &mut Program {
@@ -401,7 +424,10 @@ impl Stage {
     }
 
     pub(super) fn truth(&self) -> Truth {
-        let mut truth = Truth::default();
+        let mut truth = Truth {
+            restores: self.restores.clone(),
+            ..Truth::default()
+        };
         for (path, over) in &self.truths {
             truth.add(&fs::read_to_string(path).unwrap(), *over);
         }
