@@ -12,6 +12,8 @@ mod fixed;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Adapter(usize),
+    /// The adapter that told last, when it is hit.
+    Teller,
     Broker,
     Source,
     /// The wire from an adapter to the broker.

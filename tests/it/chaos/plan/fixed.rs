@@ -11,7 +11,7 @@ pub(super) const LONG: u64 = 60;
 /// not, and is asked first, cannot know that numbers of the older head were given.
 const LEAD: Duration = Duration::from_secs(4);
 /// So long afterwards nothing else is hurt, but for one adapter that may go: the new journal is begun, and both know it.
-const QUIET: Duration = Duration::from_secs(8);
+const QUIET: Duration = Duration::from_secs(10);
 /// Between a copy and its return there is at least so much time to tell something.
 const TELLING: Duration = Duration::from_secs(3);
 const EVERYTHING: [Part; 8] = [
@@ -50,8 +50,9 @@ pub(super) fn long_away(dice: &mut fastrand::Rng) -> Duration {
     Duration::from_millis(dice.u64(13_000..18_000))
 }
 
-fn below(dice: &mut fastrand::Rng, end: Duration) -> Duration {
-    Duration::from_millis(dice.u64(0..=u64::try_from(end.as_millis()).unwrap()))
+fn between(dice: &mut fastrand::Rng, from: Duration, to: Duration) -> Duration {
+    let millis = |at: Duration| u64::try_from(at.as_millis()).unwrap();
+    Duration::from_millis(dice.u64(millis(from)..=millis(to)))
 }
 
 /// The fixed faults of a seed.
@@ -78,17 +79,16 @@ impl Fixed {
         let older = LEAD + down + QUIET;
         let away = (begin == PEACE).then(|| long_away(dice));
         let needed = older + away.map_or(Duration::ZERO, |away| away + 2 * REST);
-        let room = end - begin - needed - REST;
-        let first = below(dice, room);
-        let second = below(dice, room - first);
-        let mut slot = begin + first;
+        let latest = end.saturating_sub(needed + REST);
+        let first = between(dice, begin, latest);
+        let second = between(dice, first, latest);
+        let mut slot = first;
         if let Some(away) = away {
             let at = if dice.bool() {
-                let at = slot;
-                slot += away + 2 * REST + second;
-                at
+                slot = second + away + 2 * REST;
+                first
             } else {
-                slot + older + second
+                second + older
             };
             self.both_killed(at, away);
         }
@@ -117,7 +117,7 @@ impl Fixed {
         (slot, down): (Duration, Duration),
     ) {
         let back = slot + LEAD;
-        let copy = begin + below(dice, back - TELLING - begin);
+        let copy = between(dice, begin, back.saturating_sub(TELLING));
         let moment = Duration::from_millis(dice.u64(20..500));
         for (kind, at, blow, lasts) in [
             ("store copied", copy, Blow::Copy, moment),
@@ -134,20 +134,21 @@ impl Fixed {
             });
         }
         if dice.bool() {
-            self.gone_with_it(dice, back + down);
+            self.gone_with_it(dice, (back, down));
         }
         self.reserve(&[Part::Broker], copy, copy + moment + REST);
         self.reserve(&EVERYTHING, slot, back + down + QUIET);
     }
 
-    /// One of the adapters ends just when the broker is back, whether it has found out by then or not; the other one knows.
-    fn gone_with_it(&mut self, dice: &mut fastrand::Rng, back: Duration) {
+    /// The adapter that tells goes, while the broker is away or just when it is back, whether it has found out by then or not.
+    /// It remembers what it told, and the other one knows what it saw.
+    fn gone_with_it(&mut self, dice: &mut fastrand::Rng, (at, down): (Duration, Duration)) {
         let blow = [Blow::End, Blow::End, Blow::Kill][dice.usize(0..3)];
-        let part = Part::Adapter(dice.usize(0..2));
-        let at = back + Duration::from_millis(dice.u64(0..2_500));
-        let lasts = Duration::from_millis(dice.u64(500..3_000));
+        let part = Part::Teller;
+        let at = between(dice, at, at + down + Duration::from_millis(2_500));
+        let lasts = Duration::from_millis(dice.u64(500..5_000));
         let hits = vec![Hit { part, blow, lasts }];
-        let kind = "adapter gone behind an older store";
+        let kind = "teller gone with a store";
         self.faults.push(Fault { kind, at, hits });
     }
 
@@ -177,7 +178,10 @@ fn an_older_store_is_one_that_was_copied_before_and_comes_back_in_peace() {
         assert_eq!(of("older store").count(), 2, "{seed}");
         for (copied, older) in of("store copied").zip(of("older store")) {
             assert!(copied.at + TELLING <= older.at, "{seed}: {copied} {older}");
-            let (from, to) = (older.at - LEAD, older.at + older.hits[0].lasts + QUIET);
+            let (from, to) = (
+                older.at.saturating_sub(LEAD),
+                older.at + older.hits[0].lasts + QUIET,
+            );
             let beside = faults.iter().filter(|fault| {
                 let end = fault.hits.iter().map(|hit| fault.at + hit.lasts).max();
                 fault.at <= to && end.unwrap() >= from
@@ -185,7 +189,7 @@ fn an_older_store_is_one_that_was_copied_before_and_comes_back_in_peace() {
             let beside: Vec<_> = beside
                 .filter(|fault| fault.kind != "store copied")
                 .collect();
-            let behind = |fault: &&&Fault| fault.kind.ends_with("behind an older store");
+            let behind = |fault: &&&Fault| fault.kind.ends_with("gone with a store");
             let gone = beside.iter().skip(1).filter(behind).count();
             assert_eq!(beside[0], older, "{seed}");
             assert!(gone <= 1 && beside.len() == 1 + gone, "{seed}: {beside:?}");
