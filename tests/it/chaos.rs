@@ -1,5 +1,5 @@
 //! Chaos: two adapters watch one source and tell it to one broker, and all four, and the wires between them, are killed,
-//! stopped, cut and filled up at moments that a seed decides, and the broker comes back with an older store. When everything has settled, the stream is held against what
+//! stopped, cut and filled up at moments that a seed decides, and the broker comes back with an older store, if that is wanted. When everything has settled, the stream is held against what
 //! really happened ([`score`] says what is accepted). A person stops, starts and restarts processes meanwhile, and a reader
 //! watches all the time: it must be shown exactly what stands in the stream.
 //!
@@ -7,6 +7,8 @@
 //! that failed once is likely, not certain, to fail again; what it leaves behind (the streams, the truth, the logs) is kept.
 //!
 //! `CHAOS_SECONDS` and `CHAOS_SEED` choose another length and another seed; `make chaos` runs ten minutes of a new one.
+//! `CHAOS_OLDER=1` lets an older store come back once a minute; with `CHAOS_STANDBY=1` too, the adapter that may go with it is
+//! the one that only stood by, which remembers nothing of what it saw.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use observe::event::filter::Filter;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use self::plan::{Errand, Fault, errands, moments, plan, tally, unwatched};
+use self::plan::{Errand, Fault, Store, errands, moments, plan, tally, unwatched};
 use self::score::score;
 use self::shown::{Verdict, compare};
 use self::stage::Stage;
@@ -168,7 +170,8 @@ async fn read_along(stage: &Stage, events: &[Value], restores: &[Restore]) -> Op
 /// One performance, from the first look to the verdict.
 async fn run(seed: u64, seconds: u64) {
     let folder = folder(seed);
-    let faults = plan(seed, seconds);
+    let store = number("CHAOS_OLDER").map_or(Store::Stays, |_| Store::GoesBack);
+    let faults = plan(seed, seconds, store);
     let list = lines(&faults);
     fs::write(folder.join("faults.txt"), &list).unwrap();
     if number("CHAOS_PLAN").is_some() {
@@ -234,8 +237,9 @@ impl Drop for Guard<'_> {
             seed,
             seconds,
         } = self;
+        let older = number("CHAOS_OLDER").map_or("", |_| "CHAOS_OLDER=1 ");
         say(&format!(
-            "FAILED; everything lies in {}; again: CHAOS_SEED={seed} CHAOS_SECONDS={seconds} make chaos",
+            "FAILED; everything lies in {}; again: {older}CHAOS_SEED={seed} CHAOS_SECONDS={seconds} make chaos",
             folder.display()
         ));
     }

@@ -1,9 +1,9 @@
-//! What a run that is long enough always holds, whatever else is drawn: a stretch in which nobody looks, and a broker that
-//! comes back with an older store.
+//! What a run that is long enough always holds, whatever else is drawn: a stretch in which nobody looks, and, where that is
+//! wanted, a broker that comes back with an older store.
 
 use std::time::Duration;
 
-use super::{BOTH_KILLED, Blow, Fault, Hit, PEACE, Part, REST};
+use super::{BOTH_KILLED, Blow, Fault, Hit, PEACE, Part, REST, Store};
 
 /// From so many seconds on a run is long enough; each so many seconds hold one older store.
 pub(super) const LONG: u64 = 60;
@@ -56,12 +56,19 @@ fn between(dice: &mut fastrand::Rng, from: Duration, to: Duration) -> Duration {
 }
 
 /// The fixed faults of a seed.
-pub(super) fn fixed(seed: u64, seconds: u64) -> Fixed {
+pub(super) fn fixed(seed: u64, seconds: u64, store: Store) -> Fixed {
     let mut dice = fastrand::Rng::with_seed(seed ^ 0x01de);
     let mut all = Fixed {
         faults: Vec::new(),
         reserved: Vec::new(),
     };
+    if seconds >= LONG && store == Store::Stays {
+        let away = long_away(&mut dice);
+        let latest = Duration::from_secs(LONG).saturating_sub(away + 2 * REST);
+        let at = between(&mut dice, PEACE, latest);
+        all.both_killed(at, away);
+        return all;
+    }
     for round in 0..seconds / LONG {
         let begin = Duration::from_secs(round * LONG);
         all.round(&mut dice, begin + PEACE, begin + Duration::from_secs(LONG));
@@ -161,19 +168,19 @@ impl Fixed {
 #[test]
 fn a_long_run_has_a_stretch_that_nobody_watches_and_a_short_one_is_left_alone() {
     for seed in 0..1000 {
-        let faults = super::plan(seed, LONG);
-        assert!(
-            !super::unwatched(&faults, Duration::from_secs(12)).is_empty(),
-            "{seed}"
-        );
-        assert!(fixed(seed, LONG - 1).faults.is_empty());
+        for store in [Store::Stays, Store::GoesBack] {
+            let faults = super::plan(seed, LONG, store);
+            let stretches = super::unwatched(&faults, Duration::from_secs(12));
+            assert!(!stretches.is_empty(), "{seed}");
+            assert!(fixed(seed, LONG - 1, store).faults.is_empty());
+        }
     }
 }
 
 #[test]
 fn an_older_store_is_one_that_was_copied_before_and_comes_back_in_peace() {
     for seed in 0..1000 {
-        let faults = super::plan(seed, 2 * LONG);
+        let faults = super::plan(seed, 2 * LONG, Store::GoesBack);
         let of = |kind| faults.iter().filter(move |fault| fault.kind == kind);
         assert_eq!(of("older store").count(), 2, "{seed}");
         for (copied, older) in of("store copied").zip(of("older store")) {
