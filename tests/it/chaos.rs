@@ -1,5 +1,5 @@
 //! Chaos: two adapters watch one source and tell it to one broker, and all four, and the wires between them, are killed,
-//! stopped, cut and filled up at moments that a seed decides, and the broker comes back with an older store, if that is wanted. When everything has settled, the stream is held against what
+//! stopped, cut and filled up at moments that a seed decides, and the broker comes back with an older store. When everything has settled, the stream is held against what
 //! really happened ([`score`] says what is accepted). A person stops, starts and restarts processes meanwhile, and a reader
 //! watches all the time: it must be shown exactly what stands in the stream.
 //!
@@ -7,8 +7,8 @@
 //! that failed once is likely, not certain, to fail again; what it leaves behind (the streams, the truth, the logs) is kept.
 //!
 //! `CHAOS_SECONDS` and `CHAOS_SEED` choose another length and another seed; `make chaos` runs ten minutes of a new one.
-//! `CHAOS_OLDER=1` lets an older store come back once a minute; with `CHAOS_STANDBY=1` too, the adapter that may go with it is
-//! the one that only stood by, which remembers nothing of what it saw.
+//! An older store comes back once a minute, but for `CHAOS_OLDER=0`; with `CHAOS_STANDBY=1` the adapter that may go with it is
+//! the one that only stood by.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -170,7 +170,10 @@ async fn read_along(stage: &Stage, events: &[Value], restores: &[Restore]) -> Op
 /// One performance, from the first look to the verdict.
 async fn run(seed: u64, seconds: u64) {
     let folder = folder(seed);
-    let store = number("CHAOS_OLDER").map_or(Store::Stays, |_| Store::GoesBack);
+    let store = match number("CHAOS_OLDER") {
+        Some(0) => Store::Stays,
+        _ => Store::GoesBack,
+    };
     let faults = plan(seed, seconds, store);
     let list = lines(&faults);
     fs::write(folder.join("faults.txt"), &list).unwrap();
@@ -237,7 +240,8 @@ impl Drop for Guard<'_> {
             seed,
             seconds,
         } = self;
-        let older = number("CHAOS_OLDER").map_or("", |_| "CHAOS_OLDER=1 ");
+        let stays = number("CHAOS_OLDER") == Some(0);
+        let older = if stays { "CHAOS_OLDER=0 " } else { "" };
         say(&format!(
             "FAILED; everything lies in {}; again: {older}CHAOS_SEED={seed} CHAOS_SECONDS={seconds} make chaos",
             folder.display()
