@@ -378,6 +378,25 @@ async fn up_looks_at_several_too_and_shows_what_each_tells() {
 }
 
 #[tokio::test]
+async fn up_leaves_several_in_the_background_as_one() {
+    let scene = Scene::new();
+    let (one, other) = (Stack::shop().await, Stack::shop().await);
+    let stacks = [of(&one.port, "east"), of(&other.port, "west")];
+    let url = scene.nats.url();
+    let up = [
+        "up", "-d", "-s", &url, "--stack", &stacks[0], "--stack", &stacks[1],
+    ];
+    let mut run = scene.home.run(&up);
+    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+    for name in ["east", "west"] {
+        scene.tells(name, "started", "worker", 1).await;
+    }
+    let mut down = scene.home.run(&["down"]);
+    assert_eq!(down.ends().await, 0, "{:?}", down.err.all());
+    assert_eq!(down.err.count("stacks: ended after"), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_meant_is_refused_before_anything_is_looked_at() {
     let home = Home::new();
     for (args, wanted) in [
