@@ -8,7 +8,7 @@ help:
 	@echo "make bench   what it costs, as ratios against references in the same run (QUICK=1: under two minutes; UPDATE_DOCS=1)"
 	@echo "make tools   fetch all that the tests need, for OFFLINE=1 make test where there is no network"
 	@echo "make dist    archives of the program with checksums, in dist/"
-	@echo "make chaos   ten minutes of kills, stops, cuts and full disks, and the stream held against the truth (CHAOS_SECONDS, CHAOS_SEED)"
+	@echo "make chaos   ten minutes of kills, stops, cuts, full disks and older stores, and the stream held against the truth (CHAOS_SECONDS, CHAOS_SEED)"
 	@echo "make fuzz    every reader of foreign bytes against libFuzzer (FUZZ_SECONDS=60 each)"
 	@echo "make lint    formatting and clippy, nothing tolerated"
 	@echo "make fmt     format the code"

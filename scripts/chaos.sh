@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Two adapters, a broker, a source and the wires between them, killed, stopped, cut and filled up at random; the stream is
 # then held against the truth. CHAOS_SECONDS=600 and CHAOS_SEED (a new one each time) choose another length and seed;
-# CHAOS_PLAN=1 prints the list of faults first. The seeds that failed once come after it, half a minute each.
+# An older store comes back once a minute, but for CHAOS_OLDER=0; CHAOS_PLAN=1 prints the list of faults first. The seeds that
+# failed once come after it, half a minute each.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -40,6 +40,7 @@ pub mod process_compose;
 // Jobs.
 pub mod adapter;
 pub mod broker;
+pub mod config;
 pub mod doctor;
 pub mod listen;
 pub mod simulate;

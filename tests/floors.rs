@@ -25,6 +25,7 @@ const PLAN: &[(&str, &[&str])] = &[
         &["observation", "event", "process", "adapter", "render"],
     ),
     ("broker", &[]),
+    ("config", &[]),
     ("simulate", &[]),
     ("stats", &["event", "process"]),
     ("render", &["event", "process", "stats"]),

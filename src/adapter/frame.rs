@@ -220,15 +220,24 @@ fn domain_pieces<T: Tell>(
     for (index, &event) in events.iter().enumerate() {
         let key = tell.key(event);
         end = end.max(last.get(key).copied().unwrap_or(index));
+        if index == end {
+            // Most pieces are one event, and a first look is one piece for each process.
+            piece.events.reserve_exact(1);
+        }
         piece.events.push(outgoing(pen.process(tell.tell(event)))?);
         piece.told += 1;
-        piece.rows.extend(rows.remove_entry(key));
+        if let Some(row) = rows.remove_entry(key) {
+            if piece.rows.is_empty() {
+                piece.rows.reserve_exact(1);
+            }
+            piece.rows.push(row);
+        }
         if index == end {
             pieces.push(std::mem::take(&mut piece));
         }
     }
     if !rows.is_empty() {
-        piece.rows = rows;
+        piece.rows = rows.into_iter().collect();
         pieces.push(piece);
     }
     Ok(pieces)

@@ -39,7 +39,8 @@ pub(super) struct Standing {
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     pub(super) events: Vec<Outgoing>,
-    pub(super) rows: Changes,
+    /// Each row once; a list, because most pieces have one and there may be as many pieces as processes.
+    pub(super) rows: Vec<(Arc<str>, Option<Row>)>,
     /// Events of the domain among them, counting what one stands for once.
     pub(super) told: u64,
     /// Gaps told by it: owed again if it is dropped.
@@ -54,9 +55,8 @@ impl Piece {
             .map(|event| event.payload.len() + event.subject.len());
         let rows = self
             .rows
-            .values()
-            .flatten()
-            .map(|row: &Row| row.bytes.len());
+            .iter()
+            .filter_map(|(_, row)| Some(row.as_ref()?.bytes.len()));
         events.chain(rows).map(|bytes| bytes + OVERHEAD).sum()
     }
 }
@@ -265,7 +265,7 @@ impl Pending {
         let mut touched = BTreeSet::new();
         for frame in &self.window {
             for (index, piece) in frame.pieces.iter().enumerate() {
-                let shards: Vec<_> = piece.rows.keys().map(|key| shard_of(key)).collect();
+                let shards: Vec<_> = piece.rows.iter().map(|(key, _)| shard_of(key)).collect();
                 let fresh = shards
                     .iter()
                     .filter(|shard| !touched.contains(*shard))
@@ -392,7 +392,7 @@ impl Pending {
     /// The rows of the frames in the window, the later ones last.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&Arc<str>, &Option<Row>)> {
         let pieces = self.window.iter().flat_map(|frame| &frame.pieces);
-        pieces.flat_map(|piece| &piece.rows)
+        pieces.flat_map(|piece| piece.rows.iter().map(|(key, row)| (key, row)))
     }
 }
 

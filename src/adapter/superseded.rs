@@ -35,7 +35,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             let pieces = frame.pieces.iter().filter(|piece| piece.told > 0);
             seen += pieces.clone().map(|piece| piece.told).sum::<u64>();
             let events: u64 = pieces
-                .filter(|piece| piece.rows.is_empty() || !piece.rows.keys().all(covered))
+                .filter(|piece| {
+                    piece.rows.is_empty() || !piece.rows.iter().all(|(key, _)| covered(key))
+                })
                 .map(|piece| piece.told)
                 .sum();
             if events == 0 {

@@ -63,20 +63,19 @@ pub(super) struct Place {
 impl Place {
     /// Reads `$JS.ACK.…` in its short form and in the long one, which names domain and account.
     pub(super) fn parse(reply: &str) -> Option<Self> {
-        let tokens: Vec<_> = reply.split('.').collect();
-        let numbers = match tokens.as_slice() {
-            ["$JS", "ACK", rest @ ..] if rest.len() == 7 => &rest[3..],
-            ["$JS", "ACK", rest @ ..] if rest.len() >= 9 => &rest[5..9],
+        let rest = reply.strip_prefix("$JS.ACK.")?;
+        let dots = rest.bytes().filter(|byte| *byte == b'.').count();
+        let named = match dots + 1 {
+            7 => 3,
+            9.. => 5,
             _ => return None,
         };
-        let [sequence, delivered, time, pending] = numbers else {
-            return None;
-        };
+        let mut tokens = rest.split('.').skip(named);
         Some(Self {
-            sequence: sequence.parse().ok()?,
-            delivered: delivered.parse().ok()?,
-            stored_at: DateTime::from_timestamp_nanos(time.parse().ok()?),
-            pending: pending.parse().ok()?,
+            sequence: tokens.next()?.parse().ok()?,
+            delivered: tokens.next()?.parse().ok()?,
+            stored_at: DateTime::from_timestamp_nanos(tokens.next()?.parse().ok()?),
+            pending: tokens.next()?.parse().ok()?,
         })
     }
 }

@@ -128,20 +128,28 @@ pub async fn read_head_at(
 
 /// Who reads a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub(super) enum Who {
     /// One who will write the next: what it finds must stand exactly where the root says.
     Writer,
     /// One who only reads, perhaps in a stream that sources others.
     Reader,
 }
 
-async fn whole(
+/// A head, the batch of its root, and when that was stored.
+pub(super) type Read = Result<Option<(Head, Option<Batch>, Option<DateTime<Utc>>)>, BusError>;
+
+async fn whole(bus: &Bus, stream: &str, subject: &str, who: Who) -> Read {
+    let found = last(bus, stream, subject).await?;
+    whole_of(bus, stream, (subject, who), found).await
+}
+
+/// The same where the root was read just now.
+pub(super) async fn whole_of(
     bus: &Bus,
     stream: &str,
-    subject: &str,
-    who: Who,
-) -> Result<Option<(Head, Option<Batch>, Option<DateTime<Utc>>)>, BusError> {
-    let mut found = last(bus, stream, subject).await?;
+    (subject, who): (&str, Who),
+    mut found: Option<Stored>,
+) -> Read {
     for reading in 1..=READS {
         let Some(stored) = found else {
             return Ok(None);
@@ -282,6 +290,21 @@ pub struct RootAt {
 ///
 /// Reads only.
 pub async fn heads(bus: &Bus, stream: &str, prefix: &Prefix) -> Result<Vec<RootAt>, BusError> {
+    let found = roots(bus, stream, prefix).await?;
+    let at = |(subject, stored): (String, Stored)| RootAt {
+        subject,
+        sequence: stored.sequence,
+        root: parse(&stored.payload),
+    };
+    Ok(found.into_iter().map(at).collect())
+}
+
+/// The stored roots under a prefix, with their subjects and in the order of those.
+pub(super) async fn roots(
+    bus: &Bus,
+    stream: &str,
+    prefix: &Prefix,
+) -> Result<Vec<(String, Stored)>, BusError> {
     let answer = describe(bus, stream, &prefix.all_head_roots()).await?;
     let mut subjects: Vec<String> = answer["state"]["subjects"]
         .as_object()
@@ -292,13 +315,9 @@ pub async fn heads(bus: &Bus, stream: &str, prefix: &Prefix) -> Result<Vec<RootA
     subjects.sort_unstable();
     let one = |subject: String| async move {
         let stored = last(bus, stream, &subject).await?;
-        Ok::<_, BusError>(stored.map(|stored| RootAt {
-            subject,
-            sequence: stored.sequence,
-            root: parse(&stored.payload),
-        }))
+        Ok::<_, BusError>(stored.map(|stored| (subject, stored)))
     };
-    let found: Vec<Option<RootAt>> = futures::iter(subjects)
+    let found: Vec<Option<(String, Stored)>> = futures::iter(subjects)
         .map(one)
         .buffered(AT_ONCE)
         .try_collect()

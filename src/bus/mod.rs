@@ -27,6 +27,7 @@ pub mod error;
 pub mod forget;
 mod ground;
 pub mod head;
+pub mod heads;
 mod intact;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;

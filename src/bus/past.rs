@@ -1,6 +1,7 @@
 //! Reading a stretch of the stream once: what is stored when reading begins, asked for in large pieces, and no more.
 //!
-//! Asked for rather than pushed, so that a slow reader slows the broker and memory stays bounded by one piece.
+//! Asked for rather than pushed, so that a slow reader slows the broker and memory stays bounded: the next piece is asked for
+//! when half of the last one is there, so that neither side waits for the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -237,14 +238,18 @@ impl Past {
         let Some(pull) = &mut self.pull else {
             return self.open().await;
         };
-        if pull.left() == 0 {
-            if self.pending == 0 {
-                return Ok(Step::End);
-            }
+        let left = pull.left();
+        if left == 0 && self.pending == 0 {
+            return Ok(Step::End);
+        }
+        // Of what is pending some is asked for already.
+        let unasked = self.pending.saturating_sub(left);
+        let early = left <= AT_ONCE / 2 && unasked >= AT_ONCE;
+        if early || left == 0 {
             let path = format!("{}.{}", self.stretch.stream, self.name);
             self.asked = self.bus.mark();
             self.came = false;
-            pull.ask_stored(&self.bus, &path, self.pending.min(AT_ONCE))
+            pull.ask_stored(&self.bus, &path, unasked.min(AT_ONCE))
                 .await?;
         }
         let Pulled::Message(message) = pull.next(&self.name, &mut self.link).await? else {

@@ -1,4 +1,5 @@
-//! Asking a consumer for messages: one request at a time, a heartbeat while it stands, and an error at the least doubt.
+//! Asking a consumer for messages: one request at a time, or two for what is stored already, a heartbeat while it stands,
+//! and an error at the least doubt.
 
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Pull {
     inbox: String,
     messages: Subscriber,
     left: u64,
+    /// How many messages the last request was for.
+    last: u64,
     heard: Instant,
     /// Whether the request that stands is for what is stored already.
     stored: bool,
@@ -45,12 +48,13 @@ impl Pull {
             inbox,
             messages,
             left: 0,
+            last: 0,
             heard: Instant::now(),
             stored: false,
         })
     }
 
-    /// How many messages of the request that stands have not come yet.
+    /// How many messages of the requests that stand have not come yet.
     pub(super) fn left(&self) -> u64 {
         self.left
     }
@@ -58,12 +62,14 @@ impl Pull {
     /// Asks for so many messages; only where nothing is left of an earlier request.
     pub(super) async fn ask(&mut self, bus: &Bus, path: &str, batch: u64) -> Result<(), BusError> {
         self.stored = false;
+        self.left = 0;
         let body =
             json!({ "batch": batch, "expires": nanos(EXPIRES), "idle_heartbeat": nanos(BEAT) });
         self.send(bus, path, (batch, &body)).await
     }
 
-    /// Asks for so many of the messages that are stored already; where there are fewer, that ends the request.
+    /// Asks for so many of the messages that are stored already; where there are fewer, that ends the request. It may follow
+    /// while one request stands, so that the server need not wait for us.
     pub(super) async fn ask_stored(
         &mut self,
         bus: &Bus,
@@ -89,7 +95,8 @@ impl Pull {
             .await
             .map_err(|_| BusError::Unknown("the client takes no request".to_owned()))?
             .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
-        self.left = batch;
+        self.left += batch;
+        self.last = batch;
         // What passed while nothing was asked for was no silence.
         self.heard = Instant::now();
         Ok(())
@@ -121,6 +128,10 @@ impl Pull {
                 Ok(Pulled::Message(message))
             }
             Some(100) => Ok(Pulled::Quiet),
+            // Of two requests nobody says which one ended, and how much of the other is still to come.
+            Some(404 | 408) if self.stored && self.left > self.last => {
+                Err(BusError::Busy(format!("consumer {name} ended a request")))
+            }
             // The request ran out; the next one follows.
             Some(408) => {
                 self.left = 0;

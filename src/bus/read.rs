@@ -165,6 +165,22 @@ impl Reader {
         Ok(())
     }
 
+    /// Lets the server begin to deliver behind the place that was taken, while something else is asked; what it delivers is
+    /// told by [`Reader::next`], which also makes good what fails here. Does nothing where no place was taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn read_ahead(&mut self) {
+        if self.floor.is_none() || self.push.is_some() {
+            return;
+        }
+        self.link.mark_unchanged();
+        if let Err(error) = self.try_open().await {
+            tracing::debug!(%error, "nothing is read ahead");
+        }
+    }
+
     /// Takes over the last number of a source, as its head said after [`Reader::take_place`]: so a hole before the first
     /// event that is read is noticed too.
     pub fn knows(&mut self, source: &str, journal: &str, seq: u64) {

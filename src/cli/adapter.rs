@@ -1,5 +1,7 @@
 //! `observe adapter`: look, compare, tell.
 
+use std::sync::Arc;
+
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -8,12 +10,18 @@ use crate::bus::settings::{BusSettings, FirstConnect, HeadLife};
 use super::broker_args::{BrokerArgs, StreamArgs};
 use super::contact::{Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
-use super::exit::{Exit, Outcome};
+use super::exit::{Exit, Failure, Outcome};
+use super::fleet::{Base, common_prefix, run as run_fleet};
+use super::lines::Common;
 use super::listening::{ListenArgs, Listening, listening};
+use super::many_args::ManyArgs;
 use super::open::open_or_away;
 use super::service::Service;
+use super::signals::Hangups;
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
+use super::stacks::Stacks;
+use super::terminal::say;
 
 /// How it is while there is nothing to look at yet.
 const AWAY: &str = "waiting for a stack to look at";
@@ -25,6 +33,10 @@ Examples:
   observe adapter --source shop --interval 5s    under a name of its own, a look every five seconds
   observe -v adapter                             one line for each commit
   observe adapter --listen 127.0.0.1:9464        health, events and metrics for those who ask there
+  observe adapter --stack shop=9090 --stack lab=/run/lab.sock    several stacks, in one process
+  observe adapter --source-dir \"$XDG_RUNTIME_DIR/devenv-*\"      every stack whose socket is there
+
+The stacks may also stand in observe.yaml, which is read again when it changes or on SIGHUP.
 
 It waits for a stack that is away, and says so once. While the broker is away it goes on looking;
 what it would have told waits on the disk and is told when the broker is back, also by the next
@@ -39,9 +51,11 @@ and take over when it stands still.";
 pub(super) struct Adapter {
     #[command(flatten)]
     source: SourceArgs,
-    /// Name of the source; by default the project's
+    /// Name of the source; by default the project's. Of several in the file of settings, the one to look at
     #[arg(long = "source", value_name = "NAME", help_heading = "Source")]
     name: Option<String>,
+    #[command(flatten)]
+    many: ManyArgs,
     /// Take the name over from another server that no longer looks
     #[arg(long, help_heading = "Source")]
     adopt: bool,
@@ -62,13 +76,82 @@ pub(super) struct Adapter {
 }
 
 /// Runs until it is asked to end, or something that waiting does not mend.
-pub(super) async fn run(args: Adapter, verbose: bool, token: CancellationToken) -> Outcome {
+pub(super) async fn run(
+    args: Adapter,
+    verbose: bool,
+    hangups: Hangups,
+    token: CancellationToken,
+) -> Outcome {
     let service = Service::of_environment();
+    let stacks = args
+        .many
+        .stacks(&args.source, args.name.as_deref(), args.adopt)?;
+    if stacks.is_some() && args.no_retry {
+        let words =
+            "--no-retry is for one stack: of several, one that is away does not end the others";
+        return Err(Failure::say(Exit::Usage, words));
+    }
     let listen = args.listen.clone();
-    let work = listening(&listen, &token, |listening| {
-        Box::pin(work(args, (verbose, listening), &service, &token))
+    let work = listening(&listen, &token, |listening| async {
+        match stacks {
+            None => Box::pin(work(args, (verbose, listening), &service, &token)).await,
+            Some(stacks) => {
+                let aside = (verbose, listening, &service);
+                Box::pin(work_for_many(args, stacks, aside, &hangups, &token)).await
+            }
+        }
     });
     service.during(&token, Box::pin(work)).await
+}
+
+async fn work_for_many(
+    args: Adapter,
+    (stacks, whence): (Stacks, String),
+    (verbose, listening, service): (bool, Option<Listening>, &Service),
+    hangups: &Hangups,
+    token: &CancellationToken,
+) -> Outcome {
+    let prefix = common_prefix(&args.broker)?;
+    let choice = args
+        .broker
+        .choose("observe adapter", prefix, FirstConnect::MayWait)
+        .await?;
+    let why = choice.why();
+    let (broker, lease) = choice.into_parts();
+    let broker = BusSettings {
+        head_life: args.head_life(),
+        ..args.stream.apply(broker)
+    };
+    say(&format!(
+        "looking at {whence}, telling into {} at {} ({why})",
+        broker.stream,
+        broker.display_url()
+    ));
+    let Some(way) = open_or_away(&broker, Patience::Wait, token).await? else {
+        return Ok(Exit::Done);
+    };
+    let base = Base {
+        broker,
+        args: args.broker,
+        managed: lease.is_some(),
+        verbose,
+        spool: args.spool,
+        service: service.clone(),
+        listening,
+    };
+    Box::pin(run_fleet(Arc::new(stacks), way, base, hangups, token)).await?;
+    drop(lease);
+    Ok(Exit::Done)
+}
+
+impl Adapter {
+    fn head_life(&self) -> HeadLife {
+        if self.ephemeral {
+            HeadLife::Day
+        } else {
+            HeadLife::Forever
+        }
+    }
 }
 
 async fn work(
@@ -100,13 +183,8 @@ async fn work(
         .await?;
     tracing::info!(broker = choice.why(), source = %contact.place.why, "chosen");
     let (broker, lease) = choice.into_parts();
-    let head_life = if args.ephemeral {
-        HeadLife::Day
-    } else {
-        HeadLife::Forever
-    };
     let broker = BusSettings {
-        head_life,
+        head_life: args.head_life(),
         ..args.stream.apply(broker)
     };
     let Some(way) = open_or_away(&broker, patience, token).await? else {
@@ -124,6 +202,7 @@ async fn work(
         spool: args.spool,
         service: service.clone(),
         listening,
+        common: Common::default(),
     };
     Box::pin(run_adapter(contact, way, plan, token)).await?;
     drop(lease);

@@ -34,8 +34,8 @@ const LOG_BYTES: u64 = 1 << 20;
 pub(super) struct Card {
     pub(super) pid: i32,
     pub(super) source: String,
-    /// Where the stack is, as it is shown.
-    pub(super) place: String,
+    /// What is looked at, as it is shown.
+    pub(super) what: String,
     pub(super) stream: String,
     /// The broker, without secrets.
     pub(super) broker: String,
@@ -217,7 +217,7 @@ mod tests {
             Card {
                 pid: 1,
                 source: source.into(),
-                place: "localhost:8080".into(),
+                what: "shop at localhost:8080".into(),
                 stream: "PROCESS_EVENTS".into(),
                 broker: broker.into(),
                 managed: false,

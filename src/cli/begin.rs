@@ -246,7 +246,7 @@ pub(super) fn announce(contact: &Contact, plan: &Plan) {
 fn hooks(contact: &Contact, plan: &Plan, (memory, lost): (&Memory, &Lost), is_away: bool) -> Hooks {
     let (source, address) = (contact.source.as_str().to_owned(), contact.client.place());
     let (broker, verbose) = (plan.broker.display_url(), plan.verbose);
-    let mut lines = Lines::new([source, address, broker], verbose);
+    let mut lines = Lines::new([source, address, broker], verbose).together(plan.common.clone());
     if is_away {
         lines.broker_is_away();
     }

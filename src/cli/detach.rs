@@ -162,9 +162,8 @@ async fn word(child: &mut Child) -> Option<Word> {
 fn tell(word: &Word) {
     let (Word::Telling(card) | Word::Waiting(card, _) | Word::Already(card)) = word;
     let what = format!(
-        "{} at {} into {} at {} ({})",
-        card.source,
-        card.place,
+        "{} into {} at {} ({})",
+        card.what,
         card.stream,
         card.broker,
         whose(card.managed)

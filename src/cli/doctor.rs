@@ -21,6 +21,7 @@ use crate::process_compose::discovery::Discovery;
 use crate::render::style::ColorChoice;
 
 use super::broker_args::{BrokerArgs, StreamArgs, host, with_managed};
+use super::conf::in_force;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::memory;
 use super::source_args::SourceArgs;
@@ -240,7 +241,14 @@ impl Doctor {
     async fn choose(&self, settings: BusSettings) -> (BusSettings, Chosen) {
         if let Some(server) = &self.broker.server {
             let by_variable = std::env::var("NATS_URL").is_ok_and(|url| url == *server);
-            let by = if by_variable { "NATS_URL" } else { "--server" };
+            let in_file = in_force()
+                .and_then(|file| file.config.broker.server.as_ref())
+                .is_some_and(|said| said.as_str() == server);
+            let by = match (by_variable, in_file) {
+                (true, _) => "NATS_URL",
+                (false, true) => "the file of settings",
+                (false, false) => "--server",
+            };
             return (settings, Chosen::By(by));
         }
         match broker::find(&self.broker.managed()).await {

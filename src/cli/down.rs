@@ -109,7 +109,7 @@ mod tests {
         Card {
             pid: 1,
             source: source.into(),
-            place: String::new(),
+            what: String::new(),
             stream: String::new(),
             broker: String::new(),
             managed: true,

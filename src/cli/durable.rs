@@ -5,27 +5,34 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapter::commit::Committer;
 use crate::adapter::settings::{Claim, Notice, SpoolPlace};
 use crate::adapter::start::Beginning;
+use crate::bus::publish::JetStreamStore;
 use crate::bus::settings::BusSettings;
 use crate::listen::looks::Counted;
 use crate::observation::delta::Epoch;
 use crate::observation::ended::Ended;
-use crate::observation::handle::Nudge;
+use crate::observation::handle::{Nudge, ObservationHandle};
+use crate::observation::outlet::Outlet;
 use crate::observation::runtime::ObservationRuntime;
 use crate::observation::source::FixedSources;
+use crate::process::event::{ProcessEvent, TellProcess};
+use crate::process::rows::ProcessRows;
 use crate::process::table::Table;
 use crate::process_compose::observer::{Companions, ComposeObserver};
+use crate::process_compose::settings::Endpoint;
 
 use super::begin::{Keeping, announce, begin};
 use super::contact::{Contact, Patience, clock};
 use super::desk::Desk;
 use super::direct::{LAST_BACKOFF, join, schedule};
 use super::exit::{Exit, Failure};
-use super::listening::{Listening, show};
+use super::lines::Common;
+use super::listening::{Listening, Shown, show};
 use super::memory::{Address, Memory};
 use super::open::Way;
-use super::service::Service;
+use super::service::{Heard, Service};
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
 use super::terminal::{say, words};
@@ -51,6 +58,8 @@ pub(super) struct Plan {
     pub(super) service: Service,
     /// Who shows what is watched to those who ask, if anybody does.
     pub(super) listening: Option<Listening>,
+    /// What is said of the broker together with others.
+    pub(super) common: Common,
 }
 
 /// How firmly a source's name is ours.
@@ -92,31 +101,44 @@ impl Plan {
     }
 }
 
-/// Runs one adapter until the token is cancelled, or something that waiting does not mend.
-pub(super) async fn run(
-    contact: Contact,
+/// The outlet of an adapter: what it has taken on is told, and each of its answers is a sign of life.
+pub(super) type Telling = Heard<Committer<JetStreamStore, TellProcess, ProcessRows>>;
+
+/// An adapter that has begun and only needs to be run.
+pub(super) struct Prepared<L: Outlet<Table, ProcessEvent>> {
+    pub(super) runtime: ObservationRuntime<Counted<ComposeObserver>, L, FixedSources<Endpoint>>,
+    pub(super) handle: ObservationHandle<Table, ProcessEvent>,
+    /// What runs beside the looks.
+    pub(super) beside: (Companions, Desk),
+    /// Where it is shown, for as long as this lives.
+    pub(super) shown: Option<Shown>,
+}
+
+/// Reads the head, decides how to go on, and builds everything that is to run; `None` where it was cancelled.
+pub(super) async fn prepare<L: Outlet<Table, ProcessEvent>>(
+    contact: &Contact,
     way: Way,
-    plan: Plan,
+    plan: &Plan,
+    lost: &Lost,
     token: &CancellationToken,
-) -> Result<(), Failure> {
-    let token = token.child_token();
+    outlet: impl FnOnce(Telling) -> L,
+) -> Result<Option<Prepared<L>>, Failure> {
     let bus = way.bus().clone();
     let memory = plan.memory(contact.source.as_str())?;
-    let lost = Lost::default();
     let spool = plan.place(&memory);
     let listening = plan.listening.as_ref();
     let account = listening.map(|listening| listening.account(&contact.source));
     let keeping = Keeping {
         memory: &memory,
-        lost: &lost,
+        lost,
         spool,
         account: account.as_ref(),
     };
-    let begin = Box::pin(begin(&contact, way, &plan, keeping, &token));
+    let begin = Box::pin(begin(contact, way, plan, keeping, token));
     let Some(begun) = plan.service.patiently(SORTING, begin).await? else {
-        return Ok(());
+        return Ok(None);
     };
-    greet(&contact, &plan, &begun.beginning);
+    greet(contact, plan, &begun.beginning);
     let nudge = Nudge::new();
     let (observer, companions) = ComposeObserver::new(
         Arc::clone(&contact.client),
@@ -135,7 +157,7 @@ pub(super) async fn run(
     );
     let schedule = schedule(&plan.args)?;
     let turn = plan.args.interval.max(LAST_BACKOFF) + schedule.timeout();
-    let outlet = plan.service.listen(begun.committer, turn);
+    let outlet = outlet(plan.service.listen(begun.committer, turn));
     let mut builder =
         ObservationRuntime::builder(observer, sources, outlet, schedule, clock()).nudge(nudge);
     if let Some(state) = begun.state {
@@ -148,11 +170,40 @@ pub(super) async fn run(
         subject: plan.broker.prefix.control(contact.source.as_str()),
         adapter: memory.adapter().to_owned(),
         interval: plan.args.interval,
-        handle,
+        handle: handle.clone(),
         book,
     };
+    Ok(Some(Prepared {
+        runtime,
+        handle,
+        beside: (companions, desk),
+        shown,
+    }))
+}
+
+/// Runs one adapter until the token is cancelled, or something that waiting does not mend.
+pub(super) async fn run(
+    contact: Contact,
+    way: Way,
+    plan: Plan,
+    token: &CancellationToken,
+) -> Result<(), Failure> {
+    let token = token.child_token();
+    let lost = Lost::default();
+    let prepare = Box::pin(prepare(&contact, way, &plan, &lost, &token, |outlet| {
+        outlet
+    }));
+    let Some(Prepared {
+        runtime,
+        beside,
+        shown,
+        ..
+    }) = prepare.await?
+    else {
+        return Ok(());
+    };
     let looks = runtime.run(token.clone());
-    let ended = Box::pin(together(looks, (companions, desk), lost, token)).await;
+    let ended = Box::pin(together(looks, beside, lost, token)).await;
     drop(shown);
     ended
 }

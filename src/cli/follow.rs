@@ -1,5 +1,7 @@
 //! Follows a stream into a view.
 
+use std::pin::pin;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::connect::Bus;
@@ -49,6 +51,13 @@ impl Tape {
         }
     }
 
+    /// Begins to read ahead, behind a place that is taken.
+    pub(super) async fn read_ahead(&mut self) {
+        if let Self::Live(reader) = self {
+            reader.read_ahead().await;
+        }
+    }
+
     async fn next(&mut self) -> Result<Told, BusError> {
         match self {
             Self::Live(reader) => reader.next().await,
@@ -93,12 +102,14 @@ pub(super) async fn follow(
     until: Until,
     token: &CancellationToken,
 ) -> Result<Option<Viewed>, Failure> {
-    let left = view.reader();
+    let reader = view.reader();
+    // Made once: each beginning anew would look after the reader again, which is a system call for each event.
+    let (mut left, mut asked) = (pin!(reader.left()), pin!(token.cancelled()));
     loop {
         let told = tokio::select! {
             told = tape.next() => told.map_err(broker_failure)?,
-            () = left.left() => return Ok(Some(Viewed::ReaderLeft)),
-            () = token.cancelled() => return Ok(Some(Viewed::Asked)),
+            () = &mut left => return Ok(Some(Viewed::ReaderLeft)),
+            () = &mut asked => return Ok(Some(Viewed::Asked)),
         };
         match told {
             Told::Record(record) => {

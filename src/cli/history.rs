@@ -1,8 +1,10 @@
 //! `observe history`: what was told, from the stream.
 
 use std::collections::VecDeque;
+use std::future::ready;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -213,9 +215,9 @@ impl History {
         token: &CancellationToken,
     ) -> Result<Option<Viewed>, Failure> {
         let (mut found, mut left) = (VecDeque::new(), last);
-        let reader = sheet.reader();
+        let mut over = pin!(over(sheet.reader(), token));
         while left > 0
-            && let Some(next) = next(&mut walk, &reader, token).await?
+            && let Some(next) = next(&mut walk, over.as_mut()).await?
         {
             let record = match next {
                 Ok(record) => record,
@@ -233,6 +235,7 @@ impl History {
             }
         }
         let usual = self.last.is_none() && left == 0;
+        sheet.gather();
         for record in found {
             if let Err(viewed) = sheet.take(record).await {
                 return Ok(Some(viewed));
@@ -283,15 +286,26 @@ async fn show_all(
     sheet: &mut Sheet,
     token: &CancellationToken,
 ) -> Result<Option<Viewed>, Failure> {
-    let reader = sheet.reader();
+    let mut over = pin!(over(sheet.reader(), token));
     let mut progress = Progress::begin(last);
+    // A piece of a walk backward is read whole, and is small.
+    let steady = matches!(walk, Walk::Forward(..));
+    if steady {
+        sheet.gather();
+    }
     let viewed = loop {
         let place = walk.place();
-        // A piece of a walk backward is read whole, and is small.
-        let steady = matches!(walk, Walk::Forward(..));
+        let gathers = sheet.gathers();
         let found = tokio::select! {
             biased;
-            found = next(&mut walk, &reader, token) => Some(found?),
+            found = next(&mut walk, over.as_mut()) => Some(found?),
+            // Nothing follows at once: what was gathered waits no longer.
+            () = ready(()), if gathers => {
+                if let Err(viewed) = sheet.let_go().await {
+                    break Some(viewed);
+                }
+                None
+            }
             () = progress.due(), if steady => None,
         };
         progress.look(place, sheet.found());
@@ -310,16 +324,23 @@ async fn show_all(
     Ok(viewed)
 }
 
-/// The next record, or why no more is wanted.
+/// Waits until no more is wanted, and says why.
+async fn over(reader: ReaderWatch, token: &CancellationToken) -> Viewed {
+    tokio::select! {
+        biased;
+        () = token.cancelled() => Viewed::Asked,
+        () = reader.left() => Viewed::ReaderLeft,
+    }
+}
+
+/// The next record, or why no more is wanted; not to be asked again then.
 async fn next(
     walk: &mut Walk,
-    reader: &ReaderWatch,
-    token: &CancellationToken,
+    over: Pin<&mut impl Future<Output = Viewed>>,
 ) -> Result<Option<Result<Record, Viewed>>, Failure> {
     tokio::select! {
         biased;
-        () = token.cancelled() => Ok(Some(Err(Viewed::Asked))),
+        viewed = over => Ok(Some(Err(viewed))),
         found = walk.next() => Ok(found.map_err(broker_failure)?.map(Ok)),
-        () = reader.left() => Ok(Some(Err(Viewed::ReaderLeft))),
     }
 }

@@ -1,5 +1,6 @@
 //! The lines an adapter says about itself: one when something happens, one when it is over, silence otherwise.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,15 +10,50 @@ use crate::render::notice::{Away, Side, Standby, Told};
 
 use super::terminal::words;
 
+/// What several that tell into one broker say of it in common: that it left is said once, and that it is back when the
+/// last of them has found it back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Common(Arc<Mutex<Absence>>);
+
+#[derive(Debug, Default)]
+struct Absence {
+    missing: usize,
+    replayed: u64,
+    since: Option<Instant>,
+}
+
+impl Common {
+    /// Whether this is the first of them that misses it.
+    fn left(&self, now: Instant) -> bool {
+        let mut absence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        absence.missing += 1;
+        absence.since.get_or_insert(now);
+        absence.missing == 1
+    }
+
+    /// Where this is the last that missed it: since when, and what waited in all of them.
+    fn back(&self, replayed: u64) -> Option<(Option<Instant>, u64)> {
+        let mut absence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        absence.missing = absence.missing.saturating_sub(1);
+        absence.replayed += replayed;
+        if absence.missing > 0 {
+            return None;
+        }
+        let all = std::mem::take(&mut *absence);
+        Some((all.since, all.replayed))
+    }
+}
+
 /// Makes lines of notices.
 #[derive(Debug)]
 pub(super) struct Lines {
+    common: Common,
     source: String,
     address: String,
     broker: String,
     verbose: bool,
     source_since: Option<Instant>,
-    broker_since: Option<Instant>,
+    is_broker_away: bool,
 }
 
 impl Lines {
@@ -29,13 +65,21 @@ impl Lines {
             broker,
             verbose,
             source_since: None,
-            broker_since: None,
+            is_broker_away: false,
+            common: Common::default(),
         }
+    }
+
+    /// Speaks of the broker together with others.
+    pub(super) fn together(mut self, common: Common) -> Self {
+        self.common = common;
+        self
     }
 
     /// It was away from the start, which was said already.
     pub(super) fn broker_is_away(&mut self) {
-        self.broker_since = Some(Instant::now());
+        self.is_broker_away = true;
+        self.common.left(Instant::now());
     }
 
     /// The line for a notice, if it is worth one.
@@ -53,11 +97,14 @@ impl Lines {
                 Some(self.away(Side::Source).back(style, after))
             }
             Notice::BrokerAway { why } => {
-                self.broker_since = Some(now);
-                Some(self.away(Side::Broker).left(style, why))
+                let missed = std::mem::replace(&mut self.is_broker_away, true);
+                let is_first = !missed && self.common.left(now);
+                is_first.then(|| self.away(Side::Broker).left(style, why))
             }
             Notice::BrokerBack { replayed } => {
-                let after = passed(self.broker_since.take());
+                self.is_broker_away = false;
+                let (since, replayed) = self.common.back(*replayed)?;
+                let after = passed(since);
                 let back = self.away(Side::Broker).back(style, after);
                 Some(format!(
                     "{}; {replayed} events that waited are told now",
@@ -121,5 +168,37 @@ impl Lines {
             Side::Broker => &self.broker,
         };
         Away { side, name }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if self.is_broker_away {
+            self.common.back(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_that_miss_one_broker_say_so_once_and_that_it_is_back_when_the_last_has_it() {
+        let common = Common::default();
+        let lines = |name: &str| {
+            let names = [name, "h:1", "nats://b"].map(str::to_owned);
+            Lines::new(names, false).together(common.clone())
+        };
+        let (mut one, mut other, mut third) = (lines("a"), lines("b"), lines("c"));
+        let away = Notice::BrokerAway { why: "x".into() };
+        assert!(one.line(&away).unwrap().contains("nats://b"));
+        assert_eq!(other.line(&away), None);
+        assert_eq!(third.line(&away), None);
+        assert_eq!(one.line(&Notice::BrokerBack { replayed: 3 }), None);
+        drop(third);
+        let back = other.line(&Notice::BrokerBack { replayed: 4 }).unwrap();
+        assert!(back.contains("7 events"), "{back}");
+        assert!(one.line(&away).is_some());
     }
 }

@@ -118,25 +118,39 @@ pub(super) async fn open_or_away(
         return Ok(None);
     };
     let bus = bus.map_err(broker_failure)?;
-    let Some(ready) = token
-        .run_until_cancelled(look_after(&bus, settings, patience))
+    let Some(found) = token
+        .run_until_cancelled(way_on(&bus, settings, patience))
         .await
     else {
         return Ok(None);
     };
-    let Some(why) = ready? else {
-        return Ok(Some(Way::Open(bus)));
+    let (way, why) = found?;
+    if let Some(why) = why {
+        let shown = settings.display_url();
+        let away = Away {
+            side: Side::Broker,
+            name: &shown,
+        };
+        say(&format!(
+            "{}; looking on, and waiting for it",
+            away.left(words(), &why).trim_end()
+        ));
+    }
+    Ok(Some(way))
+}
+
+/// How a connection stands, with the stream looked after, and why it is of no use yet where it is not.
+pub(super) async fn way_on(
+    bus: &Bus,
+    settings: &BusSettings,
+    patience: Patience,
+) -> Result<(Way, Option<String>), Failure> {
+    let why = look_after(bus, settings, patience).await?;
+    let way = match why {
+        None => Way::Open(bus.clone()),
+        Some(_) => Way::Away(bus.clone()),
     };
-    let shown = settings.display_url();
-    let away = Away {
-        side: Side::Broker,
-        name: &shown,
-    };
-    say(&format!(
-        "{}; looking on, and waiting for it",
-        away.left(words(), &why).trim_end()
-    ));
-    Ok(Some(Way::Away(bus)))
+    Ok((way, why))
 }
 
 /// Sees to the stream; the reason where that has to wait.

@@ -6,7 +6,8 @@ use chrono::Utc;
 
 use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
-use crate::bus::head::{heads, last_event, read_head_at};
+use crate::bus::head::last_event;
+use crate::bus::heads::read_heads;
 use crate::bus::settings::BusSettings;
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
@@ -52,7 +53,11 @@ pub(super) async fn opening(
         let name = words().clean(&root.source, 60).into_owned();
         say(&format!("{name}: its head cannot be read"));
     };
-    let stands = match stands(bus, settings, filter, unread).await {
+    let (stands, last) = tokio::join!(
+        stands(bus, settings, filter, unread),
+        last_event(bus, &settings.stream, &settings.prefix)
+    );
+    let stands = match stands {
         Ok(stands) => stands,
         // That nobody tells anything yet is said by whoever waits for it.
         Err(BusError::NoStream(_)) => return Ok(Vec::new()),
@@ -63,10 +68,7 @@ pub(super) async fn opening(
         // Neither does waiting help whoever reads on.
         Err(error) => return Err(broker_failure(error)),
     };
-    let last = last_event(bus, &settings.stream, &settings.prefix)
-        .await
-        .ok()
-        .flatten();
+    let last = last.ok().flatten();
     for (root, table) in &stands {
         let now = Utc::now();
         let told = when(last.as_ref(), root, now);
@@ -83,20 +85,10 @@ pub(super) async fn stands(
     mut unread: impl FnMut(&Root),
 ) -> Result<Vec<(Root, Table)>, BusError> {
     let mut stands = Vec::new();
-    for found in heads(bus, &settings.stream, &settings.prefix).await? {
-        let Ok(root) = found.root else { continue };
-        if !filter.wants_source(&root.source) {
-            continue;
-        }
-        let head = read_head_at(bus, &settings.stream, &found.subject)
-            .await
-            .ok()
-            .flatten();
-        // The root of the head that was read whole, which may be newer than the one that was listed.
-        let Some(Head { root: Ok(root), .. }) = &head else {
-            continue;
-        };
-        match head.as_ref().and_then(|head| table(head, root)) {
+    let wanted = |source: &str| filter.wants_source(source);
+    for head in read_heads(bus, &settings.stream, &settings.prefix, wanted).await? {
+        let Ok(root) = &head.root else { continue };
+        match table(&head, root) {
             Some(table) => stands.push((root.clone(), table)),
             None => unread(root),
         }

@@ -1,19 +1,20 @@
 //! The program: parse, run, print the error, end.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::detach::FLAG;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
-use super::signals::Signals;
+use super::signals::{Hangups, Signals};
 use super::terminal::{say, words};
 use super::{
-    adapter, broker, completions, diff, doctor, down, history, man, process, run, schema, simulate,
-    source, state, stats, up, version, wait, watch,
+    adapter, broker, completions, conf, config, diff, doctor, down, history, man, process, run,
+    schema, simulate, source, state, stats, up, version, wait, watch,
 };
 
 const EXAMPLES: &str = "\
@@ -41,7 +42,16 @@ struct Observe {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[arg(long = FLAG, value_name = "LOG", hide = true)]
-    background: Option<std::path::PathBuf>,
+    background: Option<PathBuf>,
+    /// File of settings; by default the observe.yaml that is found from here upward
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "OBSERVE_CONFIG",
+        help_heading = "Settings"
+    )]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +86,8 @@ enum Command {
     Source(source::Source),
     /// Start, stop or show the managed broker
     Broker(broker::Broker),
+    /// Check, show or describe the file of settings
+    Config(config::Config),
     /// Print a JSON Schema
     Schema(schema::Schema),
     /// Print a script that completes commands and names in a shell
@@ -91,12 +103,13 @@ pub fn main() -> ExitCode {
     if let Some(exit) = completions::answer(Observe::command) {
         return exit;
     }
-    let args = match Observe::try_parse() {
-        Ok(args) => args,
+    let program = Observe::command();
+    let matches = match program.clone().try_get_matches() {
+        Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
-    log(args.verbose);
-    match begin(args) {
+    log(matches.get_count("verbose"));
+    match arguments(&program, matches).and_then(begin) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             say(&format!(
@@ -106,6 +119,13 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// What was given, and below it what the file of settings says.
+fn arguments(program: &clap::Command, matches: clap::ArgMatches) -> Result<Observe, Failure> {
+    let named = matches.get_one::<PathBuf>("config").cloned();
+    let mut matches = conf::under(program, matches, named.as_deref())?;
+    Observe::from_arg_matches_mut(&mut matches).or_exit(Exit::Usage)
 }
 
 /// Help and version are no errors; everything else is bad usage.
@@ -144,6 +164,7 @@ fn begin(mut args: Observe) -> Outcome {
         .or_exit(Exit::Refused)?;
     let verbose = args.verbose > 0;
     let background = args.background.take();
+    let named = args.config.take();
     let outcome = runtime.block_on(async {
         let token = CancellationToken::new();
         if let Command::Broker(args) = &mut args.command
@@ -154,14 +175,19 @@ fn begin(mut args: Observe) -> Outcome {
         }
         // A command that is run has signals handed on to it.
         let own_way = matches!(args.command, Command::Run(_));
-        let signals = (!own_way).then(Signals::listen).transpose()?;
+        let hangups = Hangups::default();
+        let signals = (!own_way)
+            .then(|| Signals::listen(hangups.clone()))
+            .transpose()?;
         let work = Box::pin(async {
             match args.command {
                 Command::Up(args) => {
-                    Box::pin(up::run(args, verbose, background, token.clone())).await
+                    Box::pin(up::run(args, verbose, (background, hangups), token.clone())).await
                 }
                 Command::Down(args) => down::run(args, token.clone()).await,
-                Command::Adapter(args) => task(adapter::run(args, verbose, token.clone())).await,
+                Command::Adapter(args) => {
+                    task(adapter::run(args, verbose, hangups, token.clone())).await
+                }
                 Command::Watch(args) => task(watch::run(args, token.clone())).await,
                 Command::History(args) => task(history::run(args, token.clone())).await,
                 Command::State(args) => Box::pin(state::run(args, token.clone())).await,
@@ -175,6 +201,9 @@ fn begin(mut args: Observe) -> Outcome {
                 Command::Simulate(args) => simulate::run(args, token.clone()).await,
                 Command::Broker(args) => broker::run(args, token.clone()).await,
                 Command::Schema(args) => schema::run(args).await,
+                Command::Config(args) => {
+                    config::run(args, named.as_deref(), Observe::command()).await
+                }
                 Command::Completions(args) => completions::run(args).await,
                 Command::Man(args) => man::run(args, Observe::command()).await,
                 Command::Version(args) => version::run(args).await,

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::config::schema::CONFIG;
 use crate::doctor::schema::REPORT;
 use crate::event::schema::EVENT;
 use crate::listen::LISTEN;
@@ -9,6 +10,7 @@ use crate::render::deeds::PROCESS;
 use crate::render::difference::DIFF;
 use crate::render::log::LOG;
 use crate::render::outcome::WAIT;
+use crate::render::settings::SETTINGS;
 use crate::render::sources::SOURCES;
 use crate::render::standings::STATE;
 use crate::render::stats_json::STATS;
@@ -50,6 +52,10 @@ enum What {
     Log,
     /// What `adapter --listen` answers
     Listen,
+    /// The file observe.yaml
+    Config,
+    /// What `config show -o json` prints
+    Settings,
 }
 
 /// Prints it.
@@ -66,6 +72,8 @@ pub(super) async fn run(args: Schema) -> Outcome {
         What::Process => PROCESS,
         What::Log => LOG,
         What::Listen => LISTEN,
+        What::Config => CONFIG,
+        What::Settings => SETTINGS,
     };
     let output = Output::open();
     // A reader that left has had enough.

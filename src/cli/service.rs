@@ -4,6 +4,7 @@
 //! stay away for longer than looks, pauses after failures and a commit can take, no sign of life is given any more, and
 //! the manager starts us again. While something is waited for before the first look, waiting is all there is to do.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,8 +38,10 @@ struct Inner {
 #[derive(Default)]
 struct Life {
     is_ready: bool,
-    /// The last beat, and how long after it the next one must have come; none before the first look.
-    looks: Option<(Instant, Duration)>,
+    /// For each who looks the last beat, and how long after it the next one must have come; nobody before the first look.
+    looks: BTreeMap<u64, (Instant, Duration)>,
+    /// Who looks next is known by this number.
+    next: u64,
 }
 
 impl Service {
@@ -112,7 +115,10 @@ impl Service {
     pub(super) fn listen<L>(&self, outlet: L, limit: Duration) -> Heard<L> {
         Heard {
             outlet,
-            service: self.clone(),
+            pulse: Pulse {
+                service: self.clone(),
+                number: self.0.as_ref().map_or(0, |inner| inner.number()),
+            },
             limit: limit + GRACE,
         }
     }
@@ -155,17 +161,22 @@ impl Inner {
         }
     }
 
-    fn beat(&self, limit: Duration) {
+    fn number(&self) -> u64 {
+        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        life.next += 1;
+        life.next
+    }
+
+    fn beat(&self, number: u64, limit: Duration) {
         self.ready();
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        life.looks = Some((Instant::now(), limit));
+        life.looks.insert(number, (Instant::now(), limit));
     }
 
     fn sign(&self) {
         let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_alive = life
-            .looks
-            .is_none_or(|(last, limit)| last.elapsed() <= limit);
+        let mut looks = life.looks.values();
+        let is_alive = looks.all(|(last, limit)| last.elapsed() <= *limit);
         if is_alive && self.every.is_some() {
             (self.tell)(&[NotifyState::Watchdog]);
         }
@@ -183,8 +194,24 @@ impl fmt::Debug for Service {
 #[derive(Debug)]
 pub(super) struct Heard<L> {
     outlet: L,
-    service: Service,
+    pulse: Pulse,
     limit: Duration,
+}
+
+/// The beats of one who looks; when it is over, nobody waits for the next one.
+#[derive(Debug)]
+struct Pulse {
+    service: Service,
+    number: u64,
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        if let Some(inner) = &self.service.0 {
+            let mut life = inner.life.lock().unwrap_or_else(PoisonError::into_inner);
+            life.looks.remove(&self.number);
+        }
+    }
 }
 
 impl<S: Sync, E: Send + Sync, L: Outlet<S, E>> Outlet<S, E> for Heard<L> {
@@ -192,8 +219,8 @@ impl<S: Sync, E: Send + Sync, L: Outlet<S, E>> Outlet<S, E> for Heard<L> {
 
     async fn report(&mut self, report: Report<'_, S, E>) -> Result<Answer<S>, L::Error> {
         let answer = self.outlet.report(report).await?;
-        if let Some(inner) = &self.service.0 {
-            inner.beat(self.limit);
+        if let Some(inner) = &self.pulse.service.0 {
+            inner.beat(self.pulse.number, self.limit);
         }
         Ok(answer)
     }
@@ -262,6 +289,28 @@ mod tests {
         };
         let ((), then) = service.during(&token, work).await;
         assert_eq!(then, Vec::<String>::new(), "nobody looks");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_that_look_each_must_and_one_that_is_over_need_not() {
+        let (told, token) = (Told::default(), CancellationToken::new());
+        let service = told.service();
+        let mut quick = service.listen(NoOutlet, 10 * SECOND);
+        let mut slow = service.listen(NoOutlet, 10 * SECOND);
+        let work = async {
+            held(&mut slow).await;
+            for _ in 0..10 {
+                sleep(50 * SECOND).await;
+                held(&mut quick).await;
+            }
+            let stuck = told.take().len();
+            drop(slow);
+            sleep(50 * SECOND).await;
+            (stuck, told.take().len())
+        };
+        let (stuck, then) = service.during(&token, work).await;
+        assert!((60..90).contains(&stuck), "{stuck}");
+        assert!(then > 40, "{then}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -89,6 +89,24 @@ impl Sheet {
         Ok(())
     }
 
+    /// From now on lines may wait for the next ones, where no person looks at them as they come.
+    pub(super) fn gather(&mut self) {
+        self.view.gather();
+    }
+
+    /// Whether lines wait for the next ones.
+    pub(super) fn gathers(&self) -> bool {
+        self.view.gathers()
+    }
+
+    /// Hands over the lines that wait for the next ones.
+    pub(super) async fn let_go(&mut self) -> Result<(), Viewed> {
+        self.token
+            .run_until_cancelled(self.view.let_go())
+            .await
+            .unwrap_or(Err(Viewed::Asked))
+    }
+
     /// Waits until everything shown so far is written, so that what is said next stands behind it.
     pub(super) async fn written(&mut self) -> Result<(), Viewed> {
         self.flush().await?;
@@ -123,7 +141,7 @@ impl Sheet {
     }
 
     /// Writes what waits; true where all of it was written.
-    pub(super) async fn end(self, viewed: Viewed) -> Result<bool, Failure> {
+    pub(super) async fn end(mut self, viewed: Viewed) -> Result<bool, Failure> {
         let written = viewed == Viewed::Enough && {
             let written = self.token.run_until_cancelled(self.view.written()).await;
             written == Some(Ok(()))

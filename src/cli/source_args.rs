@@ -6,13 +6,17 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::file::Source;
+use crate::config::parse::host_and_port;
+use crate::config::text::Text;
 use crate::process_compose::discovery::{
-    Discovery, Found, Given, Surroundings, candidates, find, own_entries,
+    Discovery, Found, Given, Standing, Surroundings, candidates, find, own_entries,
 };
 use crate::process_compose::settings::{
     BaseUrl, Endpoint, Evidence, Secret, Settings, TokenSource,
 };
 
+use super::conf::in_force;
 use super::contact::Patience;
 use super::exit::{Exit, Failure, OrExit as _};
 use super::terminal::say;
@@ -126,11 +130,14 @@ impl SourceArgs {
             temp: &std::env::temp_dir(),
             list: &|folder: &Path| own_entries(folder),
         };
-        let token = self.token(&env);
         let candidates = candidates(&around).or_exit(Exit::Usage)?;
-        let discovery = find(candidates, token.as_ref())
-            .await
-            .or_exit(Exit::Usage)?;
+        let is_said = matches!(candidates.as_slice(), [one] if one.standing == Standing::Given);
+        if !is_said && let Some(configured) = configured() {
+            return configured;
+        }
+        let token = self.token(&env);
+        let find = Box::pin(find(candidates, token.as_ref()));
+        let discovery = find.await.or_exit(Exit::Usage)?;
         Ok((discovery, token))
     }
 
@@ -172,6 +179,12 @@ impl SourceArgs {
         }
     }
 
+    /// The token that flags and environment give, for whatever they name.
+    pub(super) fn own_token(&self) -> Option<TokenSource> {
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        self.token(&env)
+    }
+
     fn token(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<TokenSource> {
         let file = self.token_file.clone().map(TokenSource::File);
         file.or_else(|| env("PC_API_TOKEN").map(|token| TokenSource::Value(Secret::new(&token))))
@@ -200,6 +213,57 @@ impl SourceArgs {
             why: found.why,
         }
     }
+}
+
+/// What the file of settings says, where it names stacks: one is taken, of several a person chooses.
+fn configured() -> Option<Result<(Discovery, Option<TokenSource>), Failure>> {
+    let in_force = in_force()?;
+    let sources = &in_force.config.sources;
+    let mut found = Vec::new();
+    for source in sources {
+        let endpoint = match endpoint(source, in_force.folder()) {
+            Ok(endpoint) => endpoint,
+            Err(failure) => return Some(Err(failure)),
+        };
+        found.push(Found {
+            endpoint,
+            why: in_force.path.display().to_string(),
+            project: Some(source.name.as_str().to_owned()),
+        });
+    }
+    let path = in_force.path.display();
+    if found.len() > 1 {
+        let names = found.iter().filter_map(|one| one.project.as_deref());
+        let names: Vec<_> = names.collect();
+        return Some(Err(Failure::say(
+            Exit::Usage,
+            format!(
+                "{path} names several stacks ({}); say which one by --port, --unix-socket or --url",
+                names.join(", ")
+            ),
+        )));
+    }
+    let file = sources.first()?.token_file.as_ref();
+    let token = file.map(|file| TokenSource::File(file.path(in_force.folder())));
+    let discovery = Discovery::One(found.remove(0));
+    Some(Ok((discovery, token)))
+}
+
+/// Where a stack of the file is.
+pub(super) fn endpoint(source: &Source, folder: &Path) -> Result<Endpoint, Failure> {
+    if let Some(path) = &source.socket {
+        return Ok(Endpoint::Unix(path.path(folder)));
+    }
+    if let Some(url) = &source.url {
+        let url = BaseUrl::parse(url.as_str()).or_exit(Exit::Usage)?;
+        return Ok(Endpoint::Url(url));
+    }
+    let address = source.address.as_ref().map(Text::as_str);
+    let (host, port) = address.and_then(host_and_port).ok_or_else(|| {
+        let name = source.name.as_str();
+        Failure::say(Exit::Usage, format!("nothing says where {name} is"))
+    })?;
+    Ok(Endpoint::Tcp { host, port })
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl TargetArgs {
         let Some(contact) = contact else {
             return Ok(None);
         };
-        let adapter = line.and_then(|line| line.counterpart(&contact, told.is_some()));
+        let adapter = line.and_then(|line| line.counterpart(&contact, told.as_deref()));
         let source = adapter.as_ref().map_or_else(
             || contact.source.as_str().to_owned(),
             |adapter| adapter.root.source.clone(),
@@ -343,14 +343,20 @@ impl Line {
         }))
     }
 
-    /// The adapter that looks at this server.
-    fn counterpart(self, contact: &Contact, by_head: bool) -> Option<Counterpart> {
-        let (at, root) = self.roots().find(|(_, root)| is_it(root, contact))?;
+    /// The adapter that looks at this server: the one whose head led here, else the one that looks at the same place, for
+    /// two stacks of one project may have begun in one moment.
+    fn counterpart(self, contact: &Contact, told: Option<&str>) -> Option<Counterpart> {
+        let fits = |at: &RootAt, root: &Root| {
+            is_it(root, contact) && told.is_none_or(|told| at.subject == told)
+        };
+        let place = contact.client.place();
+        let all = self.roots().filter(|(at, root)| fits(at, root));
+        let (at, root) = all.max_by_key(|(_, root)| root.identity.endpoint == place)?;
         let prefix = Prefix::of_head(&at.subject).ok()?;
         Some(Counterpart {
             subject: prefix.control(&root.source),
             root: root.clone(),
-            relied_on: by_head || self.configured,
+            relied_on: told.is_some() || self.configured,
             bus: self.bus,
             _lease: self.lease,
         })

@@ -3,6 +3,9 @@
 //! A pipe whose reader is slow blocks, and a connection to a broker must not wait for somebody's pager. So a line is written
 //! at once where the pipe takes it without waiting, and else goes to a thread that waits. Between the two stands a bounded
 //! channel: a slow reader slows the reading, nothing is dropped, and no line overtakes another.
+//!
+//! A line goes out by a write of its own. Where many stand ready at once, as those of the past do, some may go together:
+//! whole ones, and no more than a pipe takes as a whole, so that the lines of several writers into one pipe stay whole.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -97,6 +100,8 @@ pub(super) struct Output {
     lines: mpsc::Sender<Out>,
     /// Lines that the thread has not written yet.
     behind: Arc<AtomicUsize>,
+    /// Whole lines that wait for the next ones.
+    gathered: Vec<u8>,
     ended: oneshot::Receiver<io::Result<()>>,
     left: CancellationToken,
 }
@@ -140,6 +145,7 @@ impl Output {
         Self {
             lines,
             behind,
+            gathered: Vec::new(),
             ended,
             left,
         }
@@ -167,6 +173,38 @@ impl Output {
             .map_err(|_| ReaderLeft)
     }
 
+    /// Takes one line that may wait for the next ones, until they are as much as a pipe takes as a whole or
+    /// [`Output::let_go`] is called.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, what was gathered may be lost.
+    pub(super) async fn gather(&mut self, line: &[u8]) -> Result<(), ReaderLeft> {
+        if self.gathered.len() + line.len() > WHOLE {
+            self.let_go().await?;
+        }
+        self.gathered.extend_from_slice(line);
+        Ok(())
+    }
+
+    /// Whether lines wait for the next ones.
+    pub(super) fn gathers(&self) -> bool {
+        !self.gathered.is_empty()
+    }
+
+    /// Hands over what was gathered.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Output::gather`].
+    pub(super) async fn let_go(&mut self) -> Result<(), ReaderLeft> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let lines = std::mem::replace(&mut self.gathered, Vec::with_capacity(WHOLE));
+        self.line(lines).await
+    }
+
     /// Waits until every line that was handed over is written and flushed.
     pub(super) async fn written(&self) -> Result<(), ReaderLeft> {
         let (mark, passed) = oneshot::channel();
@@ -182,7 +220,9 @@ impl Output {
     /// # Cancel safety
     ///
     /// Dropped, what is not written yet may be lost; nothing is waited for any more.
-    pub(super) async fn finish(self) -> Result<(), Failure> {
+    pub(super) async fn finish(mut self) -> Result<(), Failure> {
+        // Whether the reader left, the thread says better.
+        drop(self.let_go().await);
         drop(self.lines);
         match self.ended.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
@@ -198,8 +238,7 @@ impl Output {
     }
 }
 
-/// The longest line of which a pipe takes all or nothing.
-#[cfg(target_os = "linux")]
+/// The most bytes of which a pipe takes all or nothing.
 const WHOLE: usize = 4096;
 
 /// Writes a line where that needs no waiting, and gives how many bytes of it are written: all or none. Where that cannot be

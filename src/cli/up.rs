@@ -11,24 +11,26 @@ use crate::bus::connect::Bus;
 use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::event::filter::Filter;
+use crate::event::subject::Prefix;
 
 use super::background::Card;
 use super::broker::warden_command;
 use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
-use super::contact::{Patience, reach};
+use super::contact::Patience;
 use super::detach::{Background, detach};
-use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::FaceArgs;
 use super::follow::{Broker, Says, Tape, Until, follow};
+use super::many_args::ManyArgs;
 use super::open::{Way, open, open_or_away};
 use super::opening::{arrive, opening};
 use super::own_broker::{Own, keep_own_broker};
-use super::service::Service;
+use super::signals::Hangups;
 use super::source_args::SourceArgs;
 use super::spool_args::SpoolArgs;
 use super::terminal::say;
 use super::view::{Blind, Sources, View, Viewed};
+use super::whom::{Found, Whom, find};
 
 /// How many past events come first.
 const LAST: usize = 10;
@@ -39,6 +41,7 @@ Examples:
   observe up -p 9090                        this stack
   observe up -s nats://broker:4222          into a broker that runs already
   observe up -d && make test; observe down  in the background, and its end
+  observe up --stack shop=9090 --stack lab=/run/lab.sock    several stacks
 
 It neither starts nor stops the stack. Ctrl-C ends the adapter and the view; a broker of its own ends half a minute
 after its last user, and keeps what was told. With -d it returns when the adapter tells, which then runs in the background
@@ -55,19 +58,21 @@ pub(super) struct Up {
     #[arg(short, long, conflicts_with = "names")]
     detach: bool,
     #[command(flatten)]
-    source: SourceArgs,
-    /// Name of the source; by default the project's
+    pub(super) source: SourceArgs,
+    /// Name of the source; by default the project's. Of several in the file of settings, the one to look at
     #[arg(long = "source", value_name = "NAME", help_heading = "Source")]
-    name: Option<String>,
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) many: ManyArgs,
     /// Take the name over from another server that no longer looks
     #[arg(long, help_heading = "Source")]
-    adopt: bool,
+    pub(super) adopt: bool,
     #[command(flatten)]
-    broker: BrokerArgs,
+    pub(super) broker: BrokerArgs,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
-    spool: SpoolArgs,
+    pub(super) spool: SpoolArgs,
     #[command(flatten)]
     face: FaceArgs,
 }
@@ -76,75 +81,74 @@ pub(super) struct Up {
 pub(super) async fn run(
     args: Up,
     verbose: bool,
-    background: Option<PathBuf>,
+    (background, hangups): (Option<PathBuf>, Hangups),
     token: CancellationToken,
 ) -> Outcome {
     match background {
-        Some(log) => Box::pin(behind(args, verbose, log, token)).await,
+        Some(log) => Box::pin(behind(args, verbose, (log, hangups), token)).await,
         None if args.detach => detach(&token).await,
-        None => Box::pin(before(args, verbose, token)).await,
+        None => Box::pin(before(args, verbose, hangups, token)).await,
     }
 }
 
 /// In the foreground, with a view.
-async fn before(args: Up, verbose: bool, token: CancellationToken) -> Outcome {
-    let patience = Patience::Wait;
+async fn before(args: Up, verbose: bool, hangups: Hangups, token: CancellationToken) -> Outcome {
     let filter = named(&args.names)?;
-    let Some(place) = args.source.find_patiently(patience, &token).await? else {
+    let Some(found) = find(&args, verbose, hangups, &token).await? else {
         return Ok(Exit::Done);
     };
-    let Some(contact) = reach(place, args.name.as_deref(), patience, &token).await? else {
-        return Ok(Exit::Done);
-    };
-    let (settings, lease) = broker(&args, contact.source.as_str()).await?;
+    let Found {
+        whom,
+        shown,
+        settings,
+        lease,
+        ..
+    } = found;
     say(&format!(
-        "watching {} at {} ({}), telling into {} at {} ({}); the stack is neither started nor stopped",
-        contact.source.as_str(),
-        contact.client.place(),
-        contact.place.why,
+        "watching {shown}, telling into {} at {} ({}); the stack is neither started nor stopped",
         settings.stream,
         settings.display_url(),
         whose(lease.is_some())
     ));
-    let Some(bus) = open(&settings, patience, &token).await? else {
+    let Some(bus) = open(&settings, Patience::Wait, &token).await? else {
         return Ok(Exit::Done);
     };
-    let managed = own(&args, lease.as_ref());
     let view = View::open(&args.face, Sources::None, filter.clone(), Blind::Show, None);
-    let plan = plan(args, &settings, lease.is_some(), verbose, Service::none());
-    let outcome = Box::pin(together(
-        Both {
-            managed,
-            contact,
-            bus,
-            plan,
-            view,
-            settings,
-            filter,
-        },
-        &token,
-    ))
-    .await;
+    let both = Both {
+        managed: own(&args, lease.as_ref()),
+        whom,
+        bus,
+        view,
+        settings,
+        filter,
+    };
+    let outcome = Box::pin(together(both, &token)).await;
     drop(lease);
     outcome
 }
 
 /// In the background, with a log for what is said.
-async fn behind(args: Up, verbose: bool, log: PathBuf, token: CancellationToken) -> Outcome {
+async fn behind(
+    args: Up,
+    verbose: bool,
+    (log, hangups): (PathBuf, Hangups),
+    token: CancellationToken,
+) -> Outcome {
     Background::leave_session();
-    let patience = Patience::Wait;
-    let Some(place) = args.source.find_patiently(patience, &token).await? else {
+    let Some(found) = find(&args, verbose, hangups, &token).await? else {
         return Ok(Exit::Done);
     };
-    let reach = reach(place, args.name.as_deref(), patience, &token);
-    let Some(contact) = Box::pin(reach).await? else {
-        return Ok(Exit::Done);
-    };
-    let (settings, lease) = broker(&args, contact.source.as_str()).await?;
+    let Found {
+        whom,
+        source,
+        shown,
+        settings,
+        lease,
+    } = found;
     let card = |log| Card {
         pid: rustix::process::getpid().as_raw_nonzero().get(),
-        source: contact.source.as_str().to_owned(),
-        place: contact.client.place(),
+        source,
+        what: shown,
         stream: settings.stream.clone(),
         broker: settings.display_url(),
         managed: lease.is_some(),
@@ -154,16 +158,15 @@ async fn behind(args: Up, verbose: bool, log: PathBuf, token: CancellationToken)
     let Some(background) = Background::take(log, card)? else {
         return Ok(Exit::Done);
     };
-    let Some(way) = Box::pin(open_or_away(&settings, patience, &token)).await? else {
+    let Some(way) = Box::pin(open_or_away(&settings, Patience::Wait, &token)).await? else {
         return Ok(Exit::Done);
     };
     let managed = own(&args, lease.as_ref());
-    let service = background.service();
-    let plan = plan(args, &settings, lease.is_some(), verbose, service);
     let (bus, ending) = (way.bus().clone(), token.child_token());
+    let whom = whom.attended(background.service());
     let work = async {
         tokio::join!(
-            ends(&ending, Box::pin(run_adapter(contact, way, plan, &ending))),
+            ends(&ending, Box::pin(whom.told(way, &ending))),
             ends(&ending, keep_own_broker(&bus, managed.as_ref(), &ending))
         )
     };
@@ -178,21 +181,6 @@ fn own(args: &Up, lease: Option<&Lease>) -> Option<Own> {
         settings: args.broker.managed(),
         url: lease.url.clone(),
     })
-}
-
-fn plan(args: Up, broker: &BusSettings, managed: bool, verbose: bool, service: Service) -> Plan {
-    Plan {
-        claim: claim(args.adopt, args.name.is_some()),
-        args: args.source,
-        broker: broker.clone(),
-        managed,
-        patience: Patience::Wait,
-        verbose,
-        announce: false,
-        spool: args.spool,
-        service,
-        listening: None,
-    }
 }
 
 /// What is shown: these processes, or all.
@@ -212,8 +200,10 @@ pub(super) fn whose(managed: bool) -> &'static str {
 }
 
 /// The broker to tell into, and the lease that keeps it when it is our own.
-async fn broker(args: &Up, source: &str) -> Result<(BusSettings, Option<Lease>), Failure> {
-    let prefix = args.broker.writing_prefix(source)?;
+pub(super) async fn broker(
+    args: &Up,
+    prefix: Prefix,
+) -> Result<(BusSettings, Option<Lease>), Failure> {
     let settings = args
         .broker
         .settings("observe up", prefix, FirstConnect::MayWait);
@@ -232,9 +222,8 @@ async fn broker(args: &Up, source: &str) -> Result<(BusSettings, Option<Lease>),
 
 struct Both {
     managed: Option<Own>,
-    contact: super::contact::Contact,
+    whom: Whom,
     bus: Bus,
-    plan: Plan,
     view: View,
     settings: BusSettings,
     filter: Filter,
@@ -251,15 +240,13 @@ async fn ends<T>(ending: &CancellationToken, work: impl Future<Output = T>) -> T
 async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let Both {
         managed,
-        contact,
+        whom,
         bus,
-        plan,
         mut view,
         settings,
         filter,
     } = both;
-    let source = contact.source.as_str().to_owned();
-    let mine = Filter::all().source(&source).or_exit(Exit::Usage)?;
+    let mine = whom.events(Filter::all())?;
     let begin = async {
         arrive(&bus, &settings).await;
         opening(&bus, &settings, &mine).await
@@ -269,7 +256,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         view.finish(Viewed::Asked, token).await?;
         return opened.map_or(Ok(Exit::Done), |failed| failed.map(|_| Exit::Done));
     };
-    let wanted = filter.source(&source).or_exit(Exit::Usage)?.and_blindness();
+    let wanted = whom.events(filter)?.and_blindness();
     let mut tape = Tape::Live(Box::new(Reader::live(
         &bus,
         &settings.stream,
@@ -288,7 +275,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
         return view.finish(viewed, token).await.map(|()| Exit::Done);
     }
     let ending = token.child_token();
-    let adapter = run_adapter(contact, Way::Open(bus), plan, &ending);
+    let adapter = whom.told(Way::Open(bus), &ending);
     let viewing = follow(&mut tape, &mut view, read, Until::Ever, &ending);
     let own = keep_own_broker(&reading, managed.as_ref(), &ending);
     let (ended, viewed, gone) = tokio::join!(

@@ -1,6 +1,7 @@
 //! A view: records go in, lines come out, until somebody has had enough.
 
 use std::collections::HashMap;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -74,6 +75,7 @@ pub(super) struct View {
     blind: Blind,
     blindness: Blindness,
     left: Option<u64>,
+    gathers: bool,
     output: Output,
 }
 
@@ -95,8 +97,25 @@ impl View {
             blind,
             blindness: Blindness::default(),
             left: count,
+            gathers: false,
             output: Output::open(),
         }
+    }
+
+    /// From now on lines may wait for the next ones, until [`View::let_go`]; on a terminal none does.
+    pub(super) fn gather(&mut self) {
+        self.gathers = !std::io::stdout().is_terminal();
+    }
+
+    /// Whether lines wait for the next ones.
+    pub(super) fn gathers(&self) -> bool {
+        self.output.gathers()
+    }
+
+    /// Hands over the lines that wait for the next ones.
+    pub(super) async fn let_go(&mut self) -> Result<(), Viewed> {
+        let gone = self.output.let_go().await;
+        gone.map_err(|ReaderLeft| Viewed::ReaderLeft)
     }
 
     /// Takes everything of a source up to this number as told: a snapshot shows what came of it.
@@ -190,11 +209,13 @@ impl View {
         Ok(())
     }
 
-    async fn put(&self, line: Vec<u8>) -> Result<(), Viewed> {
-        self.output
-            .line(line)
-            .await
-            .map_err(|ReaderLeft| Viewed::ReaderLeft)
+    async fn put(&mut self, line: Vec<u8>) -> Result<(), Viewed> {
+        let put = if self.gathers {
+            self.output.gather(&line).await
+        } else {
+            self.output.line(line).await
+        };
+        put.map_err(|ReaderLeft| Viewed::ReaderLeft)
     }
 
     /// What tells when the reader of our pipe has left.
@@ -203,7 +224,8 @@ impl View {
     }
 
     /// Waits until everything shown so far is written.
-    pub(super) async fn written(&self) -> Result<(), Viewed> {
+    pub(super) async fn written(&mut self) -> Result<(), Viewed> {
+        self.let_go().await?;
         self.output
             .written()
             .await

@@ -274,9 +274,12 @@ async fn bus_watch(
 ) -> Result<(), Failure> {
     let begin = async {
         arrive(bus, settings).await;
-        // The place first, then how things stand: what happens in between is told, and nothing goes unseen.
-        let tape = args.tape(bus, settings, filter.clone()).await?;
-        Ok::<_, Failure>((tape, opening(bus, settings, &filter).await?))
+        // The place first, then how things stand: what happens in between is told, and nothing goes unseen. The consumer
+        // behind that place is made meanwhile.
+        let mut tape = args.tape(bus, settings, filter.clone()).await?;
+        let stands = Box::pin(opening(bus, settings, &filter));
+        let ((), stands) = tokio::join!(Box::pin(tape.read_ahead()), stands);
+        Ok::<_, Failure>((tape, stands?))
     };
     let Some(begun) = token.run_until_cancelled(begin).await else {
         return Ok(());

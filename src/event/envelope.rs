@@ -221,7 +221,12 @@ impl Envelope {
     ///
     /// What is wrong with the text; trying again does not help.
     pub fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(bytes)
+        // Text that is checked as a whole is not checked again string by string; bytes that are no text may stand in a key
+        // that nobody reads.
+        match std::str::from_utf8(bytes) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(bytes),
+        }
     }
 
     /// Every namespace of the process, the first one first; empty in events about the source.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A word of an open vocabulary (`reason`, `certainty`, `why`, `status`): readers keep the ones they do not know.
@@ -74,11 +75,19 @@ impl Kind {
 
     /// The type a word stands for; unknown words are kept.
     pub fn parse(word: &str) -> Self {
-        Self::PROCESS
-            .into_iter()
-            .chain(Self::SOURCE)
-            .find(|kind| kind.as_str() == word)
-            .unwrap_or_else(|| Self::Other(word.into()))
+        match word {
+            "started" => Self::Started,
+            "stopped" => Self::Stopped,
+            "crashed" => Self::Crashed,
+            "restarted" => Self::Restarted,
+            "healthy" => Self::Healthy,
+            "unhealthy" => Self::Unhealthy,
+            "status_changed" => Self::StatusChanged,
+            "connected" => Self::Connected,
+            "disconnected" => Self::Disconnected,
+            "gap" => Self::Gap,
+            other => Self::Other(other.into()),
+        }
     }
 
     /// True for the end of a run.
@@ -106,7 +115,21 @@ impl Serialize for Kind {
 
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::parse(&Cow::<'de, str>::deserialize(deserializer)?))
+        deserializer.deserialize_str(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+impl Visitor<'_> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Kind, E> {
+        Ok(Kind::parse(word))
     }
 }
 
@@ -355,71 +378,4 @@ pub struct Payload {
 }
 
 /// Times on the wire: RFC 3339, UTC, exactly three fractional digits.
-pub mod millis {
-    use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    /// Writes a time.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the serializer fails with.
-    pub fn serialize<S: Serializer>(
-        time: &DateTime<Utc>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
-    }
-
-    /// Reads a time of any offset and precision.
-    ///
-    /// # Errors
-    ///
-    /// A text that is no RFC 3339 time.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<DateTime<Utc>, D::Error> {
-        let time = DateTime::<Utc>::deserialize(deserializer)?;
-        within(time).ok_or_else(|| D::Error::custom("a year that RFC 3339 cannot write"))
-    }
-
-    /// RFC 3339 has years of four digits. Whoever wrote another one wrote no time of ours, and counting from it would end
-    /// beyond the calendar.
-    fn within(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        (1..=9998).contains(&time.year()).then_some(time)
-    }
-
-    /// The same for times that may be absent.
-    pub mod option {
-        use chrono::{DateTime, Utc};
-        use serde::{Deserialize, Deserializer, Serializer};
-
-        /// Writes a time or null.
-        ///
-        /// # Errors
-        ///
-        /// Whatever the serializer fails with.
-        pub fn serialize<S: Serializer>(
-            time: &Option<DateTime<Utc>>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match time {
-                Some(time) => super::serialize(time, serializer),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        /// Reads a time or null.
-        ///
-        /// # Errors
-        ///
-        /// A text that is no RFC 3339 time.
-        pub fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<DateTime<Utc>>, D::Error> {
-            let time = Option::<DateTime<Utc>>::deserialize(deserializer)?;
-            Ok(time.and_then(super::within))
-        }
-    }
-}
+pub mod millis;

@@ -350,6 +350,10 @@ impl Store {
         // What a first frame tells came after the mark before it, but nobody heard what else happened in between.
         let since = all_since.unwrap_or(frame.index + u64::from(frame.snapshot));
         lane.since.get_or_insert(since);
+        if lane.frames.is_empty() {
+            // Most lanes never hold a second one, and there are as many lanes as processes.
+            lane.frames.reserve_exact(1);
+        }
         lane.frames.push_back(frame);
         self.live += usize::from(is_live);
         self.bytes += bytes;

@@ -334,7 +334,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Data<T> {
 /// # Errors
 /// [`DecodeError`] where the body as a whole is no table, or no element of it a process.
 pub fn decode(bytes: &[u8]) -> Result<Reading<'_>, DecodeError> {
-    match serde_json::from_slice::<Table<'_, WireRow<'_>>>(bytes) {
+    // Text that is checked as a whole is not checked again string by string; bytes that are no text may stand where nobody
+    // reads.
+    let table = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str::<Table<'_, WireRow<'_>>>(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    match table {
         Ok(table) => {
             let rows = present_rows(table.data, table.error)?;
             if rows.iter().any(|row| row.excess().is_some()) {

@@ -24,6 +24,7 @@ pub mod moment;
 pub mod notice;
 pub mod outcome;
 mod outlay;
+pub mod settings;
 pub mod sources;
 pub mod standings;
 pub mod stats;

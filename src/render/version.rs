@@ -52,6 +52,10 @@ struct Schemas {
     log: u32,
     /// What `adapter --listen` answers.
     listen: u32,
+    /// The file `observe.yaml`.
+    config: u32,
+    /// What `config show -o json` prints.
+    settings: u32,
     /// This object.
     version: u32,
 }
@@ -75,6 +79,8 @@ impl Build {
             process: SCHEMA,
             log: SCHEMA,
             listen: SCHEMA,
+            config: 1,
+            settings: SCHEMA,
             version: SCHEMA,
         },
     };
@@ -156,7 +162,7 @@ mod tests {
                 "type": "version", "schema": 1, "version": "1.2.3", "target": "x86_64-unknown-linux-musl",
                 "schemas": {
                     "event": 1, "doctor": 1, "wait": 1, "state": 1, "diff": 1, "sources": 1, "stats": 1, "process": 1,
-                    "log": 1, "listen": 1, "version": 1,
+                    "log": 1, "listen": 1, "config": 1, "settings": 1, "version": 1,
                 },
             })
         );

@@ -1,5 +1,5 @@
 //! Chaos: two adapters watch one source and tell it to one broker, and all four, and the wires between them, are killed,
-//! stopped, cut and filled up at moments that a seed decides. When everything has settled, the stream is held against what
+//! stopped, cut and filled up at moments that a seed decides, and the broker comes back with an older store. When everything has settled, the stream is held against what
 //! really happened ([`score`] says what is accepted). A person stops, starts and restarts processes meanwhile, and a reader
 //! watches all the time: it must be shown exactly what stands in the stream.
 //!
@@ -7,6 +7,8 @@
 //! that failed once is likely, not certain, to fail again; what it leaves behind (the streams, the truth, the logs) is kept.
 //!
 //! `CHAOS_SECONDS` and `CHAOS_SEED` choose another length and another seed; `make chaos` runs ten minutes of a new one.
+//! An older store comes back once a minute, but for `CHAOS_OLDER=0`; with `CHAOS_STANDBY=1` the adapter that may go with it is
+//! the one that only stood by.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,14 +22,17 @@ use observe::event::filter::Filter;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use self::plan::{Errand, Fault, errands, moments, plan, tally, unwatched};
+use self::plan::{Errand, Fault, Store, errands, moments, plan, tally, unwatched};
 use self::score::score;
+use self::shown::{Verdict, compare};
 use self::stage::Stage;
+use self::truth::Restore;
 
 mod doctored;
 mod plan;
 mod proxy;
 mod score;
+mod shown;
 mod stage;
 mod truth;
 
@@ -150,36 +155,26 @@ fn silences(faults: &[Fault], zero: DateTime<Utc>, events: &[Value]) -> Vec<Stri
 }
 
 /// What a reader who watched all the time was shown otherwise than it stands in the stream, from its first event on.
-async fn read_along(stage: &Stage, events: &[Value]) -> Option<String> {
-    let ids = events.iter().filter(|event| event["process"].is_string());
-    let ids: Vec<&str> = ids.map(|event| event["id"].as_str().unwrap()).collect();
+async fn read_along(stage: &Stage, events: &[Value], restores: &[Restore]) -> Option<String> {
     let end = Instant::now() + SETTLING;
     loop {
-        let shown = stage.watched();
-        let from = ids
-            .iter()
-            .position(|id| shown.first().is_some_and(|first| first == id));
-        let wanted = from.map_or(&[][..], |from| &ids[from..]);
-        let agrees = shown.iter().zip(wanted).all(|(a, b)| a == b);
-        if !shown.is_empty() && agrees && shown.len() == wanted.len() {
-            return None;
+        match compare(&stage.watched(), events, restores) {
+            Verdict::Same => return None,
+            Verdict::Wrong(why) => return Some(why),
+            Verdict::Behind(why) if Instant::now() > end => return Some(why),
+            Verdict::Behind(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
-        if !agrees || shown.len() > wanted.len() || Instant::now() > end {
-            let differs = shown.iter().zip(wanted).position(|(a, b)| a != b);
-            return Some(format!(
-                "the reader was shown {} of {} events, otherwise than they stand from number {differs:?} on",
-                shown.len(),
-                wanted.len()
-            ));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
 /// One performance, from the first look to the verdict.
 async fn run(seed: u64, seconds: u64) {
     let folder = folder(seed);
-    let faults = plan(seed, seconds);
+    let store = match number("CHAOS_OLDER") {
+        Some(0) => Store::Stays,
+        _ => Store::GoesBack,
+    };
+    let faults = plan(seed, seconds, store);
     let list = lines(&faults);
     fs::write(folder.join("faults.txt"), &list).unwrap();
     if number("CHAOS_PLAN").is_some() {
@@ -211,8 +206,8 @@ async fn run(seed: u64, seconds: u64) {
     )
     .unwrap();
     fs::write(folder.join("broker.log"), stage.broker_log()).unwrap();
-    let missed = read_along(&stage, &events).await;
     let truth = stage.truth();
+    let missed = read_along(&stage, &events, &truth.restores).await;
     let mut score = score(&truth, &events, &shown);
     if !settled {
         score.wrong.push(format!("not settled within {SETTLING:?}"));
@@ -245,8 +240,10 @@ impl Drop for Guard<'_> {
             seed,
             seconds,
         } = self;
+        let stays = number("CHAOS_OLDER") == Some(0);
+        let older = if stays { "CHAOS_OLDER=0 " } else { "" };
         say(&format!(
-            "FAILED; everything lies in {}; again: CHAOS_SEED={seed} CHAOS_SECONDS={seconds} make chaos",
+            "FAILED; everything lies in {}; again: {older}CHAOS_SEED={seed} CHAOS_SECONDS={seconds} make chaos",
             folder.display()
         ));
     }

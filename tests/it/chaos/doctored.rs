@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::score::{Score, score};
 use super::truth::{Time, Truth};
 
+mod restored;
+mod silences;
+
 const ZERO: Time = 1_800_000_000_000;
 
 fn wall(at: Time) -> String {
@@ -169,11 +172,15 @@ fn numbered(mut events: Vec<Value>) -> Vec<Value> {
 }
 
 fn scored(events: &[Value]) -> Score {
+    scored_against(&truth(), events)
+}
+
+fn scored_against(truth: &Truth, events: &[Value]) -> Score {
     let shown = [
         json!({"name": "api", "pid": 1, "is_running": false, "status": "Completed"}),
         // The run before the first look of the new epoch is told by nothing but the epoch.
     ];
-    score(&truth(), events, &shown)
+    score(truth, events, &shown)
 }
 
 fn red(events: &[Value], what: &str) {

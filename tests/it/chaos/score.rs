@@ -1,7 +1,8 @@
 //! Holds a stream against the truth. Pure, and strict; this is all that it accepts.
 //!
-//! **The stream by itself.** One journal. `seq` is 1, 2, 3 … in the stream's order; `process_seq` likewise for each
-//! process; each `id` is `source.journal.seq`. Timestamps never step back. For each process, ends and beginnings (each as
+//! **The stream by itself.** One journal, and another one for each older store that came back: it begins with a gap that
+//! says so and spans from the copy to the return. `seq` is 1, 2, 3 … in the stream's order within a journal; `process_seq`
+//! likewise for each process, over all journals; each `id` is `source.journal.seq`. Timestamps never step back. For each process, ends and beginnings (each as
 //! often as its `count` says) take turns within an epoch; only the first look ever may tell an end that never began. The
 //! state in the last event of a look is up exactly where the telling leaves a run open. `disconnected` and `connected`
 //! take turns; an epoch is entered once, by the source's `restarted`, before anything is told of a process in it.
@@ -44,6 +45,7 @@ use super::truth::{Time, Truth, time};
 
 mod align;
 mod event;
+mod journals;
 mod process;
 
 /// Clocks of two programs on one machine, both cut to milliseconds, and a played server that begins a moment after it
@@ -100,6 +102,7 @@ pub(super) fn score(truth: &Truth, stream: &[Value], shown: &[Value]) -> Score {
             .count(),
         ..Score::default()
     };
+    journals::score(&truth.restores, &events, &mut score.wrong);
     numbers(&events, &mut score.wrong);
     sights(&events, &mut score.wrong);
     let sources: Vec<&Event> = events
@@ -141,18 +144,19 @@ pub(super) fn score(truth: &Truth, stream: &[Value], shown: &[Value]) -> Score {
 fn numbers(events: &[Event], wrong: &mut Vec<String>) {
     let mut by_process: BTreeMap<&str, u64> = BTreeMap::new();
     let mut latest = Time::MIN;
-    for (index, event) in events.iter().enumerate() {
-        let wanted = index as u64 + 1;
+    let (mut journal, mut wanted) = (&Value::Null, 0);
+    for event in events {
+        wanted += 1;
+        if *journal != event.raw["journal"] {
+            (journal, wanted) = (&event.raw["journal"], 1);
+        }
         if event.seq != wanted {
             wrong.push(format!(
                 "number {} where {wanted} is due: {event}",
                 event.seq
             ));
         }
-        let (source, journal) = (&event.raw["source"], &event.raw["journal"]);
-        if *journal != events[0].raw["journal"] {
-            wrong.push(format!("another journal, {journal}: {event}"));
-        }
+        let source = &event.raw["source"];
         let id = format!(
             "{}.{}.{}",
             source.as_str().unwrap(),

@@ -1,21 +1,22 @@
 //! The parts: a played source, a real broker, two adapters, and a wire between each two.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use chrono::Utc;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use self::program::Program;
 use super::plan::{Blow, Errand, Hit, Part};
 use super::proxy::{Proxy, Wire};
-use super::truth::{Time, Truth};
-use crate::support::house::send;
+use super::truth::{Restore, Time, Truth, time};
 use crate::support::nats::NatsServer;
 use crate::support::wait::until;
+
+mod program;
 
 /// The most that any one thing may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -23,71 +24,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 const WATCH: &str = "watch.log";
 /// The time between two looks.
 pub(super) const INTERVAL: &str = "500ms";
-const OBSERVE: &str = env!("CARGO_BIN_EXE_observe");
 /// An account with a quota, so that a neighbour can use it up.
 const BROKER: &str = r#"
 jetstream { store_dir: "STORE" }
 accounts { A { jetstream { max_file: 48MB }, users: [{ user: a, password: a }] } }
 no_auth_user: a
 "#;
-
-/// A program of ours under test; killed when dropped.
-struct Program {
-    child: Child,
-    /// True once it was asked to end.
-    may_end: bool,
-}
-
-impl Program {
-    fn start(args: &[&str], state: &Path, log: &Path) -> Self {
-        let open = || File::options().create(true).append(true).open(log).unwrap();
-        let child = Command::new(OBSERVE)
-            .args(args)
-            .env_clear()
-            .env("XDG_STATE_HOME", state)
-            .env(
-                "RUST_LOG",
-                std::env::var_os("CHAOS_LOG").unwrap_or_default(),
-            )
-            .stdin(Stdio::null())
-            .stdout(open())
-            .stderr(open())
-            .spawn()
-            .unwrap();
-        Self {
-            child,
-            may_end: false,
-        }
-    }
-
-    fn signal(&mut self, signal: Signal) {
-        self.may_end |= signal == Signal::TERM;
-        send(self.child.id(), signal);
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Waits for its end after a SIGTERM, which is what its exit code has to say.
-    async fn ended(mut self) {
-        until(LIMIT, "an orderly end", async || !self.is_running()).await;
-        let code = self.child.wait().unwrap().code();
-        assert_eq!(code, Some(143), "an orderly end says so");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 struct Adapter {
     program: Option<Program>,
@@ -106,6 +48,11 @@ pub(super) struct Stage {
     truths: Vec<(PathBuf, Option<Time>)>,
     adapters: Vec<Adapter>,
     watch: Option<Program>,
+    /// The copy of what the broker kept: when it was made, and what the reader had been shown.
+    copy: Option<(Time, usize)>,
+    restores: Vec<Restore>,
+    /// Who told when the teller was hit.
+    teller: usize,
 }
 
 impl Stage {
@@ -119,6 +66,9 @@ impl Stage {
             truths: Vec::new(),
             adapters: Vec::new(),
             watch: None,
+            copy: None,
+            restores: Vec::new(),
+            teller: 0,
         };
         stage.start_source().await;
         let broker = stage
@@ -143,16 +93,13 @@ impl Stage {
         stage
     }
 
-    /// The ids of the events about processes that a reader was shown live, all the time.
-    pub(super) fn watched(&self) -> Vec<String> {
+    /// The events that a reader was shown live, all the time.
+    pub(super) fn watched(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.join(WATCH)).unwrap();
-        let events = text
+        let values = text
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let of_processes = events.filter(|event| event["process"].is_string());
-        of_processes
-            .map(|event| event["id"].as_str().unwrap().to_owned())
-            .collect()
+        values.filter(|value| value["id"].is_string()).collect()
     }
 
     /// Runs an errand, and does not wait for it; a source that is away or frozen is no reason to stop.
@@ -249,14 +196,23 @@ impl Stage {
 
     /// A hit begins.
     pub(super) async fn strike(&mut self, hit: Hit) {
-        match (hit.part, hit.blow) {
+        if hit.part == Part::Teller {
+            self.teller = self.tells();
+        }
+        match (self.meant(hit), hit.blow) {
             (Part::Adapter(n), Blow::Kill) => self.adapters[n].program.take().unwrap().kill(),
             (Part::Adapter(n), Blow::End) => self.adapter(n).signal(Signal::TERM),
             (Part::Adapter(n), _) => self.adapter(n).signal(Signal::STOP),
             (Part::Broker, Blow::Kill) => self.nats.kill(),
-            (Part::Broker, Blow::End) => self.nats.stop(),
+            (Part::Broker, Blow::End | Blow::Restore) => self.nats.stop(),
+            (Part::Broker, Blow::Copy) => {
+                let shown = self.watched().len();
+                self.nats.stop();
+                self.nats.copy_store(&self.copy_name());
+                self.copy = Some((Utc::now().timestamp_millis(), shown));
+            }
             (Part::Broker, Blow::Fill) => self.fill().await,
-            (Part::Broker, _) => self.nats.freeze(),
+            (Part::Broker | Part::Teller, _) => self.nats.freeze(),
             (Part::Source, Blow::Kill) => {
                 self.source.take().unwrap().kill();
                 self.source_is_over();
@@ -274,7 +230,7 @@ impl Stage {
 
     /// A hit is over.
     pub(super) async fn mend(&mut self, hit: Hit) {
-        match (hit.part, hit.blow) {
+        match (self.meant(hit), hit.blow) {
             (Part::Adapter(n), Blow::Kill) => self.start_adapter(n),
             (Part::Adapter(n), Blow::End) => {
                 self.adapters[n].program.take().unwrap().ended().await;
@@ -283,12 +239,50 @@ impl Stage {
             (Part::Adapter(n), _) => self.adapter(n).signal(Signal::CONT),
             (Part::Broker, Blow::Fill) => self.release().await,
             (Part::Broker, Blow::Freeze) => self.nats.thaw(),
-            (Part::Broker, _) => self.nats.again(),
+            (Part::Broker, Blow::Restore) => {
+                self.nats.put_back(Some(&self.copy_name()));
+                let (copied, shown) = self.copy.take().unwrap();
+                self.restores.push(Restore {
+                    copied,
+                    restored: Utc::now().timestamp_millis(),
+                    shown,
+                });
+                self.nats.again();
+            }
+            (Part::Broker | Part::Teller, _) => self.nats.again(),
             (Part::Source, Blow::Freeze) => self.source.as_mut().unwrap().signal(Signal::CONT),
             (Part::Source, _) => self.start_source().await,
             (Part::BrokerWire(n), _) => self.adapters[n].to_broker.set(Wire::Whole),
             (Part::SourceWire(n), _) => self.adapters[n].to_source.set(Wire::Whole),
         }
+    }
+
+    /// Whom a hit is meant for.
+    fn meant(&self, hit: Hit) -> Part {
+        match hit.part {
+            Part::Teller => Part::Adapter(self.teller),
+            part => part,
+        }
+    }
+
+    /// The adapter that was the last to have something acknowledged; the other one where `CHAOS_STANDBY` wants it.
+    fn tells(&self) -> usize {
+        let acknowledged = |number: usize| {
+            let memories = self.folder.join(format!("state-{number}/observe/adapters"));
+            let mut all = fs::read_dir(memories).into_iter().flatten().flatten();
+            all.find_map(|memory| {
+                let text = fs::read(memory.path().join("0/acknowledged.json")).ok()?;
+                let known: Value = serde_json::from_slice(&text).ok()?;
+                known["looked_at"].as_str().map(time)
+            })
+        };
+        let teller = usize::from(acknowledged(1) > acknowledged(0));
+        teller ^ usize::from(super::number("CHAOS_STANDBY").is_some())
+    }
+
+    /// The name of the copy that comes back next.
+    fn copy_name(&self) -> String {
+        format!("older-{}", self.restores.len())
     }
 
     fn adapter(&mut self, number: usize) -> &mut Program {
@@ -401,7 +395,10 @@ impl Stage {
     }
 
     pub(super) fn truth(&self) -> Truth {
-        let mut truth = Truth::default();
+        let mut truth = Truth {
+            restores: self.restores.clone(),
+            ..Truth::default()
+        };
         for (path, over) in &self.truths {
             truth.add(&fs::read_to_string(path).unwrap(), *over);
         }

@@ -46,6 +46,17 @@ impl Death {
     }
 }
 
+/// An older store that took the place of what the broker kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Restore {
+    /// When it was copied: what was told by then is in it.
+    pub(super) copied: Time,
+    /// When the broker began again with it.
+    pub(super) restored: Time,
+    /// How many events the reader had been shown before it was copied.
+    pub(super) shown: usize,
+}
+
 /// Everything that happened.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Truth {
@@ -54,6 +65,8 @@ pub(super) struct Truth {
     pub(super) lives: BTreeMap<String, Vec<Life>>,
     /// The restarts that were decided on and called off.
     pub(super) cancelled: Vec<(String, Time)>,
+    /// The older stores that came back, each copied after the one before had come back.
+    pub(super) restores: Vec<Restore>,
 }
 
 /// The time of a wall clock's text.

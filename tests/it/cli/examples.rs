@@ -142,6 +142,7 @@ async fn all_run(command: &str) {
 async fn all_run_with(command: &str, broker: Option<&str>) {
     let (home, stack) = (Home::new(), Stack::play(STACK).await);
     let folder = programs(&home);
+    std::fs::write(home.path().join("observe.yaml"), "version: 1\n").unwrap();
     let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
     let mut help = home.run(&words);
     assert_eq!(help.ends().await, 0);
@@ -240,8 +241,8 @@ async fn every_example_of_stats_runs() {
 }
 
 #[tokio::test]
-async fn every_example_of_completions_of_the_manual_and_of_the_version_runs() {
-    for command in ["completions", "man", "version"] {
+async fn every_example_of_what_asks_nobody_runs() {
+    for command in ["completions", "man", "version", "config"] {
         all_run(command).await;
     }
 }

@@ -1,11 +1,13 @@
 //! What was told, read back: times, filters, faces, places to go on from.
 
+use std::process::{Command, Stdio};
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use observe::bus::connect::Bus;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::run::{Home, LIMIT, Run};
+use super::run::{Home, LIMIT, OBSERVE, Run};
 use super::stack::Stack;
 use super::terminal::Terminal;
 use crate::bus::{ask, commit, open};
@@ -327,6 +329,33 @@ async fn a_long_stream_is_read_in_pieces_to_its_end_and_no_further() {
     let mut run = home.run(&["history", "-s", &url, "--json", "--reverse"]);
     assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
     assert!(numbers(&run) == wanted, "{}", run.out.all().len());
+}
+
+#[tokio::test]
+async fn the_lines_of_two_that_write_into_one_pipe_stay_whole() {
+    let nats = NatsServer::start();
+    let (_bus, store) = open(&nats).await;
+    let mut base = 0;
+    for first in [1, 901, 1801] {
+        base = commit(&store, base, first, 900).await.unwrap();
+    }
+    let home = Home::new();
+    let one = r#""$0" history -s "$1" --json"#;
+    // A reader that is slow lets the pipe run full, and then makes room for a piece of what waits.
+    let script = format!("{{ {one} & {one} & wait; }} | {{ sleep 1; dd bs=1500 status=none; }}");
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", &script, OBSERVE, &nats.url()])
+        .env_clear()
+        .envs(home.environment())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut run = Run::of(&mut shell);
+    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+    let mut found = numbers(&run);
+    found.sort_unstable();
+    let wanted: Vec<u64> = (1..=2700).flat_map(|number| [number, number]).collect();
+    assert!(found == wanted, "{}", found.len());
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::house::{House, events};
 use super::run::{Home, LIMIT, Run};
+use super::stack::Stack;
 use crate::support::wait::until;
 
 /// What came back.
@@ -272,6 +273,42 @@ async fn while_the_broker_is_away_health_says_so_and_the_table_is_shown() {
     })
     .await;
     assert!(shown.figure("observe_spool_bytes{source=\"shop\"}").await < 0.5);
+}
+
+#[tokio::test]
+async fn of_several_stacks_each_is_shown_for_as_long_as_it_is_looked_at() {
+    let (house, other) = (House::new().await, Stack::shop().await);
+    let file = house.home.path().join("observe.yaml");
+    let one = format!(
+        "version: 1\nsources:\n  - {{name: east, address: '{}'}}\n",
+        house.stack.port
+    );
+    let two = format!("{one}  - {{name: west, address: '{}'}}\n", other.port);
+    std::fs::write(&file, two).unwrap();
+    let url = house.nats.url();
+    let args = ["adapter", "-s", &url, "--listen", "127.0.0.1:0"];
+    let run = house.home.run(&args);
+    let port = port(&run).await;
+    let shown = Shown { house, run, port };
+    let sources = |answer: &Answer| {
+        let sources = answer.json()["sources"].as_array().cloned();
+        let names = sources.into_iter().flatten();
+        let mut names: Vec<_> = names.map(|one| one["source"].clone()).collect();
+        names.sort_by_key(ToString::to_string);
+        names
+    };
+    shown
+        .until("/health", |answer| {
+            answer.status == 200 && sources(answer) == ["east", "west"]
+        })
+        .await;
+    assert!(shown.figure("observe_looks_total{source=\"west\"}").await > 0.0);
+    let new = file.with_extension("new");
+    std::fs::write(&new, one).unwrap();
+    std::fs::rename(new, &file).unwrap();
+    shown
+        .until("/health", |answer| sources(answer) == ["east"])
+        .await;
 }
 
 #[tokio::test]
