@@ -215,6 +215,15 @@ impl BusSettings {
         shown.join(",")
     }
 
+    /// The same, and the context they were taken from.
+    pub fn display_place(&self) -> String {
+        let url = self.display_url();
+        match &self.context {
+            Some(name) => format!("{url} (context {name})"),
+            None => url,
+        }
+    }
+
     /// The subject prefix of the JetStream API.
     pub(super) fn api(&self) -> String {
         match (&self.js_api_prefix, &self.js_domain) {

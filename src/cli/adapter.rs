@@ -181,7 +181,7 @@ async fn work(
         .broker
         .choose(&name, prefix, FirstConnect::MayWait)
         .await?;
-    tracing::info!(broker = choice.why(), source = %contact.place.why, "chosen");
+    tracing::info!(broker = %choice.why(), source = %contact.place.why, "chosen");
     let (broker, lease) = choice.into_parts();
     let broker = BusSettings {
         head_life: args.head_life(),

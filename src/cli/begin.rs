@@ -233,7 +233,7 @@ pub(super) fn announce(contact: &Contact, plan: &Plan) {
         address: &contact.client.place(),
         supervisor: &contact.supervisor(),
         evidence,
-        broker: &plan.broker.display_url(),
+        broker: &plan.broker.display_place(),
         stream: &plan.broker.stream,
         interval: plan.args.interval,
     };

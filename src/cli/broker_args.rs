@@ -6,14 +6,18 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::broker::{self, Lease, Places};
+use crate::bus::context::Server;
 use crate::bus::settings::{
     BusSettings, DEFAULT_STREAM, DEFAULT_URL, FirstConnect, Secret, StreamSetup, Tls,
 };
 use crate::event::subject::Prefix;
 
 use super::broker::warden_command;
+use super::context;
 use super::exit::{Exit, Failure, OrExit as _};
+use super::kept::holding;
 use super::source_args::duration;
+use super::terminal::{say, words};
 
 /// How to reach a broker; as the `nats` command has it.
 #[derive(Debug, Clone, Default, Args)]
@@ -28,6 +32,9 @@ pub(super) struct BrokerArgs {
         hide_env_values = true
     )]
     pub(super) server: Option<String>,
+    /// Context of the nats command: what it says stands below the single flags and variables
+    #[arg(long, value_name = "NAME", env = "NATS_CONTEXT")]
+    pub(super) context: Option<String>,
     /// User name
     #[arg(long, env = "NATS_USER", hide_env_values = true)]
     pub(super) user: Option<String>,
@@ -104,8 +111,10 @@ pub(super) enum Setup {
 /// Which broker was chosen.
 #[derive(Debug)]
 pub(super) enum Choice {
-    /// Somebody said so: flag or environment.
+    /// Somebody said so: flag, environment or the file of settings.
     Configured(BusSettings),
+    /// The context that is selected for the `nats` command, where nobody says anything.
+    Selected(BusSettings),
     /// The managed broker, which runs and stays for as long as the lease is held.
     Managed(BusSettings, Lease),
     /// Nobody said anything: the usual address, where one may be or not.
@@ -116,28 +125,83 @@ impl Choice {
     /// The settings, and what keeps a managed broker.
     pub(super) fn into_parts(self) -> (BusSettings, Option<Lease>) {
         match self {
-            Self::Configured(settings) | Self::Usual(settings) => (settings, None),
+            Self::Configured(settings) | Self::Selected(settings) | Self::Usual(settings) => {
+                (settings, None)
+            }
             Self::Managed(settings, lease) => (settings, Some(lease)),
         }
     }
 
     /// Where the choice came from, for people.
-    pub(super) fn why(&self) -> &'static str {
+    pub(super) fn why(&self) -> String {
         match self {
-            Self::Configured(_) => "as configured",
-            Self::Managed(..) => "the managed broker",
-            Self::Usual(_) => "the usual address",
+            Self::Configured(settings) => configured(settings),
+            Self::Selected(settings) => format!("{}, which is selected", configured(settings)),
+            Self::Managed(..) => "the managed broker".to_owned(),
+            Self::Usual(_) => "the usual address".to_owned(),
         }
     }
 }
 
+/// Where settings that somebody gave came from, for people.
+pub(super) fn configured(settings: &BusSettings) -> String {
+    let context = settings.context.as_ref();
+    context.map_or_else(
+        || "as configured".to_owned(),
+        |name| format!("context {name}"),
+    )
+}
+
 impl BrokerArgs {
-    /// Whether flags or environment name a broker.
+    /// Whether flags, environment or the file of settings name a broker.
     pub(super) fn is_configured(&self) -> bool {
-        self.server.is_some()
+        self.server.is_some() || self.named_context().is_some()
     }
 
-    /// Chooses: flag, environment, the managed broker if one runs, the usual address.
+    fn named_context(&self) -> Option<&str> {
+        self.context.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The settings with what the context says that somebody named, if somebody did.
+    pub(super) fn in_context(&self, settings: BusSettings) -> Result<BusSettings, Failure> {
+        let Some(name) = self.named_context() else {
+            return Ok(settings);
+        };
+        let server = match self.server {
+            Some(_) => Server::Given,
+            None => Server::OfContext,
+        };
+        context::named(name)?.under(settings, server)
+    }
+
+    /// The settings with what the selected context says, where there is one that can be used. Who only reads passes over
+    /// a broker that holds nothing: it was selected for something else.
+    async fn in_selected(&self, settings: &BusSettings) -> Option<BusSettings> {
+        let usable =
+            context::selected()?.and_then(|found| found.under(settings.clone(), Server::OfContext));
+        let selected = match usable {
+            Ok(selected) => selected,
+            Err(failure) => {
+                let line = format!("a context is selected and passed over: {}", failure.line());
+                say(&words().clean(&line, 1000));
+                return None;
+            }
+        };
+        let why = format!("{}, which is selected", configured(&selected));
+        if selected.first_connect == FirstConnect::MayWait {
+            return Some(selected);
+        }
+        if let Err(error) = Box::pin(holding(&selected)).await {
+            say(&words().clean(&format!("{why}, is passed over: {error}"), 1000));
+            return None;
+        }
+        let line = format!("reading from {} ({why})", selected.display_url());
+        say(&words().clean(&line, 1000));
+        Some(selected)
+    }
+
+    /// Chooses: flag, environment, the file of settings, the selected context, the managed broker if one runs, the usual
+    /// address.
     pub(super) async fn choose(
         &self,
         name: &str,
@@ -146,7 +210,10 @@ impl BrokerArgs {
     ) -> Result<Choice, Failure> {
         let settings = self.settings(name, prefix, first);
         if self.is_configured() {
-            return Ok(Choice::Configured(settings));
+            return Ok(Choice::Configured(self.in_context(settings)?));
+        }
+        if let Some(settings) = self.in_selected(&settings).await {
+            return Ok(Choice::Selected(settings));
         }
         match self.lease().await {
             Ok(Some(lease)) => {
@@ -243,6 +310,8 @@ pub(super) fn with_managed(mut settings: BusSettings, url: &str, token: &str) ->
     settings.password = None;
     settings.creds = None;
     settings.nkey = None;
+    settings.pass = None;
+    settings.context = None;
     settings.at(url)
 }
 

@@ -14,6 +14,7 @@ use clap_complete::env::{Bash, CompleteEnv, Elvish, EnvCompleter, Fish, Powershe
 
 use crate::event::payload::{Kind, Severity};
 
+use super::context;
 use super::exit::{Exit, OrExit as _, Outcome};
 use super::live_names::{self, Names};
 use super::terminal::Output;
@@ -126,7 +127,7 @@ fn candidates(arg: Arg) -> Arg {
         "names" | "process" => arg.add(live(Names::processes)),
         "namespace" => arg.add(live(Names::namespaces)),
         "source" => arg.add(live(Names::sources)),
-        "context" => arg.add(ArgValueCandidates::new(|| offered(live_names::contexts()))),
+        "context" => arg.add(ArgValueCandidates::new(|| offered(context::names()))),
         "kind" => arg.add(ArgValueCandidates::new(|| offered(kinds()))),
         "severity" => {
             let all = Severity::ALL.map(|severity| severity.as_str().to_owned());

@@ -311,7 +311,7 @@ pub(super) fn counts(key: &str, flag: &str, names: &[String], given: &ArgMatches
     if key.starts_with("output.") && !names.iter().all(|name| VIEWS.contains(&name.as_str())) {
         return false;
     }
-    let is_foreign = key.starts_with("broker.") && said(&["server"]);
+    let is_foreign = key.starts_with("broker.") && said(&["server", "context"]);
     let is_let_in = CREDENTIALS.contains(&flag) && said(&CREDENTIALS);
     let has_api = APIS.contains(&flag) && said(&APIS);
     !is_foreign && !is_let_in && !has_api

@@ -22,6 +22,7 @@ use crate::render::style::ColorChoice;
 
 use super::broker_args::{BrokerArgs, StreamArgs, host, with_managed};
 use super::conf::in_force;
+use super::context;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::memory;
 use super::source_args::SourceArgs;
@@ -200,7 +201,7 @@ impl Doctor {
                 "observe history",
             ),
         };
-        let settings = self.settings(prefix);
+        let settings = self.broker.in_context(self.settings(prefix))?;
         settings.check_stream().or_exit(Exit::Usage)?;
         let whom = format!("{whom} on stream {}", settings.stream);
         let rights = rights(role, &settings, self.name.as_deref());
@@ -209,7 +210,8 @@ impl Doctor {
 
     async fn case(&self) -> Result<Case, Failure> {
         let settings = self.settings(self.broker.reading_prefix()?);
-        let (source, (broker, chosen)) = tokio::join!(self.whereabouts(), self.choose(settings));
+        let (source, chosen) = tokio::join!(self.whereabouts(), self.choose(settings));
+        let (broker, chosen) = chosen?;
         Ok(Case {
             source,
             name: self.name.clone(),
@@ -238,7 +240,9 @@ impl Doctor {
     }
 
     /// Chooses as every command does, but takes no share in a managed broker: that would keep it alive.
-    async fn choose(&self, settings: BusSettings) -> (BusSettings, Chosen) {
+    async fn choose(&self, settings: BusSettings) -> Result<(BusSettings, Chosen), Failure> {
+        let settings = self.broker.in_context(settings)?;
+        let name = settings.context.clone();
         if let Some(server) = &self.broker.server {
             let by_variable = std::env::var("NATS_URL").is_ok_and(|url| url == *server);
             let in_file = in_force()
@@ -249,15 +253,25 @@ impl Doctor {
                 (false, true) => "the file of settings",
                 (false, false) => "--server",
             };
-            return (settings, Chosen::By(by));
+            let chosen = name.map_or(Chosen::By(by), |name| {
+                Chosen::Context(format!("{name} with {by}"))
+            });
+            return Ok((settings, chosen));
         }
-        match broker::find(&self.broker.managed()).await {
+        if let Some(name) = name {
+            return Ok((settings, Chosen::Context(name)));
+        }
+        if let Some(selected) = context::under_selected(&settings) {
+            let name = selected.context.clone().unwrap_or_default();
+            return Ok((selected, Chosen::Selected(name)));
+        }
+        Ok(match broker::find(&self.broker.managed()).await {
             Ok(Some(running)) => {
                 let token = running.token.reveal();
                 (with_managed(settings, &running.url, token), Chosen::Managed)
             }
             Ok(None) | Err(_) => (settings, Chosen::Usual),
-        }
+        })
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn kept(
         let bus = Box::pin(connect(&settings)).await.map_err(broker_failure)?;
         return Ok((bus, settings, lease));
     };
-    match Box::pin(usual(&settings)).await {
+    match Box::pin(holding(&settings)).await {
         Ok(bus) => Ok((bus, settings, None)),
         Err(error @ (BusError::Unreachable { .. } | BusError::NoStream(_))) => {
             let managed = args.managed();
@@ -50,8 +50,8 @@ pub(super) async fn kept(
     }
 }
 
-/// The broker at the usual address, where it holds the stream.
-async fn usual(settings: &BusSettings) -> Result<Bus, BusError> {
+/// A broker that nobody named, where it holds the stream.
+pub(super) async fn holding(settings: &BusSettings) -> Result<Bus, BusError> {
     let bus = connect(settings).await?;
     heads(&bus, &settings.stream, &settings.prefix).await?;
     Ok(bus)

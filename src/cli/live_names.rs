@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use tokio::time::timeout;
 
 use crate::broker;
 use crate::bus::connect::connect;
-use crate::bus::settings::FirstConnect;
+use crate::bus::context::Server;
+use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::event::filter::Filter;
 use crate::process_compose::client::Client;
 use crate::process_compose::discovery::Discovery;
@@ -22,6 +22,7 @@ use crate::process_compose::server::identify;
 use crate::process_compose::wire::decode;
 
 use super::broker_args::{BrokerArgs, with_managed};
+use super::context;
 use super::opening::stands;
 use super::source_args::SourceArgs;
 
@@ -146,15 +147,29 @@ async fn both(whom: &Whom) -> Names {
 /// What stands in the heads of a broker.
 async fn told(args: &BrokerArgs) -> Option<Names> {
     let prefix = args.reading_prefix().ok()?;
-    let mut settings = args.settings("observe completions", prefix, FirstConnect::MustSucceed);
-    if !args.is_configured()
-        && let Ok(Some(running)) = broker::find(&args.managed()).await
-    {
-        settings = with_managed(settings, &running.url, running.token.reveal());
+    let settings = args.settings("observe completions", prefix, FirstConnect::MustSucceed);
+    if args.is_configured() {
+        return heard(&args.in_context(settings).ok()?).await;
     }
-    let bus = connect(&settings).await.ok()?;
+    if let Some(Ok(found)) = context::selected()
+        && let Ok(selected) = found.under(settings.clone(), Server::OfContext)
+        && let Some(names) = heard(&selected).await
+    {
+        return Some(names);
+    }
+    match broker::find(&args.managed()).await {
+        Ok(Some(running)) => {
+            let token = running.token.reveal();
+            heard(&with_managed(settings, &running.url, token)).await
+        }
+        _ => heard(&settings).await,
+    }
+}
+
+async fn heard(settings: &BusSettings) -> Option<Names> {
+    let bus = connect(settings).await.ok()?;
     let mut names = Names::default();
-    for (root, table) in stands(&bus, &settings, &Filter::all(), |_| {}).await.ok()? {
+    for (root, table) in stands(&bus, settings, &Filter::all(), |_| {}).await.ok()? {
         names.sources.insert(root.source);
         for row in table.rows() {
             names.processes.insert(row.name.to_string());
@@ -187,27 +202,6 @@ async fn seen(args: &SourceArgs) -> Option<Names> {
         names.sources.insert(server.source_name());
     }
     Some(names)
-}
-
-/// The contexts of the `nats` command.
-pub(super) fn contexts() -> Vec<String> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let config = set("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")));
-    config.map_or_else(Vec::new, |config| contexts_in(&config))
-}
-
-fn contexts_in(config: &Path) -> Vec<String> {
-    let files = std::fs::read_dir(config.join("nats/context"));
-    let files = files.into_iter().flatten().flatten();
-    let mut names: Vec<String> = files
-        .map(|file| file.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    names.sort_unstable();
-    names
 }
 
 #[cfg(test)]
@@ -262,18 +256,5 @@ mod tests {
             assert_eq!(whom.source.port, None, "{words:?}");
             assert_eq!(whom.broker.stream, "PROCESS_EVENTS", "{words:?}");
         }
-    }
-
-    #[test]
-    fn contexts_are_the_files_of_the_nats_command() {
-        let config = std::env::temp_dir().join(format!("observe-contexts-{}", std::process::id()));
-        let folder = config.join("nats/context");
-        std::fs::create_dir_all(&folder).unwrap();
-        for name in ["prod.json", "lab.json", "notes.txt"] {
-            std::fs::write(folder.join(name), "{}").unwrap();
-        }
-        assert_eq!(contexts_in(&config), ["lab", "prod"]);
-        std::fs::remove_dir_all(&config).unwrap();
-        assert_eq!(contexts_in(&config), [""; 0]);
     }
 }

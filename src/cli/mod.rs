@@ -15,6 +15,7 @@ mod completions;
 mod conf;
 mod config;
 mod contact;
+mod context;
 mod cursor;
 mod desk;
 mod detach;

@@ -15,7 +15,7 @@ use crate::event::subject::Prefix;
 
 use super::background::Card;
 use super::broker::warden_command;
-use super::broker_args::{BrokerArgs, StreamArgs, with_managed};
+use super::broker_args::{BrokerArgs, StreamArgs, configured, with_managed};
 use super::contact::Patience;
 use super::detach::{Background, detach};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
@@ -108,7 +108,9 @@ async fn before(args: Up, verbose: bool, hangups: Hangups, token: CancellationTo
         "watching {shown}, telling into {} at {} ({}); the stack is neither started nor stopped",
         settings.stream,
         settings.display_url(),
-        whose(lease.is_some())
+        lease
+            .as_ref()
+            .map_or_else(|| configured(&settings), |_| whose(true).to_owned())
     ));
     let Some(bus) = open(&settings, Patience::Wait, &token).await? else {
         return Ok(Exit::Done);
@@ -209,7 +211,7 @@ pub(super) async fn broker(
         .settings("observe up", prefix, FirstConnect::MayWait);
     let settings = args.stream.apply(settings);
     if args.broker.is_configured() {
-        return Ok((settings, None));
+        return Ok((args.broker.in_context(settings)?, None));
     }
     let lease = broker::ensure(&args.broker.managed(), &warden_command()?)
         .await

@@ -17,10 +17,14 @@ const GREETING: Duration = Duration::from_millis(2500);
 const LEAST_ROOM: u64 = 16 << 20;
 
 /// Where the choice of the broker came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chosen {
     /// This flag or variable.
     By(&'static str),
+    /// The context of this name, perhaps with an address by a flag or variable.
+    Context(String),
+    /// The context of this name, only because it is selected.
+    Selected(String),
     /// The managed broker runs.
     Managed,
     /// Nobody said anything: the usual address.
@@ -28,11 +32,13 @@ pub enum Chosen {
 }
 
 impl Chosen {
-    fn why(self) -> &'static str {
+    fn why(&self) -> String {
         match self {
-            Self::By(what) => what,
-            Self::Managed => "the managed broker",
-            Self::Usual => "the usual address",
+            Self::By(what) => (*what).to_owned(),
+            Self::Context(name) => format!("context {name}"),
+            Self::Selected(name) => format!("context {name}, which is selected"),
+            Self::Managed => "the managed broker".to_owned(),
+            Self::Usual => "the usual address".to_owned(),
         }
     }
 }
@@ -40,7 +46,7 @@ impl Chosen {
 /// Connects; `None` where that does not work, which is a finding then.
 pub(super) async fn greet(
     settings: &BusSettings,
-    chosen: Chosen,
+    chosen: &Chosen,
     findings: &mut Vec<Finding>,
 ) -> Option<Bus> {
     let settings = BusSettings {
@@ -59,16 +65,23 @@ pub(super) async fn greet(
     None
 }
 
-fn absent(error: BusError, chosen: Chosen) -> Finding {
+fn absent(error: BusError, chosen: &Chosen) -> Finding {
     let why = chosen.why();
     match error {
-        BusError::Unreachable { at, why: said } if chosen == Chosen::Usual => Finding::warning(
+        BusError::Unreachable { at, why: said } if *chosen == Chosen::Usual => Finding::warning(
             "broker.reachable",
             format!(
                 "no broker is configured, and none answers at {at} ({why}): {said}; what happens can be watched, not kept"
             ),
             "observe up brings a broker of its own; --server or NATS_URL names another",
         ),
+        BusError::Unreachable { at, why: said } if matches!(chosen, Chosen::Selected(_)) => {
+            Finding::warning(
+                "broker.reachable",
+                format!("no broker answers at {at} ({why}): {said}; who reads passes over it"),
+                "start it, or name another by --server; nats context select selects another",
+            )
+        }
         BusError::Unreachable { at, why: said } => Finding::error(
             "broker.reachable",
             format!("no broker answers at {at} ({why}): {said}"),
@@ -89,7 +102,7 @@ fn absent(error: BusError, chosen: Chosen) -> Finding {
 }
 
 /// Looks at a broker that let us in.
-pub(super) async fn look(bus: &Bus, settings: &BusSettings, chosen: Chosen) -> Vec<Finding> {
+pub(super) async fn look(bus: &Bus, settings: &BusSettings, chosen: &Chosen) -> Vec<Finding> {
     let mut findings = Vec::new();
     let begun = Instant::now();
     let account = account(bus).await;
@@ -207,8 +220,11 @@ mod tests {
             at: "nats://h:1".into(),
             why: "refused".into(),
         };
-        let usual = absent(error.clone(), Chosen::Usual);
-        let named = absent(error, Chosen::By("NATS_URL"));
+        let usual = absent(error.clone(), &Chosen::Usual);
+        let selected = absent(error.clone(), &Chosen::Selected("lab".into()));
+        assert_eq!(selected.severity, Severity::Warning);
+        assert!(selected.what.contains("context lab"), "{selected:?}");
+        let named = absent(error, &Chosen::By("NATS_URL"));
         assert_eq!(usual.severity, Severity::Warning);
         assert_eq!(named.severity, Severity::Error);
         assert!(named.what.contains("NATS_URL") && named.what.contains("nats://h:1"));

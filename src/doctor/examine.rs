@@ -45,7 +45,7 @@ pub async fn examine(case: &Case) -> Report {
     let (mut of_source, mut of_broker) = (Vec::new(), Vec::new());
     let (server, bus, remembered) = tokio::join!(
         source::look(&case.source, &mut of_source),
-        broker::greet(&case.broker, case.chosen, &mut of_broker),
+        broker::greet(&case.broker, &case.chosen, &mut of_broker),
         memory::look(case.memory.clone(), case.spool.clone()),
     );
     let name = case.name.clone().or_else(|| {
@@ -76,7 +76,7 @@ async fn beyond(bus: &Bus, case: &Case, name: Option<&str>) -> Vec<Finding> {
     });
     let compared = writing.as_ref().map_or(settings, |(settings, _)| settings);
     let parts = tokio::join!(
-        limited("broker", broker::look(bus, settings, case.chosen)),
+        limited("broker", broker::look(bus, settings, &case.chosen)),
         limited("stream", stream::look(bus, compared)),
         limited(
             "rights",

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::finding::Finding;
 
 /// Variables that decide something here.
-const READ: [&str; 16] = [
+const READ: [&str; 17] = [
     "NATS_URL",
+    "NATS_CONTEXT",
     "NATS_CREDS",
     "NATS_NKEY",
     "NATS_USER",
@@ -41,7 +42,7 @@ const RIVALS: [(&str, &[&str]); 3] = [
 ];
 
 /// Variables of the `nats` command that decide where it goes and as whom, and that are not read here.
-const ELSEWHERE: [&str; 3] = ["NATS_CONTEXT", "NATS_JWT", "NATS_SEED"];
+const ELSEWHERE: [&str; 2] = ["NATS_JWT", "NATS_SEED"];
 
 /// Names that look like a variable and are none.
 const TYPOS: [(&str, &str); 6] = [
