@@ -177,16 +177,7 @@ impl BrokerArgs {
     /// The settings with what the selected context says, where there is one that can be used. Who only reads passes over
     /// a broker that holds nothing: it was selected for something else.
     async fn in_selected(&self, settings: &BusSettings) -> Option<BusSettings> {
-        let usable =
-            context::selected()?.and_then(|found| found.under(settings.clone(), Server::OfContext));
-        let selected = match usable {
-            Ok(selected) => selected,
-            Err(failure) => {
-                let line = format!("a context is selected and passed over: {}", failure.line());
-                say(&words().clean(&line, 1000));
-                return None;
-            }
-        };
+        let selected = context::under_selected(settings)?;
         let why = format!("{}, which is selected", configured(&selected));
         if selected.first_connect == FirstConnect::MayWait {
             return Some(selected);

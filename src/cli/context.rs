@@ -10,7 +10,7 @@ use crate::bus::context::{Around, Context, LARGEST, Server};
 use crate::bus::settings::BusSettings;
 
 use super::exit::{Exit, Failure};
-use super::terminal::words;
+use super::terminal::{say, words};
 
 /// So many names are listed.
 const LISTED: usize = 12;
@@ -40,6 +40,17 @@ pub(super) fn selected() -> Option<Result<Found, Failure>> {
     let text = read(&folder.join("context.txt")).ok()?;
     let name = String::from_utf8_lossy(&text).trim().to_owned();
     (!name.is_empty()).then(|| in_folder(&name, Some(&folder)))
+}
+
+/// What the selected context makes of settings, if there is one. One that cannot be used is said and passed over.
+pub(super) fn under_selected(settings: &BusSettings) -> Option<BusSettings> {
+    let usable = selected()?.and_then(|found| found.under(settings.clone(), Server::OfContext));
+    usable
+        .inspect_err(|failure| {
+            let line = format!("the selected context is passed over: {}", failure.line());
+            say(&words().clean(&line, 1000));
+        })
+        .ok()
 }
 
 /// The names of all contexts.
