@@ -197,3 +197,15 @@ async fn the_version_is_a_line_for_people_and_an_object_for_programs() {
     assert_eq!(object["schemas"]["event"], 1);
     assert_ne!(object["target"], "unknown");
 }
+
+#[tokio::test]
+async fn contexts_are_those_of_the_nats_command() {
+    let home = Home::new();
+    let folder = home.path().join(".config/nats/context");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["lab", "prod", "preview"] {
+        std::fs::write(folder.join(format!("{name}.json")), "{}").unwrap();
+    }
+    let words = ["watch", "--context", "pr"];
+    comes_to_offer(&home, &words, &["preview", "prod"]).await;
+}

@@ -12,6 +12,7 @@ mod command;
 mod completions;
 mod config;
 mod consumers;
+mod contexts;
 mod direct;
 mod doctor;
 mod examples;
