@@ -35,7 +35,7 @@ To have it in each new shell, in ~/.bashrc, ~/.zshrc or ~/.config/fish/config.fi
     observe completions fish | source
 
 Names of processes, namespaces and sources are asked of the broker and of the stack that the words typed so far mean, for
-300 ms at most; where nobody answers, none are offered.";
+300 ms at most; where nobody answers, none are offered. Names of contexts are those that the nats command keeps.";
 
 /// Prints a script that completes commands, flags and names in a shell.
 #[derive(Debug, Args)]
