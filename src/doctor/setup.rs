@@ -81,7 +81,7 @@ pub fn setup(set: &BTreeSet<String>) -> Vec<Finding> {
             ));
         }
     }
-    if has("NATS_PASSWORD") && !has("NATS_USER") {
+    if has("NATS_PASSWORD") && !has("NATS_USER") && !has("NATS_CONTEXT") {
         findings.push(Finding::warning(
             "setup.conflict",
             "NATS_PASSWORD is set without NATS_USER and counts only with --user",
@@ -128,7 +128,7 @@ mod tests {
                 "PC_API_TOKEN counts",
             ),
             (&["NATS_PASSWORD"], "without NATS_USER"),
-            (&["NATS_CONTEXT"], "does not read"),
+            (&["NATS_JWT"], "does not read"),
             (&["PC_PORT"], "means nothing"),
         ] {
             let findings = judged(names);
