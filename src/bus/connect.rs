@@ -411,6 +411,7 @@ fn judge_version(version: &str, at: &str) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Secret;
     use super::*;
 
     #[test]
@@ -427,6 +428,29 @@ mod tests {
         for new in ["2.12.0", "2.12.0-RC.1", "2.15.1", "3.0.0"] {
             assert_eq!(judge_version(new, "nats://h:1"), Ok(()), "{new}");
         }
+    }
+
+    #[test]
+    fn what_proves_who_we_are_is_taken_from_a_text_or_refused_without_it() {
+        let seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+        let jwt = |seed: Option<&str>| Pass::Jwt {
+            jwt: Secret::new("eyJ0eXAiOiJKV1QifQ.eyJ4IjoxfQ.c2ln\n"),
+            seed: seed.map(Secret::new),
+        };
+        let shown = |pass: &Pass| show(ConnectOptions::new(), pass).map(drop);
+        assert!(shown(&jwt(Some(seed))).is_ok());
+        assert!(shown(&jwt(None)).is_ok());
+        for wrong in [
+            jwt(Some("hunter2")),
+            Pass::Credentials(Secret::new("hunter2")),
+        ] {
+            let error = shown(&wrong).unwrap_err().to_string();
+            assert_eq!(error, "the credentials cannot be used");
+        }
+        let file =
+            format!("-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n");
+        assert_eq!(super::seed(&file), seed);
+        assert_eq!(super::seed(&format!(" {seed}\n")), seed);
     }
 
     #[test]
