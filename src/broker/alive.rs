@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Whether `pid` runs with `mark` among its arguments. A number alone proves nothing: it is given again.
-pub(super) async fn is_ours(pid: u32, mark: &Path) -> bool {
+pub(crate) async fn is_ours(pid: u32, mark: &Path) -> bool {
     let mark = mark.as_os_str().as_encoded_bytes();
     if Path::new("/proc/self/cmdline").exists() {
         return std::fs::read(format!("/proc/{pid}/cmdline"))

@@ -58,6 +58,7 @@ mod settings;
 mod stop;
 pub mod warden;
 
+pub(crate) use alive::is_ours;
 pub use card::Token;
 pub use ensure::{Lease, Running, ensure, find, has_died, has_store};
 pub use error::{BrokerError, Kind};

@@ -2,7 +2,8 @@
 //!
 //! Each holds a lock for its life, which the kernel gives back however it dies, and lays a card beside it that says what
 //! it tells and where to. A card without a lock is of one that is gone. The pid on a card is only used while the lock is
-//! held, so that no number given again is ever signalled.
+//! held, and only where the arguments of that process bear the mark that was drawn for it, so that no number given again is
+//! ever signalled.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -16,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
+use crate::broker::is_ours;
 use crate::event::subject::{encode_token, fnv1a};
 
 use super::exit::{Exit, Failure, OrExit as _};
@@ -26,6 +28,8 @@ const ORDERLY: Duration = Duration::from_secs(15);
 const INSISTING: Duration = Duration::from_secs(5);
 /// How often a lock is looked at while its holder ends.
 const LOOK: Duration = Duration::from_millis(20);
+/// Whoever only asks whether a lock is held has it for a moment: so often it is tried before it counts as held.
+const TRIES: u32 = 10;
 /// The log of one adapter; what is older lies once more beside it.
 const LOG_BYTES: u64 = 1 << 20;
 
@@ -33,7 +37,12 @@ const LOG_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Card {
     pub(super) pid: i32,
+    /// What its process has among its arguments, and no other has.
+    pub(super) mark: PathBuf,
+    /// The name of the source; of several, a name for all of them.
     pub(super) source: String,
+    /// What is looked at and under which subjects it is told, in words that are the same for each start.
+    pub(super) key: String,
     /// What is looked at, as it is shown.
     pub(super) what: String,
     pub(super) stream: String,
@@ -81,28 +90,32 @@ pub(super) fn folder() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// A name for files that is readable, and unlike that of any other source or broker.
+/// A name for files that is readable, and unlike that of whatever else is told.
 fn stem(card: &Card) -> String {
     let broker = if card.managed {
         "managed"
     } else {
         &card.broker
     };
-    let all = [broker, &card.stream, &card.source].join("\n");
+    let all = [broker, &card.stream, &card.source, &card.key].join("\n");
     let readable: String = encode_token(&card.source).chars().take(60).collect();
     format!("{readable}-{:016x}", fnv1a(all.as_bytes()))
 }
 
 /// Takes the place of a card; where another one holds it, that one's card.
-pub(super) fn take(folder: &Path, mut card: Card) -> anyhow::Result<Result<(Taken, Card), Card>> {
+pub(super) async fn take(
+    folder: &Path,
+    mut card: Card,
+) -> anyhow::Result<Result<(Taken, Card), Card>> {
     let path = |end: &str| folder.join(format!("{}.{end}", stem(&card)));
     let (lock, log, laid) = (path("lock"), path("log"), path("json"));
     let file = private(&lock)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Err(read(&laid).unwrap_or(card))),
-        Err(TryLockError::Error(error)) => return Err(error.into()),
+    if !try_hold(&file).await? {
+        let holder = read(&laid).context("another one begins in this place; try again")?;
+        return Ok(Err(holder));
     }
+    // What the one before said last may be all that is known of its end.
+    drop(fs::rename(&log, older(&log)));
     fs::rename(&card.log, &log)?;
     card.log = log;
     let draft = laid.with_extension("draft");
@@ -115,6 +128,22 @@ pub(super) fn take(folder: &Path, mut card: Card) -> anyhow::Result<Result<(Take
         card: laid,
     };
     Ok(Ok((taken, card)))
+}
+
+async fn try_hold(file: &File) -> io::Result<bool> {
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => sleep(LOOK).await,
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// Where what a log held before is laid.
+fn older(log: &Path) -> PathBuf {
+    log.with_extension("log.1")
 }
 
 fn private(path: &Path) -> io::Result<File> {
@@ -165,7 +194,10 @@ fn is_held(card: &Path) -> io::Result<bool> {
 pub(super) async fn end(folder: &Path, card: &Card) -> io::Result<bool> {
     let laid = folder.join(format!("{}.json", stem(card)));
     for patience in [ORDERLY, INSISTING] {
-        if !is_held(&laid)? {
+        // Whoever holds it now may be another one.
+        let is_same = read(&laid).is_none_or(|laid| laid.mark == card.mark);
+        let pid = u32::try_from(card.pid).unwrap_or_default();
+        if !is_held(&laid)? || !is_same || !is_ours(pid, &card.mark).await {
             return Ok(true);
         }
         ask_to_end(card.pid);
@@ -190,7 +222,7 @@ pub(super) fn ask_to_end(pid: i32) {
 /// Keeps a log small: what has grown too large is laid beside it, and the log begins anew. Its writer appends.
 pub(super) fn keep_small(log: &Path) -> io::Result<()> {
     if fs::metadata(log)?.len() > LOG_BYTES {
-        fs::copy(log, log.with_extension("log.1"))?;
+        fs::copy(log, older(log))?;
         OpenOptions::new().write(true).open(log)?.set_len(0)?;
     }
     Ok(())
@@ -216,6 +248,8 @@ mod tests {
             fs::write(&log, "hello\n").unwrap();
             Card {
                 pid: 1,
+                mark: log.clone(),
+                key: "localhost:8080".into(),
                 source: source.into(),
                 what: "shop at localhost:8080".into(),
                 stream: "PROCESS_EVENTS".into(),
@@ -233,16 +267,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_place_is_taken_once_and_free_again_when_its_holder_is_gone() {
+    #[tokio::test]
+    async fn a_place_is_taken_once_and_free_again_when_its_holder_is_gone() {
         let scratch = Scratch::new("once");
         let (taken, card) = take(&scratch.0, scratch.card("shop", "a"))
+            .await
             .unwrap()
             .unwrap();
         assert_eq!(fs::read_to_string(&card.log).unwrap(), "hello\n");
-        let other = take(&scratch.0, scratch.card("shop", "a")).unwrap();
+        let other = take(&scratch.0, scratch.card("shop", "a")).await.unwrap();
         assert_eq!(other.unwrap_err(), card, "whose place it is");
+        let mut other = scratch.card("shop", "a");
+        other.key = "localhost:8081".into();
+        let other = take(&scratch.0, other).await.unwrap();
+        assert!(other.is_ok(), "another stack of that name has its own");
+        drop(other);
         let elsewhere = take(&scratch.0, scratch.card("shop", "b"))
+            .await
             .unwrap()
             .unwrap();
         let names = |cards: Vec<Card>| {
@@ -255,13 +296,16 @@ mod tests {
         drop(taken);
         assert_eq!(names(list(&scratch.0).unwrap()), ["b"]);
         drop(elsewhere);
-        assert!(take(&scratch.0, scratch.card("shop", "a")).unwrap().is_ok());
+        let again = take(&scratch.0, scratch.card("shop", "a")).await.unwrap();
+        assert_eq!(fs::read_to_string(older(&card.log)).unwrap(), "hello\n");
+        assert!(again.is_ok());
     }
 
-    #[test]
-    fn a_card_that_was_left_behind_is_nobody() {
+    #[tokio::test]
+    async fn a_card_that_was_left_behind_is_nobody() {
         let scratch = Scratch::new("left");
         let (taken, card) = take(&scratch.0, scratch.card("shop", "a"))
+            .await
             .unwrap()
             .unwrap();
         let laid = taken.card.clone();

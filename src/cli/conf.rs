@@ -21,7 +21,7 @@ use super::exit::{Exit, Failure, OrExit as _};
 use super::terminal::{say, words};
 
 /// Commands that look at nothing and ask nobody.
-const APART: [&str; 7] = [
+const APART: [&str; 8] = [
     "simulate",
     "schema",
     "completions",
@@ -29,6 +29,7 @@ const APART: [&str; 7] = [
     "version",
     "broker",
     "config",
+    "down",
 ];
 /// Commands that write events.
 const VIEWS: [&str; 3] = ["watch", "history", "up"];

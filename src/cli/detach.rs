@@ -9,17 +9,17 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
-use rustix::process::{getpid, setsid};
+use rustix::process::setsid;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::adapter::settings::random_name;
 use crate::render::time::since;
 use crate::render::words::age;
 
@@ -53,7 +53,7 @@ enum Word {
 
 /// Begins an adapter in the background with our own arguments, and waits until it tells. What it says meanwhile is shown.
 pub(super) async fn detach(token: &CancellationToken) -> Outcome {
-    let log = folder()?.join(format!("starting-{}.log", getpid().as_raw_nonzero()));
+    let log = folder()?.join(format!("starting-{}.log", random_name()));
     let mut child = spawn(&log)?;
     let mut said = Said(BufReader::new(File::open(&log).or_exit(Exit::Refused)?));
     let first = async {
@@ -203,11 +203,11 @@ impl Background {
     }
 
     /// Takes the place of this source; `None` where another one has it, which is said then.
-    pub(super) fn take(
+    pub(super) async fn take(
         log: PathBuf,
         card: impl FnOnce(PathBuf) -> Card,
     ) -> Result<Option<Self>, Failure> {
-        match take(&folder()?, card(log)).or_exit(Exit::Refused)? {
+        match take(&folder()?, card(log)).await.or_exit(Exit::Refused)? {
             Ok((taken, card)) => Ok(Some(Self {
                 _taken: taken,
                 card,
@@ -222,14 +222,9 @@ impl Background {
     /// Who is told that we are ready: the one who began us.
     pub(super) fn service(&self) -> Service {
         let card = self.card.clone();
-        let waiting = Arc::new(Mutex::new(None::<String>));
-        Service::told(move |news| {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            match (news, waiting.take()) {
-                (Some(status), _) => *waiting = Some(status),
-                (None, None) => put(&Word::Telling(card.clone())),
-                (None, Some(why)) => put(&Word::Waiting(card.clone(), why)),
-            }
+        Service::told(move |waits_for| match waits_for {
+            None => put(&Word::Telling(card.clone())),
+            Some(why) => put(&Word::Waiting(card.clone(), why.to_owned())),
         })
     }
 

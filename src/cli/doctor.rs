@@ -25,7 +25,7 @@ use super::conf::in_force;
 use super::context;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::memory;
-use super::source_args::SourceArgs;
+use super::source_args::{SourceArgs, configured_names};
 use super::terminal::{self, Output};
 
 const EXAMPLES: &str = "\
@@ -225,7 +225,7 @@ impl Doctor {
     }
 
     async fn whereabouts(&self) -> Whereabouts {
-        match self.source.discover().await {
+        match self.source.discover_as(self.name.as_deref()).await {
             Ok((Discovery::One(found), token)) => {
                 let place = self.source.place(found, token);
                 Whereabouts::One {
@@ -235,7 +235,12 @@ impl Doctor {
             }
             Ok((Discovery::Several(all), _)) => Whereabouts::Several(all),
             Ok((Discovery::None(tried), _)) => Whereabouts::Nowhere(tried),
-            Err(failure) => Whereabouts::Unusable(failure.line()),
+            Err(failure) => match configured_names() {
+                several if several.len() > 1 && self.name.is_none() => {
+                    Whereabouts::Unchosen(several)
+                }
+                _ => Whereabouts::Unusable(failure.line()),
+            },
         }
     }
 

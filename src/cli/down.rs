@@ -108,6 +108,8 @@ mod tests {
     fn card(source: &str) -> Card {
         Card {
             pid: 1,
+            mark: PathBuf::new(),
+            key: String::new(),
             source: source.into(),
             what: String::new(),
             stream: String::new(),

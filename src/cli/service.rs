@@ -23,6 +23,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const SELDOM: Duration = Duration::from_secs(3600);
 
 type Tell = dyn Fn(&[NotifyState<'_>]) + Send + Sync;
+type Ready = dyn Fn(Option<&str>) + Send + Sync;
 
 /// What we are, as seen by a service manager; clones are the same service.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub(super) struct Service(Option<Arc<Inner>>);
 
 struct Inner {
     tell: Box<Tell>,
+    /// Told when we are ready, and what is still waited for then.
+    ready: Option<Box<Ready>>,
     /// How often the manager wants a sign of life, if it does.
     every: Option<Duration>,
     life: Mutex<Life>,
@@ -64,17 +67,14 @@ impl Service {
         })
     }
 
-    /// Somebody else who wants to know: nothing when we are ready, else how it is.
-    pub(super) fn told(tell: impl Fn(Option<String>) + Send + Sync + 'static) -> Self {
-        Self::new(None, move |states| {
-            for state in states {
-                match state {
-                    NotifyState::Ready => tell(None),
-                    NotifyState::Status(line) => tell(Some((*line).to_owned())),
-                    _ => {}
-                }
-            }
-        })
+    /// Somebody else who wants to know when we are ready, and what is still waited for then.
+    pub(super) fn told(ready: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(Inner {
+            tell: Box::new(|_| {}),
+            ready: Some(Box::new(ready)),
+            every: None,
+            life: Mutex::default(),
+        })))
     }
 
     fn new(
@@ -83,6 +83,7 @@ impl Service {
     ) -> Self {
         Self(Some(Arc::new(Inner {
             tell: Box::new(tell),
+            ready: None,
             every: every.filter(|every| !every.is_zero()),
             life: Mutex::default(),
         })))
@@ -106,8 +107,8 @@ impl Service {
             done = &mut work => return done,
             () = sleep(PATIENCE) => {}
         }
+        inner.ready(Some(what));
         self.status(what);
-        inner.ready();
         work.await
     }
 
@@ -154,10 +155,13 @@ impl Service {
 }
 
 impl Inner {
-    fn ready(&self) {
+    fn ready(&self, waits_for: Option<&str>) {
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::mem::replace(&mut life.is_ready, true) {
             (self.tell)(&[NotifyState::Ready]);
+            if let Some(ready) = &self.ready {
+                ready(waits_for);
+            }
         }
     }
 
@@ -168,7 +172,7 @@ impl Inner {
     }
 
     fn beat(&self, number: u64, limit: Duration) {
-        self.ready();
+        self.ready(None);
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         life.looks.insert(number, (Instant::now(), limit));
     }

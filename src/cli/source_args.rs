@@ -109,6 +109,14 @@ impl SourceArgs {
 
     /// What the search for the source comes to, and the token it is asked with.
     pub(super) async fn discover(&self) -> Result<(Discovery, Option<TokenSource>), Failure> {
+        self.discover_as(None).await
+    }
+
+    /// The same; of several that the file of settings names, the one of this name.
+    pub(super) async fn discover_as(
+        &self,
+        name: Option<&str>,
+    ) -> Result<(Discovery, Option<TokenSource>), Failure> {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let url = self
             .url
@@ -132,7 +140,7 @@ impl SourceArgs {
         };
         let candidates = candidates(&around).or_exit(Exit::Usage)?;
         let is_said = matches!(candidates.as_slice(), [one] if one.standing == Standing::Given);
-        if !is_said && let Some(configured) = configured() {
+        if !is_said && let Some(configured) = configured(name) {
             return configured;
         }
         let token = self.token(&env);
@@ -216,11 +224,16 @@ impl SourceArgs {
 }
 
 /// What the file of settings says, where it names stacks: one is taken, of several a person chooses.
-fn configured() -> Option<Result<(Discovery, Option<TokenSource>), Failure>> {
+fn configured(name: Option<&str>) -> Option<Result<(Discovery, Option<TokenSource>), Failure>> {
     let in_force = in_force()?;
-    let sources = &in_force.config.sources;
+    let all = &in_force.config.sources;
+    let named = |source: &&Source| name == Some(source.name.as_str());
+    let sources: Vec<&Source> = match all.iter().find(named) {
+        Some(one) => vec![one],
+        None => all.iter().collect(),
+    };
     let mut found = Vec::new();
-    for source in sources {
+    for &source in &sources {
         let endpoint = match endpoint(source, in_force.folder()) {
             Ok(endpoint) => endpoint,
             Err(failure) => return Some(Err(failure)),
@@ -247,6 +260,15 @@ fn configured() -> Option<Result<(Discovery, Option<TokenSource>), Failure>> {
     let token = file.map(|file| TokenSource::File(file.path(in_force.folder())));
     let discovery = Discovery::One(found.remove(0));
     Some(Ok((discovery, token)))
+}
+
+/// The names of the stacks in the file of settings.
+pub(super) fn configured_names() -> Vec<String> {
+    let sources = in_force().map(|in_force| in_force.config.sources.iter());
+    let names = sources.into_iter().flatten();
+    names
+        .map(|source| source.name.as_str().to_owned())
+        .collect()
 }
 
 /// Where a stack of the file is.

@@ -143,13 +143,16 @@ async fn behind(
     let Found {
         whom,
         source,
+        key,
         shown,
         settings,
         lease,
     } = found;
-    let card = |log| Card {
+    let card = |log: PathBuf| Card {
         pid: rustix::process::getpid().as_raw_nonzero().get(),
+        mark: log.clone(),
         source,
+        key: format!("{key}\n{}", settings.prefix.as_str()),
         what: shown,
         stream: settings.stream.clone(),
         broker: settings.display_url(),
@@ -157,7 +160,7 @@ async fn behind(
         since: Utc::now(),
         log,
     };
-    let Some(background) = Background::take(log, card)? else {
+    let Some(background) = Background::take(log, card).await? else {
         return Ok(Exit::Done);
     };
     let Some(way) = Box::pin(open_or_away(&settings, Patience::Wait, &token)).await? else {

@@ -8,6 +8,7 @@ use crate::broker::Lease;
 use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
 
+use super::conf::in_force;
 use super::contact::{Contact, Patience, reach};
 use super::durable::{Plan, claim, run as run_adapter};
 use super::exit::{Exit, Failure, OrExit as _};
@@ -19,7 +20,7 @@ use super::signals::Hangups;
 use super::stacks::Stacks;
 use super::up::{Up, broker};
 
-/// What several stacks together are called in the background.
+/// What several stacks together are called that are in no file.
 const SEVERAL: &str = "stacks";
 
 /// What is looked at.
@@ -33,6 +34,8 @@ pub(super) struct Found {
     pub(super) whom: Whom,
     /// The name of the source; a word of ours for several.
     pub(super) source: String,
+    /// What is looked at, in words that are the same for each start.
+    pub(super) key: String,
     /// What is looked at, and where that came from.
     pub(super) shown: String,
     pub(super) settings: BusSettings,
@@ -65,7 +68,8 @@ pub(super) async fn find(
     };
     Ok(Some(Found {
         whom: Whom::Several(Arc::new(stacks), Box::new(base), hangups),
-        source: SEVERAL.to_owned(),
+        source: together(args.name.as_deref()),
+        key: format!("{whence} {:?}", args.many),
         shown: whence,
         settings,
         lease,
@@ -105,10 +109,20 @@ async fn one(
     Ok(Some(Found {
         whom: Whom::One(Box::new(contact), Box::new(plan)),
         source,
+        key: place,
         shown,
         settings,
         lease,
     }))
+}
+
+/// What several stacks are called together: as the folder is called in which their file lies.
+fn together(only: Option<&str>) -> String {
+    let folder = in_force().and_then(|file| file.folder().file_name());
+    let folder = folder.map(|name| name.to_string_lossy().into_owned());
+    only.map(str::to_owned)
+        .or(folder)
+        .unwrap_or_else(|| SEVERAL.to_owned())
 }
 
 impl Whom {

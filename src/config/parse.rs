@@ -162,9 +162,14 @@ fn check_place(source: &Source) -> Result<(), ConfigError> {
     let Some(address) = &source.address else {
         return Ok(());
     };
-    host_and_port(address.as_str())
-        .map(|_| ())
-        .ok_or_else(|| address.wrong("no address; write HOST:PORT, or the port alone"))
+    host_and_port(address.as_str()).map(|_| ()).ok_or_else(|| {
+        let is_path = address.as_str().contains('/');
+        address.wrong(if is_path {
+            "no address but a path; a unix socket is written as socket: and an http address as url:"
+        } else {
+            "no address; write HOST:PORT, or the port alone"
+        })
+    })
 }
 
 /// The host and the port of an address: `HOST:PORT`, or the port alone, which means this machine.

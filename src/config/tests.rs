@@ -147,6 +147,10 @@ fn a_value_that_cannot_be_is_named_with_its_place_and_what_can() {
             "3:24: no address; write HOST:PORT",
         ),
         (
+            "version: 1\nsources:\n  - {name: a, address: /run/a.sock}\n",
+            "3:24: no address but a path; a unix socket is written as socket:",
+        ),
+        (
             "version: 1\nsources:\n  - {name: a b, address: '1'}\n",
             "3:12: \"a b\" cannot be the name of a source",
         ),

@@ -36,6 +36,8 @@ pub enum Whereabouts {
     },
     /// Several answer.
     Several(Vec<Found>),
+    /// The file of settings names these, and none was chosen.
+    Unchosen(Vec<String>),
     /// Nobody answers; what was tried.
     Nowhere(Vec<Tried>),
     /// What was given cannot be used; in words.
@@ -60,6 +62,16 @@ pub(super) async fn look(place: &Whereabouts, findings: &mut Vec<Finding>) -> Op
                 format!("no process-compose answers; tried {}", tried.join(", ")),
                 "start the stack, or name it by --port, --address, --unix-socket or --url",
             ));
+            None
+        }
+        Whereabouts::Unchosen(names) => {
+            let each: Vec<_> = names.iter().map(|name| clean(name, 80)).collect();
+            let what = format!(
+                "the file of settings names several stacks: {}; none of them is asked here",
+                each.join(", ")
+            );
+            findings
+                .push(Finding::info("source.chosen", what).with_fix("--source NAME asks that one"));
             None
         }
         Whereabouts::Unusable(why) => {

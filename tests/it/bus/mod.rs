@@ -6,6 +6,7 @@ mod durable;
 mod fleet;
 mod head;
 mod read;
+mod read_trouble;
 mod restored;
 mod sourced;
 mod stream;

@@ -1,4 +1,4 @@
-//! Readers: no hole, no repeat, whatever happens to the broker.
+//! Readers: what is stored is told, once and in order, from whichever place they begin, and holes are told as such.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use observe::bus::connect::Bus;
 use observe::bus::durable_reader::{DurableReader, Wanted};
 use observe::bus::read::{Begin, Reader, Told};
 use observe::bus::settings::DEFAULT_STREAM;
-use observe::bus::stream::ensure;
 use observe::event::filter::Filter;
 use observe::event::payload::Kind as EventKind;
 use observe::event::record::Record;
@@ -57,7 +56,7 @@ async fn names_of_ten_thousand_bytes_and_of_wildcards_are_stored_and_read() {
     assert_eq!(found, names);
 }
 
-async fn told(reader: &mut Reader) -> Told {
+pub(super) async fn told(reader: &mut Reader) -> Told {
     timeout(Duration::from_secs(40), reader.next())
         .await
         .expect("nothing was told")
@@ -65,7 +64,7 @@ async fn told(reader: &mut Reader) -> Told {
 }
 
 /// The next so many records; whatever else is told on the way is passed over.
-async fn take(reader: &mut Reader, count: usize) -> Vec<Record> {
+pub(super) async fn take(reader: &mut Reader, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < count {
         if let Told::Record(record) = told(reader).await {
@@ -75,21 +74,11 @@ async fn take(reader: &mut Reader, count: usize) -> Vec<Record> {
     records
 }
 
-async fn caught_up(reader: &mut Reader) {
+pub(super) async fn caught_up(reader: &mut Reader) {
     while !matches!(told(reader).await, Told::CaughtUp(_)) {}
 }
 
-async fn until(reader: &mut Reader, wanted: impl Fn(&Told) -> bool) {
-    loop {
-        let told = told(reader).await;
-        if wanted(&told) {
-            return;
-        }
-        assert!(!matches!(told, Told::Record(_)), "{told:?}");
-    }
-}
-
-fn numbers(records: &[Record]) -> Vec<u64> {
+pub(super) fn numbers(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.envelope.seq).collect()
 }
 
@@ -104,7 +93,7 @@ pub(super) async fn durable(bus: &Bus) -> DurableReader {
     DurableReader::open(bus, wanted).await.unwrap().0
 }
 
-fn reader(bus: &Bus, begin: Begin) -> Reader {
+pub(super) fn reader(bus: &Bus, begin: Begin) -> Reader {
     Reader::live(
         bus,
         DEFAULT_STREAM,
@@ -132,93 +121,6 @@ async fn a_reader_tells_what_is_committed_and_nothing_of_what_is_refused() {
     assert_eq!(raw["seq"], 3);
     assert_eq!(&*records[0].position.stream, DEFAULT_STREAM);
     assert!(records[0].position.sequence > first);
-}
-
-#[tokio::test]
-async fn a_restart_with_nothing_delivered_yet_replays_nothing() {
-    let mut server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    let first = commit(&store, 0, 1, 100).await.unwrap();
-    let mut reader = reader(&bus, Begin::Now);
-    caught_up(&mut reader).await;
-    server.stop();
-    until(&mut reader, |told| matches!(told, Told::LinkLost { .. })).await;
-    server.again();
-    until(&mut reader, |told| matches!(told, Told::LinkBack)).await;
-    server.kill();
-    server.again();
-    // What is stored before the reader is back is new to it, and nothing before that is.
-    commit(&second(&server).await, first, 101, 2).await.unwrap();
-    assert_eq!(numbers(&take(&mut reader, 2).await), [101, 102]);
-}
-
-#[tokio::test]
-async fn a_restart_after_deliveries_leaves_no_hole_and_repeats_nothing() {
-    let mut server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    let mut base = commit(&store, 0, 1, 50).await.unwrap();
-    let mut reader = reader(&bus, Begin::Sequence(1));
-    assert_eq!(
-        numbers(&take(&mut reader, 20).await),
-        (1..=20).collect::<Vec<_>>()
-    );
-    server.kill();
-    server.again();
-    let other = second(&server).await;
-    for first in (51..=150).step_by(10) {
-        base = commit(&other, base, first, 10).await.unwrap();
-    }
-    assert_eq!(
-        numbers(&take(&mut reader, 130).await),
-        (21..=150).collect::<Vec<_>>()
-    );
-    restart(&mut server, other.bus(), NatsServer::stop).await;
-    commit(&other, base, 151, 5).await.unwrap();
-    assert_eq!(
-        numbers(&take(&mut reader, 5).await),
-        (151..=155).collect::<Vec<_>>()
-    );
-}
-
-#[tokio::test]
-async fn a_recreated_stream_is_told_and_read_from_its_beginning() {
-    let server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    commit(&store, 0, 1, 100).await.unwrap();
-    let mut reader = reader(&bus, Begin::Sequence(1));
-    take(&mut reader, 100).await;
-    caught_up(&mut reader).await;
-    ask(&bus, "STREAM.DELETE.PROCESS_EVENTS", json!({})).await;
-    ensure(&bus, &settings(&server)).await.unwrap();
-    commit(&store, 0, 1, 150).await.unwrap();
-    until(&mut reader, |told| matches!(told, Told::StreamRenewed)).await;
-    assert_eq!(
-        numbers(&take(&mut reader, 150).await),
-        (1..=150).collect::<Vec<_>>()
-    );
-}
-
-#[tokio::test]
-async fn a_consumer_that_somebody_deletes_is_made_anew() {
-    let server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    let base = commit(&store, 0, 1, 10).await.unwrap();
-    let mut reader = reader(&bus, Begin::Sequence(1));
-    take(&mut reader, 10).await;
-    let names = ask(&bus, "CONSUMER.NAMES.PROCESS_EVENTS", json!({})).await;
-    for name in names["consumers"].as_array().unwrap() {
-        ask(
-            &bus,
-            &format!("CONSUMER.DELETE.PROCESS_EVENTS.{}", name.as_str().unwrap()),
-            json!({}),
-        )
-        .await;
-    }
-    commit(&store, base, 11, 5).await.unwrap();
-    assert_eq!(
-        numbers(&take(&mut reader, 5).await),
-        (11..=15).collect::<Vec<_>>()
-    );
 }
 
 #[tokio::test]
@@ -418,63 +320,5 @@ async fn a_reader_that_lags_loses_nothing() {
     assert_eq!(
         numbers(&take(&mut reader, 29_700).await),
         (1..=29_700).collect::<Vec<_>>()
-    );
-}
-
-#[tokio::test]
-async fn a_frozen_broker_is_told_and_nothing_is_missed_or_repeated() {
-    let server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    let base = commit(&store, 0, 1, 5).await.unwrap();
-    let mut reader = reader(&bus, Begin::Sequence(1));
-    take(&mut reader, 5).await;
-    caught_up(&mut reader).await;
-    let mut durable = durable(&bus).await;
-    let asking = durable.next();
-    // It asks, and the request stands when the broker freezes.
-    assert!(timeout(Duration::from_millis(300), asking).await.is_err());
-    server.freeze();
-    until(&mut reader, |told| matches!(told, Told::LinkLost { .. })).await;
-    server.thaw();
-    until(&mut reader, |told| matches!(told, Told::LinkBack)).await;
-    commit(&store, base, 6, 5).await.unwrap();
-    let mut found = Vec::new();
-    while found.len() < 5 {
-        let told = timeout(Duration::from_secs(60), durable.next()).await;
-        if let Told::Record(record) = told.expect("nothing was told").unwrap() {
-            found.push(record.envelope.seq);
-            durable.done().await;
-        }
-    }
-    assert_eq!(found, [6, 7, 8, 9, 10]);
-    assert_eq!(
-        numbers(&take(&mut reader, 5).await),
-        (6..=10).collect::<Vec<_>>()
-    );
-}
-
-#[tokio::test]
-async fn an_older_store_that_grew_beyond_our_place_is_read_from_where_it_became_another() {
-    let mut server = NatsServer::start();
-    let (bus, store) = open(&server).await;
-    let first = commit(&store, 0, 1, 5).await.unwrap();
-    let mut reader = reader(&bus, Begin::Sequence(1));
-    take(&mut reader, 5).await;
-    server.stop();
-    server.copy_store("older");
-    server.again();
-    let other = second(&server).await;
-    commit(&other, first, 6, 5).await.unwrap();
-    assert_eq!(numbers(&take(&mut reader, 5).await), [6, 7, 8, 9, 10]);
-    server.stop();
-    server.put_back(Some("older"));
-    server.again();
-    // More than the reader knows, before it looks again.
-    let other = second(&server).await;
-    commit(&other, first, 6, 20).await.unwrap();
-    until(&mut reader, |told| matches!(told, Told::StreamRenewed)).await;
-    assert_eq!(
-        numbers(&take(&mut reader, 20).await),
-        (6..=25).collect::<Vec<_>>()
     );
 }

@@ -147,3 +147,30 @@ async fn one_that_cannot_begin_says_why_and_leaves_nothing() {
     assert_eq!(waiting.end_by(Signal::INT).await, 130);
     assert_eq!(home.files(), Vec::<PathBuf>::new());
 }
+
+#[tokio::test]
+async fn each_project_has_a_place_of_its_own_and_a_broken_file_keeps_nobody_from_ending() {
+    let (home, nats) = (Homely(Home::new()), NatsServer::start());
+    let (one, other) = (Stack::shop().await, Stack::shop().await);
+    for (stack, folder) in [(&one, "north"), (&other, "south")] {
+        let folder = home.0.path().join(folder);
+        std::fs::create_dir(&folder).unwrap();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let text = format!(
+            "version: 1\nsources:\n  - {{name: {name}-shop, address: '{}'}}\n",
+            stack.port
+        );
+        std::fs::write(folder.join("observe.yaml"), text).unwrap();
+        let mut up = home.0.command(&["up", "-d", "-s", &nats.url()]);
+        let mut run = Run::of(up.current_dir(&folder));
+        assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+        assert_eq!(run.err.count("already"), 0, "{:?}", run.err.all());
+    }
+    let folder = home.0.path().join("north");
+    std::fs::write(folder.join("observe.yaml"), "version: 1\nsurces: 3\n").unwrap();
+    let mut down = home.0.command(&["down", "north"]);
+    let mut run = Run::of(down.current_dir(&folder));
+    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+    let (code, run) = home.ends(&["down"]).await;
+    assert_eq!((code, run.err.count("south: ended")), (0, 1));
+}

@@ -196,3 +196,26 @@ async fn a_flag_goes_before_the_environment_that_before_the_file_and_that_before
         read.out.all()
     );
 }
+
+#[tokio::test]
+async fn a_doctor_asks_the_one_of_several_stacks_that_is_named_and_finds_no_fault_with_several() {
+    let (home, nats, stack) = (Home::new(), NatsServer::start(), Stack::shop().await);
+    write(
+        &home,
+        &format!(
+            "version: 1\nsources:\n  - {{name: east, address: '{}'}}\n  - {{name: west, address: '1'}}\n",
+            stack.port
+        ),
+    );
+    let url = nats.url();
+    let (code, out, err) = run(home.command(&["doctor", "-s", &url])).await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("several stacks: east, west"), "{out}");
+    let east = ["doctor", "-s", &url, "--source", "east"];
+    let (code, out, err) = run(home.command(&east)).await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("process-compose v1.122.0 answers"), "{out}");
+    let west = ["doctor", "-s", &url, "--source", "west"];
+    let (code, out, _) = run(home.command(&west)).await;
+    assert_eq!(code, 1, "{out}");
+}

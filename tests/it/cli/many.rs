@@ -388,6 +388,7 @@ async fn up_leaves_several_in_the_background_as_one() {
     ];
     let mut run = scene.home.run(&up);
     assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+    assert_eq!(run.err.count("telling 2 stacks"), 1, "{:?}", run.err.all());
     for name in ["east", "west"] {
         scene.tells(name, "started", "worker", 1).await;
     }

@@ -1,0 +1,165 @@
+use super::*;
+use crate::event::envelope::Stamp;
+use crate::event::payload::{CERTAIN, Occurred, Origin, Payload, State};
+
+fn event(name: &str, group: Option<&str>, namespaces: &[&str], kind: Kind) -> Envelope {
+    let before = "2026-08-20T07:18:04Z".parse().unwrap();
+    let state = State {
+        name: name.into(),
+        namespace: namespaces[0].into(),
+        status: "Running".into(),
+        is_ready: "-".into(),
+        has_ready_probe: false,
+        restarts: 0,
+        exit_code: 0,
+        is_running: true,
+        replicas: 1,
+        group: group.map(Into::into),
+        replica: None,
+        namespaces: namespaces.iter().map(|&n| n.into()).collect(),
+        pid: None,
+        age_ms: None,
+        mem_bytes: None,
+        cpu_percent: None,
+        started_at: None,
+        ready_at: None,
+        ended_at: None,
+    };
+    let payload = Payload {
+        kind,
+        severity: Severity::Warning,
+        state,
+        reason: "policy".into(),
+        certainty: CERTAIN,
+        occurred: Occurred {
+            after: None,
+            before,
+            at: None,
+        },
+        exit: None,
+        count: 1,
+        previous: None,
+        process_seq: 1,
+    };
+    let stamp = Stamp {
+        prefix: &Prefix::default(),
+        source: "shop",
+        journal: "j",
+        seq: 1,
+        epoch: "e",
+        origin: Origin::Change,
+        timestamp: before,
+    };
+    Envelope::dress(payload, &stamp)
+}
+
+#[test]
+fn a_name_means_the_process_or_its_group() {
+    let filter = Filter::all().process("api").unwrap();
+    assert!(filter.matches(&event("api", None, &["default"], Kind::Started)));
+    assert!(filter.matches(&event("api-0", Some("api"), &["default"], Kind::Started)));
+    assert!(!filter.matches(&event("api-0", None, &["default"], Kind::Started)));
+    assert!(Filter::all().process("ap*").unwrap().matches(&event(
+        "api-0",
+        None,
+        &["d"],
+        Kind::Started
+    )));
+}
+
+#[test]
+fn the_same_filter_has_the_same_words_in_whatever_order_it_was_given() {
+    let filter = |pairs: &[&str]| {
+        pairs.iter().fold(Filter::all(), |filter, pair| {
+            filter.key_value(pair).unwrap()
+        })
+    };
+    let one = filter(&["type=crashed,stopped", "process=web", "process=api"]);
+    let other = filter(&["process=api,web,api", "type=stopped", "type=crashed"]);
+    assert_eq!(one.to_string(), other.to_string());
+    assert_eq!(one.to_string(), "process=api,web type=crashed,stopped");
+    assert_eq!(Filter::all().and_blindness().to_string(), "everything");
+}
+
+#[test]
+fn any_namespace_of_a_process_counts() {
+    let filter = Filter::all().namespace("auth").unwrap();
+    assert!(filter.matches(&event("api", None, &["billing", "auth"], Kind::Started)));
+    assert!(!filter.matches(&event("api", None, &["billing"], Kind::Started)));
+}
+
+#[test]
+fn values_of_one_key_are_alternatives_and_different_keys_must_all_hold() {
+    let filter = Filter::all()
+        .key_value("type=crashed,stopped")
+        .unwrap()
+        .key_value("process=api")
+        .unwrap();
+    assert!(filter.matches(&event("api", None, &["d"], Kind::Crashed)));
+    assert!(filter.matches(&event("api", None, &["d"], Kind::Stopped)));
+    assert!(!filter.matches(&event("api", None, &["d"], Kind::Started)));
+    assert!(!filter.matches(&event("web", None, &["d"], Kind::Crashed)));
+}
+
+#[test]
+fn a_severity_means_this_one_or_a_higher_one() {
+    let wanted = |word| {
+        Filter::all()
+            .at_least(word)
+            .unwrap()
+            .matches(&event("api", None, &["d"], Kind::Crashed))
+    };
+    assert!(wanted("info") && wanted("warning") && !wanted("error") && !wanted("critical"));
+}
+
+#[test]
+fn bad_filters_say_what_to_write_instead() {
+    assert!(matches!(
+        Filter::all().kind("crashd"),
+        Err(FilterError::Kind(_))
+    ));
+    assert!(matches!(
+        Filter::all().at_least("loud"),
+        Err(FilterError::Severity(_))
+    ));
+    assert!(matches!(
+        Filter::all().key_value("api"),
+        Err(FilterError::NoEquals(_))
+    ));
+    assert!(matches!(
+        Filter::all().key_value("colour=red"),
+        Err(FilterError::Key(_))
+    ));
+    assert!(matches!(
+        Filter::all().process("a["),
+        Err(FilterError::Pattern { .. })
+    ));
+}
+
+#[test]
+fn one_type_narrows_at_the_server_and_several_do_not() {
+    let prefix = Prefix::default();
+    let one = Filter::all().kind("crashed").unwrap();
+    assert_eq!(
+        one.subjects(&prefix),
+        ["core.process.*.*.crashed", "core.source.>"]
+    );
+    let two = one.kind("stopped").unwrap();
+    assert_eq!(two.subjects(&prefix), ["core.process.>", "core.source.>"]);
+    let source = Filter::all().source("a.b").unwrap();
+    assert_eq!(
+        source.subjects(&prefix),
+        ["core.process.>", "core.source.a=2Eb.*"]
+    );
+}
+
+#[test]
+fn a_name_is_not_narrowed_at_the_server_because_it_may_be_a_group() {
+    assert_eq!(
+        Filter::all()
+            .process("api")
+            .unwrap()
+            .subjects(&Prefix::default())[0],
+        "core.process.>"
+    );
+}
