@@ -13,7 +13,7 @@ use crate::observation::source::{ObservedSource, SourceId};
 use crate::process_compose::discovery::own_entries;
 use crate::process_compose::settings::Endpoint;
 
-use super::stacks::{LEFT_ALONE, Nameless, Stack, Usual, name_of};
+use super::stacks::{LEFT_ALONE, Member, Nameless, Stack, Usual, name_of};
 
 /// So long a stack stays in the set after its socket is gone: until its going was seen and told.
 const FAREWELL: Duration = Duration::from_secs(15);
@@ -65,7 +65,7 @@ impl Folders {
     }
 
     /// Looks into each folder, and asks what is new there for its name.
-    pub(super) async fn look(&mut self) -> Vec<ObservedSource<Stack>> {
+    pub(super) async fn look(&mut self) -> Vec<Member> {
         let now = Instant::now();
         self.find(now);
         let unnamed = self
@@ -90,7 +90,10 @@ impl Folders {
         }
         let known = self.sockets.values().filter_map(|socket| {
             let name = socket.name.clone()?;
-            Some(ObservedSource::new(name, socket.stack.clone()))
+            Some(Member {
+                source: ObservedSource::new(name, socket.stack.clone()),
+                is_gone: socket.gone.is_some(),
+            })
         });
         known.collect()
     }
