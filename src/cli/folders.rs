@@ -15,7 +15,7 @@ use crate::process_compose::settings::Endpoint;
 
 use super::stacks::{LEFT_ALONE, Member, Nameless, Stack, Usual, name_of};
 
-/// So long a stack stays in the set after its socket is gone: until its going was seen and told.
+/// So long a stack stays at least in the set after its socket is gone.
 const FAREWELL: Duration = Duration::from_secs(15);
 /// So many sockets are looked at; nobody runs more stacks on one machine.
 const MOST: usize = 1024;
@@ -132,9 +132,15 @@ impl Folders {
                 return true;
             }
             let gone = *socket.gone.get_or_insert(now);
-            socket.name.is_some() && now - gone < FAREWELL
+            socket.name.is_some() && now - gone < farewell(socket.stack.interval)
         });
     }
+}
+
+/// So long a stack stays in the set after its socket is gone: until three looks an interval apart have failed, which are
+/// told as its going.
+fn farewell(interval: Duration) -> Duration {
+    FAREWELL.max(4 * interval + Duration::from_secs(5))
 }
 
 /// Our own sockets in a folder. One of somebody else is not for us, and would be handed our token.
@@ -180,6 +186,9 @@ fn places(path: &Path) -> Vec<PathBuf> {
 mod tests {
     use std::fs;
 
+    use crate::adapter::settings::Claim;
+    use crate::process_compose::settings::Evidence;
+
     use super::*;
 
     #[test]
@@ -210,6 +219,42 @@ mod tests {
             first,
             "another socket of that name"
         );
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    fn folder(path: &Path, interval: u64) -> Folder {
+        Folder {
+            path: path.to_owned(),
+            usual: Usual {
+                interval: Duration::from_secs(interval),
+                evidence: Evidence::Auto,
+                token: None,
+                claims: (Claim::Given, Claim::Derived),
+            },
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_gone_stays_until_three_of_its_looks_have_failed() {
+        let root = std::env::temp_dir().join(format!("observe-farewell-{}", std::process::id()));
+        drop(fs::remove_dir_all(&root));
+        fs::create_dir_all(&root).unwrap();
+        for (interval, wanted) in [(2, 15), (60, 245)] {
+            let mut folders = Folders::new(vec![folder(&root, interval)]);
+            let path = root.join("pc.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            let now = Instant::now();
+            folders.find(now);
+            let socket = folders.sockets.get_mut(&path).unwrap();
+            socket.name = Some("shop".parse().unwrap());
+            drop(listener);
+            fs::remove_file(&path).unwrap();
+            folders.find(now);
+            for (after, is_there) in [(wanted - 1, true), (wanted, false)] {
+                folders.find(now + Duration::from_secs(after));
+                assert_eq!(folders.sockets.len(), usize::from(is_there), "{interval}");
+            }
+        }
         fs::remove_dir_all(root).unwrap();
     }
 }
