@@ -186,6 +186,8 @@ fn places(path: &Path) -> Vec<PathBuf> {
 mod tests {
     use std::fs;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use crate::adapter::settings::Claim;
     use crate::process_compose::settings::Evidence;
 
@@ -255,6 +257,34 @@ mod tests {
                 assert_eq!(folders.sockets.len(), usize::from(is_there), "{interval}");
             }
         }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stack_made_again_whose_first_answer_is_an_error_of_its_own_keeps_its_name() {
+        let root = std::env::temp_dir().join(format!("observe-again-{}", std::process::id()));
+        drop(fs::remove_dir_all(&root));
+        fs::create_dir_all(&root).unwrap();
+        let path = root.join("pc.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let _server = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+                drop(stream.read(&mut [0; 1024]).await);
+                drop(stream.write_all(answer).await);
+            }
+        }));
+        let mut folders = Folders::new(vec![folder(&root, 2)]);
+        folders.find(Instant::now());
+        let socket = folders.sockets.get_mut(&path).unwrap();
+        socket.name = Some("shop".parse().unwrap());
+        let names: Vec<_> = folders
+            .look()
+            .await
+            .into_iter()
+            .map(|it| it.source.id)
+            .collect();
+        assert_eq!(names, ["shop".parse().unwrap()]);
         fs::remove_dir_all(root).unwrap();
     }
 }

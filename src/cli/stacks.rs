@@ -218,6 +218,19 @@ pub(super) enum Nameless {
     Foreign,
 }
 
+impl Nameless {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Refused
+            | Kind::Unreachable
+            | Kind::Timeout
+            | Kind::Truncated
+            | Kind::ServerError => Self::Away,
+            _ => Self::Foreign,
+        }
+    }
+}
+
 /// What a stack is called: its project's name, made fit for an id.
 pub(super) async fn name_of(settings: &Settings) -> Result<SourceId, Nameless> {
     let settings = Settings {
@@ -235,10 +248,7 @@ pub(super) async fn name_of(settings: &Settings) -> Result<SourceId, Nameless> {
     };
     match asked.await {
         Ok(server) => server.source_name().parse().map_err(|_| Nameless::Foreign),
-        Err(error) => Err(match error.kind() {
-            Kind::Refused | Kind::Unreachable | Kind::Timeout | Kind::Truncated => Nameless::Away,
-            _ => Nameless::Foreign,
-        }),
+        Err(error) => Err(Nameless::of(error.kind())),
     }
 }
 
