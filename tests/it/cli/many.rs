@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use observe::event::envelope::Envelope;
 use observe::simulate::settings::Place;
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::house::{brief, count, events, messages, without_holes};
-use super::run::{Home, LIMIT, Run};
+use super::run::{Home, LIMIT, OBSERVE, Run};
 use super::stack::{SHOP, Stack, builder};
+use crate::support::house::send;
 use crate::support::nats::NatsServer;
 use crate::support::wait::until;
 
@@ -433,4 +435,42 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_looked_at() {
         assert_eq!(code, 2, "{line}");
         assert!(line.contains(wanted), "{line}");
     }
+}
+
+#[tokio::test]
+async fn an_adapter_ends_with_its_terminal_wherever_its_words_go() {
+    let scene = Scene::new();
+    let stack = Stack::shop().await;
+    let (log, url) = (scene.home.path().join("log"), scene.nats.url());
+    let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new("/bin/sh");
+    let place = of(&stack.port, "shop");
+    let args = [OBSERVE, "adapter", "-s", &url, "--stack", &place];
+    command.args(["-c", "exec \"$@\" >log 2>&1 </dev/null", "sh"]);
+    command.args(args);
+    command.env_clear();
+    for (name, value) in scene.home.environment() {
+        command.env(name, value);
+    }
+    command.cwd(scene.home.path());
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    scene.tells("shop", "started", "worker", 1).await;
+    // Here it is no end: the terminal is there.
+    let pid = child.process_id().unwrap();
+    send(pid, Signal::HUP);
+    scene.tells("shop", "started", "api", 1).await;
+    let before = scene.looked_at("shop").await;
+    until(LIMIT, "another look", async || {
+        scene.looked_at("shop").await > before
+    })
+    .await;
+    drop(pair);
+    let mut ended = false;
+    let end = tokio::time::Instant::now() + LIMIT;
+    while !ended && tokio::time::Instant::now() < end {
+        ended = child.try_wait().unwrap().is_some();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap_or_default();
+    assert!(ended, "{}", std::fs::read_to_string(log).unwrap());
 }
