@@ -1,6 +1,6 @@
 //! The beginning of an adapter: the head is read first, and decides how it goes on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -55,7 +55,8 @@ pub(super) async fn begin(
         Way::Open(bus) => (bus, false),
         Way::Away(bus) => (bus, true),
     };
-    let outset = parts(contact, (bus, is_away), plan, keeping).outlet();
+    let lines = lines(contact, plan);
+    let outset = parts(contact, (bus, is_away), plan, keeping, &lines).outlet();
     let waiting = outset.waiting();
     if waiting > 0 {
         say(&format!(
@@ -64,9 +65,27 @@ pub(super) async fn begin(
         ));
     }
     if is_away {
-        return Ok(Some(outset.begin_late()));
+        return Ok(Some(begin_late(outset, &lines)));
     }
-    read(contact, outset, plan, token).await
+    read(contact, outset, plan, &lines, token).await
+}
+
+/// What is said of this source, for hooks and for whoever begins.
+type Said = Arc<Mutex<Lines>>;
+
+fn lines(contact: &Contact, plan: &Plan) -> Said {
+    let (source, address) = (contact.source.as_str().to_owned(), contact.client.place());
+    let names = [source, address, plan.broker.display_url()];
+    let lines = Lines::new(names, plan.verbose).together(plan.common.clone());
+    Arc::new(Mutex::new(lines))
+}
+
+/// Begins without the broker, which was said already, so that its coming back is said too.
+fn begin_late(outset: Outset<JetStreamStore, TellProcess, ProcessRows>, lines: &Said) -> Durable {
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.broker_is_away();
+    drop(lines);
+    outset.begin_late()
 }
 
 fn parts(
@@ -74,6 +93,7 @@ fn parts(
     (bus, is_away): (Bus, bool),
     plan: &Plan,
     keeping: Keeping<'_>,
+    lines: &Said,
 ) -> Parts<JetStreamStore, TellProcess, ProcessRows> {
     let store = JetStreamStore::new(bus, &plan.broker.stream, plan.broker.prefix.clone());
     let store = store.remade_by(plan.broker.clone());
@@ -100,7 +120,7 @@ fn parts(
         hooks: Hooks {
             told: account.map(Account::hears),
             pulse: account.map_or_else(Arc::default, |account| Arc::clone(&account.pulse)),
-            ..hooks(contact, plan, (memory, lost), is_away)
+            ..hooks(plan, (memory, lost), Arc::clone(lines))
         },
         remembered: memory.remembered(),
     }
@@ -110,6 +130,7 @@ async fn read(
     contact: &Contact,
     outset: Outset<JetStreamStore, TellProcess, ProcessRows>,
     plan: &Plan,
+    lines: &Said,
     token: &CancellationToken,
 ) -> Result<Option<Durable>, Failure> {
     let mut epoch = contact.server.epoch();
@@ -139,7 +160,7 @@ async fn read(
             }
             Err(error) => {
                 wait_or_end(error, plan.patience)?;
-                return Ok(Some(outset.begin_late()));
+                return Ok(Some(begin_late(outset, lines)));
             }
         }
         if token
@@ -243,20 +264,18 @@ pub(super) fn announce(contact: &Contact, plan: &Plan) {
 }
 
 /// What the adapter calls back: one line for everything a person should know.
-fn hooks(contact: &Contact, plan: &Plan, (memory, lost): (&Memory, &Lost), is_away: bool) -> Hooks {
-    let (source, address) = (contact.source.as_str().to_owned(), contact.client.place());
-    let (broker, verbose) = (plan.broker.display_url(), plan.verbose);
-    let mut lines = Lines::new([source, address, broker], verbose).together(plan.common.clone());
-    if is_away {
-        lines.broker_is_away();
-    }
+fn hooks(plan: &Plan, (memory, lost): (&Memory, &Lost), lines: Said) -> Hooks {
     let keeper = memory.clone();
     let (patience, lost, service) = (plan.patience, lost.clone(), plan.service.clone());
     Hooks {
         word: Box::new(error_word),
         acknowledged: Box::new(move |acknowledged| keeper.remember(acknowledged)),
         notice: Box::new(move |notice| {
-            if let Some(line) = lines.line(&notice) {
+            let line = lines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .line(&notice);
+            if let Some(line) = line {
                 say(&line);
                 service.status(&line);
             }

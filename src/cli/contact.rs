@@ -43,7 +43,7 @@ pub(super) struct Contact {
     pub(super) source: SourceId,
 }
 
-/// Reaches a source; `None` where the wait was cancelled.
+/// Reaches a source, which goes by this name, else by that of the file of settings; `None` where the wait was cancelled.
 pub(super) async fn reach(
     place: Place,
     name: Option<&str>,
@@ -87,7 +87,7 @@ pub(super) async fn reach(
     if let Some(since) = since {
         say(&away.back(words(), since.elapsed()));
     }
-    let source = source_id(name, &server)?;
+    let source = source_id(name.or(place.name.as_deref()), &server)?;
     Ok(Some(Contact {
         place,
         client,

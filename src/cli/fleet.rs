@@ -192,6 +192,7 @@ impl Adapters {
         let place = Place {
             settings: stack.settings,
             why: String::new(),
+            name: None,
         };
         // Dropped with this future; nothing else cancels it.
         let token = CancellationToken::new();

@@ -13,9 +13,9 @@ use crate::observation::source::{ObservedSource, SourceId};
 use crate::process_compose::discovery::own_entries;
 use crate::process_compose::settings::Endpoint;
 
-use super::stacks::{LEFT_ALONE, Nameless, Stack, Usual, name_of};
+use super::stacks::{LEFT_ALONE, Member, Nameless, Stack, Usual, name_of};
 
-/// So long a stack stays in the set after its socket is gone: until its going was seen and told.
+/// So long a stack stays at least in the set after its socket is gone.
 const FAREWELL: Duration = Duration::from_secs(15);
 /// So many sockets are looked at; nobody runs more stacks on one machine.
 const MOST: usize = 1024;
@@ -65,7 +65,7 @@ impl Folders {
     }
 
     /// Looks into each folder, and asks what is new there for its name.
-    pub(super) async fn look(&mut self) -> Vec<ObservedSource<Stack>> {
+    pub(super) async fn look(&mut self) -> Vec<Member> {
         let now = Instant::now();
         self.find(now);
         let unnamed = self
@@ -90,7 +90,10 @@ impl Folders {
         }
         let known = self.sockets.values().filter_map(|socket| {
             let name = socket.name.clone()?;
-            Some(ObservedSource::new(name, socket.stack.clone()))
+            Some(Member {
+                source: ObservedSource::new(name, socket.stack.clone()),
+                is_gone: socket.gone.is_some(),
+            })
         });
         known.collect()
     }
@@ -129,9 +132,15 @@ impl Folders {
                 return true;
             }
             let gone = *socket.gone.get_or_insert(now);
-            socket.name.is_some() && now - gone < FAREWELL
+            socket.name.is_some() && now - gone < farewell(socket.stack.interval)
         });
     }
+}
+
+/// So long a stack stays in the set after its socket is gone: until three looks an interval apart have failed, which are
+/// told as its going.
+fn farewell(interval: Duration) -> Duration {
+    FAREWELL.max(4 * interval + Duration::from_secs(5))
 }
 
 /// Our own sockets in a folder. One of somebody else is not for us, and would be handed our token.
@@ -177,6 +186,11 @@ fn places(path: &Path) -> Vec<PathBuf> {
 mod tests {
     use std::fs;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use crate::adapter::settings::Claim;
+    use crate::process_compose::settings::Evidence;
+
     use super::*;
 
     #[test]
@@ -207,6 +221,70 @@ mod tests {
             first,
             "another socket of that name"
         );
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    fn folder(path: &Path, interval: u64) -> Folder {
+        Folder {
+            path: path.to_owned(),
+            usual: Usual {
+                interval: Duration::from_secs(interval),
+                evidence: Evidence::Auto,
+                token: None,
+                claims: (Claim::Given, Claim::Derived),
+            },
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_gone_stays_until_three_of_its_looks_have_failed() {
+        let root = std::env::temp_dir().join(format!("observe-farewell-{}", std::process::id()));
+        drop(fs::remove_dir_all(&root));
+        fs::create_dir_all(&root).unwrap();
+        for (interval, wanted) in [(2, 15), (60, 245)] {
+            let mut folders = Folders::new(vec![folder(&root, interval)]);
+            let path = root.join("pc.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            let now = Instant::now();
+            folders.find(now);
+            let socket = folders.sockets.get_mut(&path).unwrap();
+            socket.name = Some("shop".parse().unwrap());
+            drop(listener);
+            fs::remove_file(&path).unwrap();
+            folders.find(now);
+            for (after, is_there) in [(wanted - 1, true), (wanted, false)] {
+                folders.find(now + Duration::from_secs(after));
+                assert_eq!(folders.sockets.len(), usize::from(is_there), "{interval}");
+            }
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stack_made_again_whose_first_answer_is_an_error_of_its_own_keeps_its_name() {
+        let root = std::env::temp_dir().join(format!("observe-again-{}", std::process::id()));
+        drop(fs::remove_dir_all(&root));
+        fs::create_dir_all(&root).unwrap();
+        let path = root.join("pc.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let _server = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+                drop(stream.read(&mut [0; 1024]).await);
+                drop(stream.write_all(answer).await);
+            }
+        }));
+        let mut folders = Folders::new(vec![folder(&root, 2)]);
+        folders.find(Instant::now());
+        let socket = folders.sockets.get_mut(&path).unwrap();
+        socket.name = Some("shop".parse().unwrap());
+        let names: Vec<_> = folders
+            .look()
+            .await
+            .into_iter()
+            .map(|it| it.source.id)
+            .collect();
+        assert_eq!(names, ["shop".parse().unwrap()]);
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -78,8 +78,9 @@ impl Lines {
 
     /// It was away from the start, which was said already.
     pub(super) fn broker_is_away(&mut self) {
-        self.is_broker_away = true;
-        self.common.left(Instant::now());
+        if !std::mem::replace(&mut self.is_broker_away, true) {
+            self.common.left(Instant::now());
+        }
     }
 
     /// The line for a notice, if it is worth one.
@@ -102,7 +103,10 @@ impl Lines {
                 is_first.then(|| self.away(Side::Broker).left(style, why))
             }
             Notice::BrokerBack { replayed } => {
-                self.is_broker_away = false;
+                // Whoever never missed it must not be counted as one who found it back.
+                if !std::mem::take(&mut self.is_broker_away) {
+                    return None;
+                }
                 let (since, replayed) = self.common.back(*replayed)?;
                 let after = passed(since);
                 let back = self.away(Side::Broker).back(style, after);
@@ -200,5 +204,22 @@ mod tests {
         let back = other.line(&Notice::BrokerBack { replayed: 4 }).unwrap();
         assert!(back.contains("7 events"), "{back}");
         assert!(one.line(&away).is_some());
+    }
+
+    #[test]
+    fn one_that_never_missed_the_broker_does_not_find_it_back_for_the_others() {
+        let common = Common::default();
+        let lines = |name: &str| {
+            let names = [name, "h:1", "nats://b"].map(str::to_owned);
+            Lines::new(names, false).together(common.clone())
+        };
+        let (mut one, mut late, mut never) = (lines("a"), lines("b"), lines("c"));
+        let back = |replayed| Notice::BrokerBack { replayed };
+        assert!(one.line(&Notice::BrokerAway { why: "x".into() }).is_some());
+        late.broker_is_away();
+        assert_eq!(never.line(&back(1)), None);
+        assert_eq!(one.line(&back(2)), None, "one more misses it");
+        let line = late.line(&back(3)).unwrap();
+        assert!(line.contains("5 events"), "{line}");
     }
 }

@@ -1,8 +1,7 @@
 //! Signals: the first asks for an orderly end, the second insists.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -21,15 +20,15 @@ pub(super) struct Hangups(Arc<Wanted>);
 
 #[derive(Debug, Default)]
 struct Wanted {
-    /// Whether somebody reads settings again.
-    is_wanted: AtomicBool,
+    /// Where the terminal was when somebody began to read settings again. Whoever goes into the background has left it by then.
+    since: OnceLock<Terminals>,
     came: Notify,
 }
 
 impl Hangups {
     /// From now on it does not end the program, unless the terminal is indeed gone.
     pub(super) fn want(&self) {
-        self.0.is_wanted.store(true, Ordering::Relaxed);
+        self.0.since.get_or_init(Terminals::now);
     }
 
     /// Waits for the next one.
@@ -38,13 +37,35 @@ impl Hangups {
     }
 
     /// Whether somebody takes it.
-    fn taken(&self, had_terminal: bool) -> bool {
-        let is_gone = had_terminal && !std::io::stderr().is_terminal();
-        let taken = !is_gone && self.0.is_wanted.load(Ordering::Relaxed);
+    fn taken(&self) -> bool {
+        let since = self.0.since.get();
+        let taken = since.is_some_and(|former| !Terminals::now().is_gone_since(*former));
         if taken {
             self.0.came.notify_one();
         }
         taken
+    }
+}
+
+/// Where the terminal is that a program was started from: at input, output, errors, or only as that of its session, where
+/// all three lead elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Terminals([bool; 4]);
+
+impl Terminals {
+    fn now() -> Self {
+        Self([
+            std::io::stdin().is_terminal(),
+            std::io::stdout().is_terminal(),
+            std::io::stderr().is_terminal(),
+            std::fs::File::open("/dev/tty").is_ok(),
+        ])
+    }
+
+    /// Whether one of them was a terminal formerly and is none any more.
+    fn is_gone_since(self, former: Self) -> bool {
+        let mut pairs = former.0.into_iter().zip(self.0);
+        pairs.any(|(was, is)| was && !is)
     }
 }
 
@@ -55,7 +76,6 @@ pub(super) struct Signals {
     term: tokio::signal::unix::Signal,
     hup: tokio::signal::unix::Signal,
     hangups: Hangups,
-    had_terminal: bool,
 }
 
 impl Signals {
@@ -67,7 +87,6 @@ impl Signals {
             term: on(SignalKind::terminate())?,
             hup: on(SignalKind::hangup())?,
             hangups,
-            had_terminal: std::io::stderr().is_terminal(),
         })
     }
 
@@ -79,7 +98,7 @@ impl Signals {
                 _ = self.term.recv() => SIGTERM,
                 _ = self.hup.recv() => SIGHUP,
             };
-            if signal != SIGHUP || !self.hangups.taken(self.had_terminal) {
+            if signal != SIGHUP || !self.hangups.taken() {
                 return signal;
             }
         }

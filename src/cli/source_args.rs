@@ -10,7 +10,7 @@ use crate::config::file::Source;
 use crate::config::parse::host_and_port;
 use crate::config::text::Text;
 use crate::process_compose::discovery::{
-    Discovery, Found, Given, Standing, Surroundings, candidates, find, own_entries,
+    Candidate, Discovery, Found, Given, Standing, Surroundings, candidates, find, own_entries,
 };
 use crate::process_compose::settings::{
     BaseUrl, Endpoint, Evidence, Secret, Settings, TokenSource,
@@ -92,13 +92,27 @@ pub(super) struct Place {
     pub(super) settings: Settings,
     /// Where the choice came from, for people.
     pub(super) why: String,
+    /// What the file of settings calls it, where it comes from there.
+    pub(super) name: Option<String>,
+}
+
+/// The one name of several that a person gave, where it is only one.
+pub(super) fn only(names: &[String]) -> Option<&str> {
+    match names {
+        [one] => Some(one),
+        _ => None,
+    }
 }
 
 impl SourceArgs {
-    /// Finds the source: what was given is taken as it is, everything else is asked whether it is alive.
+    /// Finds the source: what was given is taken as it is, of several that the file of settings names the one of this name,
+    /// everything else is asked whether it is alive.
     ///
     /// Nothing found is [`Exit::Source`], several are [`Exit::Usage`]: a person must choose.
-    pub(super) async fn find(&self) -> Result<Place, Failure> {
+    pub(super) async fn find_as(&self, name: Option<&str>) -> Result<Place, Failure> {
+        if let Some(place) = self.configured(name)? {
+            return Ok(place);
+        }
         let (discovery, token) = self.discover().await?;
         match discovery {
             Discovery::One(found) => Ok(self.place(found, token)),
@@ -117,6 +131,34 @@ impl SourceArgs {
         &self,
         name: Option<&str>,
     ) -> Result<(Discovery, Option<TokenSource>), Failure> {
+        let candidates = self.candidates()?;
+        if !is_said(&candidates)
+            && let Some(configured) = configured(name)
+        {
+            let (found, token) = configured?;
+            return Ok((Discovery::One(found), token));
+        }
+        let token = self.own_token();
+        let find = Box::pin(find(candidates, token.as_ref()));
+        let discovery = find.await.or_exit(Exit::Usage)?;
+        Ok((discovery, token))
+    }
+
+    /// The place that the file of settings names, where flags and environment name none; of several the one of this name.
+    pub(super) fn configured(&self, name: Option<&str>) -> Result<Option<Place>, Failure> {
+        if is_said(&self.candidates()?) {
+            return Ok(None);
+        }
+        let Some((found, token)) = configured(name).transpose()? else {
+            return Ok(None);
+        };
+        let name = found.project.clone();
+        let place = self.place(found, token);
+        Ok(Some(Place { name, ..place }))
+    }
+
+    /// Where the source may be.
+    fn candidates(&self) -> Result<Vec<Candidate>, Failure> {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let url = self
             .url
@@ -138,15 +180,7 @@ impl SourceArgs {
             temp: &std::env::temp_dir(),
             list: &|folder: &Path| own_entries(folder),
         };
-        let candidates = candidates(&around).or_exit(Exit::Usage)?;
-        let is_said = matches!(candidates.as_slice(), [one] if one.standing == Standing::Given);
-        if !is_said && let Some(configured) = configured(name) {
-            return configured;
-        }
-        let token = self.token(&env);
-        let find = Box::pin(find(candidates, token.as_ref()));
-        let discovery = find.await.or_exit(Exit::Usage)?;
-        Ok((discovery, token))
+        candidates(&around).or_exit(Exit::Usage)
     }
 
     /// Whether flags say where the source is.
@@ -157,15 +191,25 @@ impl SourceArgs {
             || self.url.is_some()
     }
 
-    /// The same, but waits for a source that is not there yet; `None` where the wait was cancelled.
+    /// Finds the source, but waits for one that is not there yet; `None` where the wait was cancelled.
     pub(super) async fn find_patiently(
         &self,
         patience: Patience,
         token: &CancellationToken,
     ) -> Result<Option<Place>, Failure> {
+        self.find_patiently_as(None, patience, token).await
+    }
+
+    /// The same; of several that the file of settings names, the one of this name.
+    pub(super) async fn find_patiently_as(
+        &self,
+        name: Option<&str>,
+        patience: Patience,
+        token: &CancellationToken,
+    ) -> Result<Option<Place>, Failure> {
         let mut said = false;
         loop {
-            let Some(found) = token.run_until_cancelled(self.find()).await else {
+            let Some(found) = token.run_until_cancelled(self.find_as(name)).await else {
                 return Ok(None);
             };
             match found {
@@ -199,15 +243,28 @@ impl SourceArgs {
             .or_else(|| env("PC_API_TOKEN_PATH").map(|path| TokenSource::File(path.into())))
     }
 
-    /// A place that somebody else knows, asked with our own token.
-    pub(super) fn at(&self, endpoint: Endpoint, why: String) -> Place {
-        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    /// A place that stands in a head. The token of the environment is for a stack that a person named, so of these places
+    /// only those on this machine are shown it; whether it was kept back.
+    pub(super) fn at(&self, endpoint: Endpoint, why: String) -> (Place, bool) {
+        let token = self.own_token();
+        self.believed(endpoint, why, token)
+    }
+
+    fn believed(
+        &self,
+        endpoint: Endpoint,
+        why: String,
+        token: Option<TokenSource>,
+    ) -> (Place, bool) {
+        let may_know = endpoint.is_local() || self.token_file.is_some();
+        let is_kept_back = token.is_some() && !may_know;
         let found = Found {
             endpoint,
             why,
             project: None,
         };
-        self.place(found, self.token(&env))
+        let place = self.place(found, token.filter(|_| may_know));
+        (place, is_kept_back)
     }
 
     pub(super) fn place(&self, found: Found, token: Option<TokenSource>) -> Place {
@@ -219,12 +276,18 @@ impl SourceArgs {
         Place {
             settings,
             why: found.why,
+            name: None,
         }
     }
 }
 
+/// Whether flags or environment name the one place that counts.
+fn is_said(candidates: &[Candidate]) -> bool {
+    matches!(candidates, [one] if one.standing == Standing::Given)
+}
+
 /// What the file of settings says, where it names stacks: one is taken, of several a person chooses.
-fn configured(name: Option<&str>) -> Option<Result<(Discovery, Option<TokenSource>), Failure>> {
+fn configured(name: Option<&str>) -> Option<Result<(Found, Option<TokenSource>), Failure>> {
     let in_force = in_force()?;
     let all = &in_force.config.sources;
     let named = |source: &&Source| name == Some(source.name.as_str());
@@ -251,15 +314,14 @@ fn configured(name: Option<&str>) -> Option<Result<(Discovery, Option<TokenSourc
         return Some(Err(Failure::say(
             Exit::Usage,
             format!(
-                "{path} names several stacks ({}); say which one by --port, --unix-socket or --url",
+                "{path} names several stacks ({}); say which one by --source, --port, --unix-socket or --url",
                 names.join(", ")
             ),
         )));
     }
     let file = sources.first()?.token_file.as_ref();
     let token = file.map(|file| TokenSource::File(file.path(in_force.folder())));
-    let discovery = Discovery::One(found.remove(0));
-    Some(Ok((discovery, token)))
+    Some(Ok((found.remove(0), token)))
 }
 
 /// The names of the stacks in the file of settings.
@@ -306,5 +368,38 @@ mod tests {
             assert!(error.contains(wanted), "{text}: {error}");
         }
         assert_eq!(interval("250ms"), Ok(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn a_token_of_the_environment_goes_to_no_other_machine_that_stands_in_a_head() {
+        let token = Some(TokenSource::Value(Secret::new("t0ken")));
+        let here = [
+            "/run/pc.sock",
+            "localhost:1",
+            "127.0.0.9:1",
+            "[::1]:1",
+            "http://localhost/x",
+        ];
+        let elsewhere = ["box:1", "10.0.0.1:1", "https://box", "127.0.0.1.box:1"];
+        let cases = here.map(|place| (place, true)).into_iter();
+        for (place, is_shown) in cases.chain(elsewhere.map(|place| (place, false))) {
+            let by = |args: &SourceArgs, token: Option<TokenSource>| {
+                let endpoint = Endpoint::read(place).unwrap();
+                let (place, kept_back) = args.believed(endpoint, String::new(), token);
+                (place.settings.token.is_some(), kept_back)
+            };
+            let nothing = SourceArgs::default();
+            assert_eq!(
+                by(&nothing, token.clone()),
+                (is_shown, !is_shown),
+                "{place}"
+            );
+            assert_eq!(by(&nothing, None), (false, false), "{place}");
+            let flag = SourceArgs {
+                token_file: Some("token".into()),
+                ..SourceArgs::default()
+            };
+            assert_eq!(by(&flag, token.clone()), (true, false), "{place}");
+        }
     }
 }

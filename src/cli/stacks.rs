@@ -96,20 +96,41 @@ struct State {
     folders: Folders,
     /// The names of the places that were asked for one, where they have answered.
     names: Names,
+    chosen: Chosen,
+}
+
+/// Which of several stacks of one name counts.
+#[derive(Debug, Default)]
+struct Chosen {
+    /// The place that counted last time, by name.
+    places: BTreeMap<SourceId, String>,
     /// What was said of stacks that do not count.
     said: BTreeMap<String, String>,
 }
 
+/// A stack of the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) source: ObservedSource<Stack>,
+    /// Its socket is no longer there; it stays until its going was told.
+    pub(super) is_gone: bool,
+}
+
+impl Member {
+    fn place(&self) -> String {
+        self.source.source.settings.endpoint.to_string()
+    }
+}
+
 impl Stacks {
     pub(super) fn new(fixed: Vec<Wanted>, folders: Folders, file: Option<SettingsFile>) -> Self {
-        let (names, said) = (BTreeMap::new(), BTreeMap::new());
         Self {
             fixed,
             state: Mutex::new(State {
                 file,
                 folders,
-                names,
-                said,
+                names: Names::new(),
+                chosen: Chosen::default(),
             }),
             asked: AtomicBool::new(false),
         }
@@ -137,12 +158,12 @@ impl SourceProvider for std::sync::Arc<Stacks> {
         }
         let mut all = named(&mut state.names, wanted).await;
         all.extend(state.folders.look().await);
-        Ok(distinct(all, &mut state.said))
+        Ok(state.chosen.distinct(all))
     }
 }
 
 /// Gives each stack its name; those that nobody named are asked for the name of their project until they answer.
-async fn named(names: &mut Names, wanted: Vec<Wanted>) -> Vec<ObservedSource<Stack>> {
+async fn named(names: &mut Names, wanted: Vec<Wanted>) -> Vec<Member> {
     let now = Instant::now();
     let questions = wanted.into_iter().map(|Wanted { name, stack }| {
         let place = stack.settings.endpoint.to_string();
@@ -161,7 +182,10 @@ async fn named(names: &mut Names, wanted: Vec<Wanted>) -> Vec<ObservedSource<Sta
         match answer {
             Ok(name) => {
                 names.insert(place, Asked::Is(name.clone()));
-                all.push(ObservedSource::new(name, stack));
+                all.push(Member {
+                    source: ObservedSource::new(name, stack),
+                    is_gone: false,
+                });
             }
             Err(None) => {}
             Err(Some(why)) => wait_for(names, place, why, now),
@@ -194,6 +218,19 @@ pub(super) enum Nameless {
     Foreign,
 }
 
+impl Nameless {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Refused
+            | Kind::Unreachable
+            | Kind::Timeout
+            | Kind::Truncated
+            | Kind::ServerError => Self::Away,
+            _ => Self::Foreign,
+        }
+    }
+}
+
 /// What a stack is called: its project's name, made fit for an id.
 pub(super) async fn name_of(settings: &Settings) -> Result<SourceId, Nameless> {
     let settings = Settings {
@@ -211,54 +248,57 @@ pub(super) async fn name_of(settings: &Settings) -> Result<SourceId, Nameless> {
     };
     match asked.await {
         Ok(server) => server.source_name().parse().map_err(|_| Nameless::Foreign),
-        Err(error) => Err(match error.kind() {
-            Kind::Refused | Kind::Unreachable | Kind::Timeout | Kind::Truncated => Nameless::Away,
-            _ => Nameless::Foreign,
-        }),
+        Err(error) => Err(Nameless::of(error.kind())),
     }
 }
 
-/// Of several stacks with one name keeps the first, and says so once.
-fn distinct(
-    all: Vec<ObservedSource<Stack>>,
-    said: &mut BTreeMap<String, String>,
-) -> Vec<ObservedSource<Stack>> {
-    let mut kept: BTreeMap<SourceId, ObservedSource<Stack>> = BTreeMap::new();
-    let mut dropped = BTreeMap::new();
-    for source in all {
-        let place = source.stack_place();
-        match kept.get(&source.id) {
-            Some(first) if first.stack_place() == place => {}
-            Some(first) => {
-                dropped.insert(place, (source.id.to_string(), first.stack_place()));
-            }
-            None => {
-                kept.insert(source.id.clone(), source);
+impl Chosen {
+    /// Of several stacks with one name keeps the one that counted last time, else the first; one that is there goes before
+    /// one that is gone. Says once of the others that they do not count.
+    fn distinct(&mut self, all: Vec<Member>) -> Vec<ObservedSource<Stack>> {
+        let mut kept: BTreeMap<SourceId, Member> = BTreeMap::new();
+        let mut others = Vec::new();
+        for member in all {
+            let id = member.source.id.clone();
+            match kept.get_mut(&id) {
+                None => {
+                    kept.insert(id, member);
+                }
+                Some(first) if first.place() == member.place() => {}
+                Some(first) if self.rank(&member) < self.rank(first) => {
+                    others.push(std::mem::replace(first, member));
+                }
+                Some(_) => others.push(member),
             }
         }
+        self.places = kept
+            .iter()
+            .map(|(id, member)| (id.clone(), member.place()))
+            .collect();
+        self.say(others.into_iter().filter(|member| !member.is_gone));
+        kept.into_values().map(|member| member.source).collect()
     }
-    for (place, (name, first)) in &dropped {
-        if said.get(place) != Some(first) {
-            let line = format!(
-                "{name}: the stacks at {first} and at {place} have this name; the first counts, give the other a name of its own"
-            );
-            say(&words().clean(&line, 1000));
+
+    /// The lower one counts.
+    fn rank(&self, member: &Member) -> (bool, bool) {
+        let was_chosen = self.places.get(&member.source.id) == Some(&member.place());
+        (member.is_gone, !was_chosen)
+    }
+
+    fn say(&mut self, others: impl Iterator<Item = Member>) {
+        let mut said = BTreeMap::new();
+        for other in others {
+            let (name, place) = (&other.source.id, other.place());
+            let first = self.places.get(name).cloned().unwrap_or_default();
+            if self.said.get(&place) != Some(&first) {
+                let line = format!(
+                    "{name}: the stacks at {first} and at {place} have this name; the first counts, give the other a name of its own"
+                );
+                say(&words().clean(&line, 1000));
+            }
+            said.insert(place, first);
         }
-    }
-    *said = dropped
-        .into_iter()
-        .map(|(place, (_, first))| (place, first))
-        .collect();
-    kept.into_values().collect()
-}
-
-trait Placed {
-    fn stack_place(&self) -> String;
-}
-
-impl Placed for ObservedSource<Stack> {
-    fn stack_place(&self) -> String {
-        self.source.settings.endpoint.to_string()
+        self.said = said;
     }
 }
 
@@ -325,20 +365,46 @@ mod tests {
         assert!(relative.to_string().starts_with('/'), "{relative}");
     }
 
+    fn member(port: u16) -> Member {
+        let host = "h".to_owned();
+        let stack = usual().stack(Endpoint::Tcp { host, port }, true);
+        Member {
+            source: ObservedSource::new("shop".parse().unwrap(), stack),
+            is_gone: false,
+        }
+    }
+
     #[test]
     fn of_two_stacks_with_one_name_the_first_counts() {
-        let stack = |port| {
-            let endpoint = Endpoint::Tcp {
-                host: "h".to_owned(),
-                port,
-            };
-            ObservedSource::new("shop".parse().unwrap(), usual().stack(endpoint, true))
+        let mut chosen = Chosen::default();
+        let all = chosen.distinct(vec![member(1), member(2), member(1)]);
+        assert_eq!(all, [member(1).source]);
+        let said = BTreeMap::from([("h:2".to_owned(), "h:1".to_owned())]);
+        assert_eq!(chosen.said, said);
+        assert_eq!(chosen.distinct(vec![member(2)]), [member(2).source]);
+        assert!(chosen.said.is_empty(), "said again when it happens again");
+    }
+
+    #[test]
+    fn a_stack_that_appears_ends_no_other_of_its_name_unless_that_one_is_gone() {
+        let mut chosen = Chosen::default();
+        assert_eq!(chosen.distinct(vec![member(2)]), [member(2).source]);
+        for _ in 0..2 {
+            let all = chosen.distinct(vec![member(1), member(2), member(3)]);
+            assert_eq!(all, [member(2).source]);
+        }
+        let gone = Member {
+            is_gone: true,
+            ..member(2)
         };
-        let mut said = BTreeMap::new();
-        let all = distinct(vec![stack(1), stack(2), stack(1)], &mut said);
-        assert_eq!(all, [stack(1)]);
-        assert_eq!(said, BTreeMap::from([("h:2".to_owned(), "h:1".to_owned())]));
-        assert_eq!(distinct(vec![stack(2)], &mut said), [stack(2)]);
-        assert!(said.is_empty(), "said again when it happens again");
+        let all = chosen.distinct(vec![gone.clone(), member(3)]);
+        assert_eq!(all, [member(3).source]);
+        assert!(
+            chosen.said.is_empty(),
+            "one that is gone is in nobody's way"
+        );
+        let all = chosen.distinct(vec![member(2), member(3)]);
+        assert_eq!(all, [member(3).source], "it comes back too late");
+        assert_eq!(chosen.distinct(vec![gone.clone()]), [gone.source]);
     }
 }

@@ -13,6 +13,7 @@ use crate::render::style::ColorChoice;
 use crate::render::time::{TimeStyle, Times};
 
 use super::exit::{Exit, Failure, OrExit as _};
+use super::source_args::only;
 use super::terminal;
 
 /// Whose standing is wanted. Values of one flag are alternatives; different flags must all hold.
@@ -50,6 +51,11 @@ impl ChoiceArgs {
             filter = filter.source(source).or_exit(Exit::Usage)?;
         }
         Ok(filter)
+    }
+
+    /// The one source that is wanted, where it is only one.
+    pub(super) fn only_source(&self) -> Option<&str> {
+        only(&self.source)
     }
 
     /// Whether somebody said which sources are wanted.

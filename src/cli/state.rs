@@ -192,7 +192,7 @@ impl State {
     /// Begins to look at the stack itself.
     async fn own(&self, filter: &Filter, token: &CancellationToken) -> Result<Own, Failure> {
         let ended = || Failure::say(Exit::Source, "the search was ended");
-        let place = self.place.find().await?;
+        let place = self.place.find_as(self.choice.only_source()).await?;
         let contact = reach(place, None, Patience::End, token).await?;
         let contact = contact.ok_or_else(ended)?;
         if !filter.wants_source(contact.source.as_str()) {

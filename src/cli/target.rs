@@ -1,8 +1,9 @@
 //! Which stack is meant by somebody who wants something done, and which adapter is to know of it.
 //!
-//! Flags, the environment and the usual places come first, as everywhere; where they lead nowhere, or `--source` names
-//! what is told into a broker, the address stands in the head. A head is believed only where the server that answers is
-//! the very run it speaks of. Tokens never come from a head.
+//! Flags, the environment, the file of settings and the usual places come first, as everywhere; where they lead nowhere, or
+//! `--source` names what is told into a broker and not in the file, the address stands in the head. A head is believed only
+//! where the server that answers is the very run it speaks of. Tokens never come from a head, and one of the environment
+//! goes to no other machine because a head names it.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use super::contact::{Contact, Patience, reach};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::heads::rows_of;
 use super::open::{broker_failure, connect_or_wait};
-use super::source_args::{Place, SourceArgs};
+use super::source_args::{Place, SourceArgs, configured_names};
 use super::terminal::words;
 
 /// How long an adapter may take to answer; it may be ending a look first.
@@ -39,7 +40,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// Which stack is meant.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TargetArgs {
-    /// Source, by name or glob; its head in the broker knows the address
+    /// Source, by name or glob; observe.yaml knows its address, or its head in the broker
+    ///
+    /// A token of the environment is sent to an address that only a head names where that is on this machine, and nowhere else.
     #[arg(long, value_name = "SOURCE", help_heading = "Source")]
     source: Option<String>,
     /// Ask the stack alone, whatever a broker knows
@@ -119,7 +122,11 @@ impl TargetArgs {
             || contact.source.as_str().to_owned(),
             |adapter| adapter.root.source.clone(),
         );
-        if wanted.is_some_and(|wanted| !wanted.matches(&source)) {
+        let is_meant = |wanted: &Pattern| {
+            let own = contact.place.name.as_deref();
+            wanted.matches(&source) || own.is_some_and(|own| wanted.matches(own))
+        };
+        if wanted.is_some_and(|wanted| !is_meant(&wanted)) {
             let place = contact.client.place();
             return Err(Failure::say(
                 Exit::Refused,
@@ -144,10 +151,19 @@ impl TargetArgs {
         if !self.direct && (by_head || need == Need::Adapter) {
             line = self.line().await?;
         }
+        if let Some(name) = self.source.as_deref()
+            && configured_names().iter().any(|own| own == name)
+            && let Some(place) = self.place.configured(Some(name))?
+        {
+            return Ok((Some(place), line));
+        }
         // A broker that only happens to be there need not know the stack beside us.
         let knows = |line: &Line| line.configured || line.has(wanted);
         if by_head && line.as_ref().is_some_and(knows) {
             return Ok((None, line));
+        }
+        if let Some(place) = self.place.configured(None)? {
+            return Ok((Some(place), line));
         }
         let (discovered, secret) = self.place.discover().await?;
         if matches!(discovered, Discovery::None(_)) && line.is_none() && !self.direct {
@@ -207,7 +223,7 @@ impl TargetArgs {
     ) -> Result<Option<Contact>, Failure> {
         let Ok(root) = &at.root else { return Ok(None) };
         let shown = words().clean(&root.identity.endpoint, 200).into_owned();
-        let fix =
+        let mut fix =
             "name its address as seen from here with --address, --port, --unix-socket or --url";
         let Some(endpoint) = Endpoint::read(&root.identity.endpoint) else {
             return Err(Failure::say(
@@ -218,9 +234,12 @@ impl TargetArgs {
                 ),
             ));
         };
-        let place = self
-            .place
-            .at(endpoint, format!("the head of {}", root.source));
+        let why = format!("the head of {}", root.source);
+        let (place, is_token_kept_back) = self.place.at(endpoint, why);
+        if is_token_kept_back {
+            fix = "the token of the environment is sent to no other machine because a head names it: \
+                   give --token-file, or the address with --address, --port or --url";
+        }
         let contact = reach(place, Some(&root.source), Patience::End, token)
             .await
             .map_err(|failure| Failure {
@@ -351,7 +370,10 @@ impl Line {
         };
         let place = contact.client.place();
         let all = self.roots().filter(|(at, root)| fits(at, root));
-        let (at, root) = all.max_by_key(|(_, root)| root.identity.endpoint == place)?;
+        let (at, root) = all.max_by_key(|(_, root)| {
+            let is_namesake = root.source == contact.source.as_str();
+            (root.identity.endpoint == place, is_namesake)
+        })?;
         let prefix = Prefix::of_head(&at.subject).ok()?;
         Some(Counterpart {
             subject: prefix.control(&root.source),

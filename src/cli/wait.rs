@@ -307,7 +307,7 @@ impl<'a> Watch<'a> {
             let Some(place) = self
                 .args
                 .place
-                .find_patiently(Patience::Wait, token)
+                .find_patiently_as(self.args.only_source(), Patience::Wait, token)
                 .await?
             else {
                 return Ok(None);
@@ -365,7 +365,7 @@ impl<'a> Watch<'a> {
 /// The stack, where it answers at once.
 async fn in_reach(args: &WaitArgs, token: &CancellationToken) -> Option<Contact> {
     let found = async {
-        let place = args.place.find().await.ok()?;
+        let place = args.place.find_as(args.only_source()).await.ok()?;
         reach(place, None, Patience::End, token).await.ok()?
     };
     tokio::time::timeout(SEARCH_LIMIT, found).await.ok()?

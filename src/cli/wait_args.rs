@@ -10,7 +10,7 @@ use crate::process::waiting::{Quantity, Wish};
 
 use super::broker_args::BrokerArgs;
 use super::exit::{Exit, Failure, OrExit as _};
-use super::source_args::{SourceArgs, duration};
+use super::source_args::{SourceArgs, duration, only};
 
 /// What is waited for, and where it is looked for.
 #[derive(Debug, Args)]
@@ -87,6 +87,11 @@ impl WaitArgs {
     /// Whether anything is to end it early.
     pub(super) fn fails_on_something(&self) -> bool {
         !self.fail_on.is_empty()
+    }
+
+    /// The one source that is wanted, where it is only one.
+    pub(super) fn only_source(&self) -> Option<&str> {
+        only(&self.source)
     }
 
     /// Whether somebody said which sources are wanted.

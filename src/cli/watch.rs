@@ -27,7 +27,7 @@ use super::face_args::{FaceArgs, FilterArgs};
 use super::follow::{Broker, Says, Tape, Until, follow};
 use super::open::broker_failure;
 use super::opening::{arrive, opening};
-use super::source_args::SourceArgs;
+use super::source_args::{SourceArgs, only};
 use super::standing::{sight, standing};
 use super::terminal::{say, words};
 use super::view::{Blind, Sources, View, Viewed};
@@ -189,7 +189,9 @@ impl Watch {
 
 async fn direct_way(args: &Watch, filter: Filter, token: &CancellationToken) -> Outcome {
     let patience = Patience::from_flag(args.no_retry);
-    let Some(place) = args.source.find_patiently(patience, token).await? else {
+    let name = only(&args.filter.source);
+    let found = args.source.find_patiently_as(name, patience, token);
+    let Some(place) = found.await? else {
         return Ok(Exit::Done);
     };
     let Some(contact) = reach(place, None, patience, token).await? else {

@@ -1,6 +1,7 @@
 //! Where a process-compose is, how to be let in, and how long to wait for it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -61,6 +62,17 @@ impl Endpoint {
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// Whether it can only be reached from this machine: a socket, a loopback address, or `localhost`.
+    pub fn is_local(&self) -> bool {
+        let host = match self {
+            Self::Unix(_) => return true,
+            Self::Tcp { host, .. } => host,
+            Self::Url(url) => url.host(),
+        };
+        let address = host.parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.is_loopback())
     }
 
     /// The value of the `Host` header.

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::run::{Home, Run};
-use super::stack::Stack;
+use super::stack::{SHOP, Stack, builder};
 use crate::support::nats::NatsServer;
 
 const FILE: &str = "\
@@ -218,4 +218,38 @@ async fn a_doctor_asks_the_one_of_several_stacks_that_is_named_and_finds_no_faul
     let west = ["doctor", "-s", &url, "--source", "west"];
     let (code, out, _) = run(home.command(&west)).await;
     assert_eq!(code, 1, "{out}");
+}
+
+#[tokio::test]
+async fn a_source_of_the_file_is_found_by_its_name_with_its_own_token() {
+    let (home, nats) = (Home::new(), NatsServer::start());
+    let secret = "a-token-of-more-than-twenty-characters";
+    let stack = Stack::serve(builder(SHOP).token(secret)).await;
+    std::fs::write(home.path().join("token"), secret).unwrap();
+    write(
+        &home,
+        &format!(
+            "version: 1\nsources:\n  - {{name: east, address: '{}', token_file: token}}\n  - {{name: west, address: '1'}}\n",
+            stack.port
+        ),
+    );
+    let url = nats.url();
+    for args in [
+        &["state", "--direct", "--source", "east"][..],
+        &["wait", "--direct", "--source", "east"],
+        &["watch", "--direct", "--source", "east", "--count", "1"],
+        &["process", "restart", "api", "--source", "east", "--direct"],
+        &["process", "restart", "api", "--source", "east", "-s", &url],
+    ] {
+        let (code, out, err) = run(home.command(args)).await;
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+    }
+    let state = ["state", "--direct", "--source", "east", "-o", "json"];
+    let (_, out, _) = run(home.command(&state)).await;
+    let state: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(state["sources"][0]["source"], "east", "{state}");
+    let several = ["state", "--direct"];
+    let (code, _, err) = run(home.command(&several)).await;
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("say which one by --source"), "{err}");
 }

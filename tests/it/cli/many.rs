@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use observe::event::envelope::Envelope;
 use observe::simulate::settings::Place;
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::house::{brief, count, events, messages, without_holes};
-use super::run::{Home, LIMIT, Run};
+use super::run::{Home, LIMIT, OBSERVE, Run};
 use super::stack::{SHOP, Stack, builder};
+use crate::support::house::send;
 use crate::support::nats::NatsServer;
 use crate::support::wait::until;
 
@@ -277,26 +279,25 @@ async fn a_folder_of_sockets_is_searched_for_stacks_that_come_and_go() {
     let pattern = root.join("devenv-*").display().to_string();
     let adapter = scene.adapter(&["--source-dir", &pattern]);
     adapter.says("looking at the sockets in").await;
-    let first = at_socket(&one.join("pc.sock"), "first").await;
+    let first = at_socket(&two.join("pc.sock"), "first").await;
     scene.tells("first", "started", "worker", 1).await;
-    let second = at_socket(&two.join("pc.sock"), "second").await;
+    let second = at_socket(&one.join("pc.sock"), "second").await;
     scene.tells("second", "started", "worker", 1).await;
-    // The third calls itself as the first does.
-    let twin = at_socket(&two.join("twin.sock"), "first").await;
+    // The third calls itself as the first does, and stands before it in the order of paths.
+    let twin = at_socket(&one.join("twin.sock"), "first").await;
     let line = adapter.says("the first counts").await;
-    assert!(
-        line.contains("devenv-1") && line.contains("twin.sock"),
-        "{line}"
-    );
+    let places = ["devenv-2", "twin.sock"].map(|place| line.find(place));
+    assert!(places[0].is_some() && places[0] < places[1], "{line}");
+    assert_eq!(news(&scene.of("first").await), [""; 0]);
     drop(twin);
     second.control.kill("api", 9).unwrap();
     scene.tells("second", "crashed", "api", 1).await;
 
     drop(first);
-    std::fs::remove_file(one.join("pc.sock")).unwrap_or_default();
+    std::fs::remove_file(two.join("pc.sock")).unwrap_or_default();
     scene.told_of("first", "disconnected").await;
     adapter.says("first: no longer looked at").await;
-    let _again = at_socket(&one.join("pc.sock"), "first").await;
+    let _again = at_socket(&two.join("pc.sock"), "first").await;
     scene.told_of("first", "restarted").await;
     without_holes(&scene.of("first").await);
     without_holes(&scene.of("second").await);
@@ -435,4 +436,42 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_looked_at() {
         assert_eq!(code, 2, "{line}");
         assert!(line.contains(wanted), "{line}");
     }
+}
+
+#[tokio::test]
+async fn an_adapter_ends_with_its_terminal_wherever_its_words_go() {
+    let scene = Scene::new();
+    let stack = Stack::shop().await;
+    let (log, url) = (scene.home.path().join("log"), scene.nats.url());
+    let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new("/bin/sh");
+    let place = of(&stack.port, "shop");
+    let args = [OBSERVE, "adapter", "-s", &url, "--stack", &place];
+    command.args(["-c", "exec \"$@\" >log 2>&1 </dev/null", "sh"]);
+    command.args(args);
+    command.env_clear();
+    for (name, value) in scene.home.environment() {
+        command.env(name, value);
+    }
+    command.cwd(scene.home.path());
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    scene.tells("shop", "started", "worker", 1).await;
+    // Here it is no end: the terminal is there.
+    let pid = child.process_id().unwrap();
+    send(pid, Signal::HUP);
+    scene.tells("shop", "started", "api", 1).await;
+    let before = scene.looked_at("shop").await;
+    until(LIMIT, "another look", async || {
+        scene.looked_at("shop").await > before
+    })
+    .await;
+    drop(pair);
+    let mut ended = false;
+    let end = tokio::time::Instant::now() + LIMIT;
+    while !ended && tokio::time::Instant::now() < end {
+        ended = child.try_wait().unwrap().is_some();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap_or_default();
+    assert!(ended, "{}", std::fs::read_to_string(log).unwrap());
 }

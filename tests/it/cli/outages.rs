@@ -176,6 +176,7 @@ async fn a_broker_away_at_the_start_and_killed_later_loses_nothing() {
     trial.reader.says("waiting").await;
     trial.house.nats.again();
     trial.reader.tells("\"process\":\"web\"").await;
+    trial.adapter.says("is back").await;
     trial.house.nats.kill();
     trial.notices(2).await;
     trial.exits(4).await;
