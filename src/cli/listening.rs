@@ -141,6 +141,21 @@ impl Listening {
     pub(super) fn account(&self, source: &SourceId) -> Account {
         self.board.account(source.clone())
     }
+
+    /// These are to be shown from now on, also while they cannot be looked at.
+    pub(super) fn wants(&self, sources: impl IntoIterator<Item = SourceId>) {
+        self.board.wants(sources);
+    }
+
+    /// A source is about to be reached.
+    pub(super) fn tries(&self, source: &SourceId) {
+        self.board.tries(source);
+    }
+
+    /// A source is not looked at, and why.
+    pub(super) fn lacks(&self, source: &SourceId, why: Option<&str>) {
+        self.board.lacks(source, why);
+    }
 }
 
 /// Shows a source, where anybody wants to see it; between two reports of its looks no more than this passes, and a grace.

@@ -22,6 +22,7 @@ mod house;
 mod hub;
 mod leaf;
 mod listen;
+mod listen_many;
 mod managed;
 mod many;
 mod names;
