@@ -69,10 +69,10 @@ impl Shown {
 
 /// Whole at once, as an editor does it.
 fn write(file: &PathBuf, stacks: &[(&str, &str)]) {
-    let mut text = "version: 1\nsources:\n".to_owned();
-    for (name, port) in stacks {
-        text += &format!("  - {{name: {name}, address: '127.0.0.1:{port}'}}\n");
-    }
+    let lines = stacks
+        .iter()
+        .map(|(name, port)| format!("  - {{name: {name}, address: '127.0.0.1:{port}'}}\n"));
+    let text = format!("version: 1\nsources:\n{}", lines.collect::<String>());
     let new = file.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, file).unwrap();
@@ -87,7 +87,7 @@ fn ready(health: &Value) -> Vec<(&str, bool)> {
         .collect()
 }
 
-/// Until `shop` is looked at, as it is told where nothing else is wrong.
+/// Whether `shop` is looked at and told.
 fn shop_is_ready(health: &Value) -> bool {
     ready(health).contains(&("shop", true))
 }
