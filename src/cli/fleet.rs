@@ -2,6 +2,7 @@
 //! others, and each has its own head, commits, spool and standby, as one alone has.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::observation::fleet::Fleet;
 use crate::observation::launch::{BuiltBy, ChildEnd, Decision, EndBy, Launch, Occasion};
 use crate::observation::outlet::{Answer, Outlet, Report};
 use crate::observation::schedule::Schedule;
-use crate::observation::source::{FixedSources, ObservedSource, SourceId};
+use crate::observation::source::{FixedSources, ObservedSource, SourceId, SourceProvider};
 use crate::process::event::ProcessEvent;
 use crate::process::table::Table;
 use crate::process_compose::observer::ComposeObserver;
@@ -67,7 +68,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let schedule = Schedule::every(PACE).refresh_every(PACE);
     let schedule = schedule.build().or_exit(Exit::Usage)?;
-    let service = base.service.clone();
+    let (service, listening) = (base.service.clone(), base.listening.clone());
     let adapters = Adapters {
         bus: way.bus().clone(),
         base,
@@ -75,7 +76,10 @@ pub(super) async fn run(
         present: Mutex::default(),
         said: Mutex::default(),
     };
-    let provider = Arc::clone(&stacks);
+    let provider = Noted {
+        stacks: Arc::clone(&stacks),
+        listening,
+    };
     let (fleet, handle) = Fleet::new(provider, adapters, &schedule, clock());
     hangups.want();
     let mut tasks = JoinSet::new();
@@ -104,6 +108,25 @@ pub(super) async fn run(
             }
             () = &mut reads_again => {}
         }
+    }
+}
+
+/// The set of stacks, noted where it is shown, so that one that cannot be looked at is missed there.
+struct Noted {
+    stacks: Arc<Stacks>,
+    listening: Option<Listening>,
+}
+
+impl SourceProvider for Noted {
+    type Source = Stack;
+    type Error = Infallible;
+
+    async fn sources(&self) -> Result<Vec<ObservedSource<Stack>>, Infallible> {
+        let all = self.stacks.sources().await?;
+        if let Some(listening) = &self.listening {
+            listening.wants(all.iter().map(|source| source.id.clone()));
+        }
+        Ok(all)
     }
 }
 
@@ -219,6 +242,9 @@ impl Launch for Adapters {
 
     async fn launch(&self, source: ObservedSource<Stack>) -> Result<BuiltBy<Self>, NotBegun> {
         let id = source.id.clone();
+        if let Some(listening) = &self.base.listening {
+            listening.tries(&id);
+        }
         let beside = Beside::default();
         let Prepared {
             runtime,
@@ -245,6 +271,9 @@ impl Launch for Adapters {
             ChildEnd::Panicked(words) => Some(format!("a mistake of ours: {words}")),
         };
         let why = why.map(|why| words().clean(&why, 1000).into_owned());
+        if let Some(listening) = &self.base.listening {
+            listening.lacks(source, why.as_deref());
+        }
         match (occasion, why) {
             (Occasion::SourceLeft, _) => {
                 self.said().remove(source);

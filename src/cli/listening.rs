@@ -75,21 +75,22 @@ pub(super) async fn listening<T, F: Future<Output = Result<T, Failure>>>(
     }
     let board = Board::new(random_name(), Arc::new(Utc::now));
     let (server, reception) = server(board.clone());
-    let mut doors = Vec::new();
-    for wanted in &args.listen {
-        if let Wanted::At(place) = wanted {
-            doors.push(open(&reception, place).await?);
+    let ending = CancellationToken::new();
+    let mut serving = tokio::spawn(server.run(ending.clone()));
+    // It ends with us, also where we are dropped.
+    let ends = ending.drop_guard();
+    let doors = match doors(&reception, args).await {
+        Ok(doors) => doors,
+        Err(failure) => {
+            drop(ends);
+            return serving.await.or_exit(Exit::Refused).and(Err(failure));
         }
-    }
+    };
     let listening = Listening {
         board,
         reception,
         own: args.listen.contains(&Wanted::Own),
     };
-    let ending = CancellationToken::new();
-    let mut serving = tokio::spawn(server.run(ending.clone()));
-    // It ends with us, also where we are dropped.
-    let ends = ending.drop_guard();
     let mut work = std::pin::pin!(work(Some(listening)));
     let (done, served) = tokio::select! {
         biased;
@@ -104,6 +105,17 @@ pub(super) async fn listening<T, F: Future<Output = Result<T, Failure>>>(
     };
     let done = done?;
     served.or_exit(Exit::Refused).map(|()| done)
+}
+
+/// Opens the places that do not depend on a source. The server has to run: only so many doors wait for it.
+async fn doors(reception: &Reception, args: &ListenArgs) -> Result<Vec<Open>, Failure> {
+    let mut doors = Vec::new();
+    for wanted in &args.listen {
+        if let Wanted::At(place) = wanted {
+            doors.push(open(reception, place).await?);
+        }
+    }
+    Ok(doors)
 }
 
 async fn open(reception: &Reception, place: &Place) -> Result<Open, Failure> {
@@ -128,6 +140,21 @@ impl Listening {
     /// An account for a source that is about to begin.
     pub(super) fn account(&self, source: &SourceId) -> Account {
         self.board.account(source.clone())
+    }
+
+    /// These are to be shown from now on, also while they cannot be looked at.
+    pub(super) fn wants(&self, sources: impl IntoIterator<Item = SourceId>) {
+        self.board.wants(sources);
+    }
+
+    /// A source is about to be reached.
+    pub(super) fn tries(&self, source: &SourceId) {
+        self.board.tries(source);
+    }
+
+    /// A source is not looked at, and why.
+    pub(super) fn lacks(&self, source: &SourceId, why: Option<&str>) {
+        self.board.lacks(source, why);
     }
 }
 
@@ -190,5 +217,16 @@ mod tests {
         assert_eq!(both, [Wanted::Own, tcp]);
         let error = of(&["--listen", "9100"]).unwrap_err().to_string();
         assert!(error.contains("write 127.0.0.1:PORT"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_may_be_any_number_of_places() {
+        let args = ListenArgs {
+            listen: vec![Wanted::At("127.0.0.1:0".parse().unwrap()); 40],
+        };
+        let token = CancellationToken::new();
+        let work = |listening: Option<Listening>| async move { Ok(listening.is_some()) };
+        let begun = tokio::time::timeout(Duration::from_secs(60), listening(&args, &token, work));
+        assert!(matches!(begun.await, Ok(Ok(true))));
     }
 }

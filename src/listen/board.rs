@@ -1,5 +1,7 @@
-//! What is watched here at present: one entry for each source, put there when it begins and taken off when it ends.
+//! What is watched here at present: one entry for each source, put there when it begins and taken off when it ends. Where
+//! it is known what is to be watched, whatever of that is not watched at present is found here as missing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,6 +72,32 @@ impl Entry {
     }
 }
 
+/// A source that is to be watched here and is not.
+#[derive(Debug, Clone)]
+pub(super) struct Missing {
+    pub(super) source: SourceId,
+    /// Why it came to nothing last time, if it was tried.
+    pub(super) why: Option<Arc<str>>,
+    /// Whether it is tried at present.
+    pub(super) tried: bool,
+}
+
+/// What is found on the board for one source.
+#[derive(Debug, Clone)]
+pub(super) enum Listed {
+    Watched(Arc<Entry>),
+    Missing(Missing),
+}
+
+impl Listed {
+    pub(super) fn source(&self) -> &str {
+        match self {
+            Self::Watched(entry) => entry.source(),
+            Self::Missing(missing) => missing.source.as_str(),
+        }
+    }
+}
+
 /// What is watched here; clones are the same board.
 #[derive(Clone)]
 pub struct Board(Arc<Inner>);
@@ -77,8 +105,23 @@ pub struct Board(Arc<Inner>);
 struct Inner {
     clock: Clock,
     ring: Arc<Mutex<Ring>>,
-    entries: Mutex<Vec<Arc<Entry>>>,
+    lists: Mutex<Lists>,
     numbers: AtomicU64,
+}
+
+/// Behind one lock, so that nobody finds a source in neither.
+#[derive(Default)]
+struct Lists {
+    entries: Vec<Arc<Entry>>,
+    /// What is to be watched, watched or not.
+    wanted: BTreeMap<SourceId, Missing>,
+}
+
+impl Lists {
+    fn is_watched(&self, source: &SourceId) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| entry.account.source == *source)
+    }
 }
 
 impl Board {
@@ -87,7 +130,7 @@ impl Board {
         Self(Arc::new(Inner {
             clock,
             ring: Arc::new(Mutex::new(Ring::new(run))),
-            entries: Mutex::default(),
+            lists: Mutex::default(),
             numbers: AtomicU64::new(0),
         }))
     }
@@ -113,12 +156,45 @@ impl Board {
             patience,
             number,
         };
-        let mut entries = lock(&self.0.entries);
+        let mut lists = lock(&self.0.lists);
+        let (begun, entries) = (entry.account.source.clone(), &mut lists.entries);
         entries.push(Arc::new(entry));
         entries.sort_by(|a, b| a.source().cmp(b.source()).then(a.number.cmp(&b.number)));
+        if let Some(wish) = lists.wanted.get_mut(&begun) {
+            (wish.why, wish.tried) = (None, false);
+        }
         Seat {
             board: self.clone(),
             number,
+        }
+    }
+
+    /// These are to be watched from now on, and no others: each of them that has no seat is shown as missing.
+    pub fn wants(&self, sources: impl IntoIterator<Item = SourceId>) {
+        let mut lists = lock(&self.0.lists);
+        let mut former = std::mem::take(&mut lists.wanted);
+        let wishes = sources.into_iter().map(|source| {
+            let wish = former.remove(&source).unwrap_or_else(|| Missing {
+                source: source.clone(),
+                why: None,
+                tried: false,
+            });
+            (source, wish)
+        });
+        lists.wanted = wishes.collect();
+    }
+
+    /// It is tried to watch a source that is wanted.
+    pub fn tries(&self, source: &SourceId) {
+        if let Some(wish) = lock(&self.0.lists).wanted.get_mut(source) {
+            wish.tried = true;
+        }
+    }
+
+    /// A source that is wanted is not watched any more, or never was, and why that is, in words for people.
+    pub fn lacks(&self, source: &SourceId, why: Option<&str>) {
+        if let Some(wish) = lock(&self.0.lists).wanted.get_mut(source) {
+            (wish.why, wish.tried) = (why.map(Into::into), false);
         }
     }
 
@@ -126,13 +202,18 @@ impl Board {
         (self.0.clock)()
     }
 
-    /// What is watched, by name, or of it what is called so.
-    pub(super) fn entries(&self, source: Option<&str>) -> Vec<Arc<Entry>> {
-        let entries = lock(&self.0.entries);
-        let wanted = entries
-            .iter()
-            .filter(|entry| source.is_none_or(|source| entry.source() == source));
-        wanted.cloned().collect()
+    /// What is watched or is to be, by name, or of it what is called so.
+    pub(super) fn listed(&self, source: Option<&str>) -> Vec<Listed> {
+        let lists = lock(&self.0.lists);
+        let watched = lists.entries.iter().cloned().map(Listed::Watched);
+        let missing = lists.wanted.values();
+        let missing = missing.filter(|wish| !lists.is_watched(&wish.source));
+        let all = watched.chain(missing.cloned().map(Listed::Missing));
+        let mut all: Vec<Listed> = all
+            .filter(|listed| source.is_none_or(|source| listed.source() == source))
+            .collect();
+        all.sort_by(|a, b| a.source().cmp(b.source()));
+        all
     }
 
     pub(super) fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -156,7 +237,8 @@ pub struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        lock(&self.board.0.entries).retain(|entry| entry.number != self.number);
+        let mut lists = lock(&self.board.0.lists);
+        lists.entries.retain(|entry| entry.number != self.number);
     }
 }
 

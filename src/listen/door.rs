@@ -1,18 +1,21 @@
 //! Taking a place, and giving it back.
 //!
 //! A socket is ours alone: nobody else may open it, and its folders, where we make them, are ours too. One that nobody
-//! listens at any more is replaced; one that answers is left alone.
+//! listens at any more is replaced; one that answers is left alone. Who starts at the same time as another cannot tell the
+//! one from the other by knocking, so a lock beside the socket is held for as long as the door is open.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Mode, fchmod};
+use rustix::fs::{Mode, OFlags, fchmod};
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 use tokio::time::timeout;
 
@@ -41,11 +44,12 @@ pub(super) enum Listener {
     Unix(UnixListener),
 }
 
-/// The file of a socket, removed when it is dropped, unless another one lies there by then.
+/// The file of a socket, removed when it is dropped, unless another one lies there by then; after it, its lock.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
+    _lock: Lock,
 }
 
 impl Drop for SocketFile {
@@ -55,6 +59,54 @@ impl Drop for SocketFile {
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::debug!(%error, "a socket cannot be removed");
+        }
+    }
+}
+
+/// The right to a socket, which ends with us also where we are killed.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the right to the socket at a path, where nobody has it.
+    fn take(socket: &Path) -> Result<Self, Wrong> {
+        let mut path = OsString::from(socket);
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        loop {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+                .open(&path)?;
+            let held = file.metadata()?;
+            if !held.is_file() || held.len() > 0 {
+                return Err(Wrong::Taken("something else lies where its lock belongs"));
+            }
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(Wrong::Live),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            // Whoever held it before may have removed it since it was opened here; then it locks nobody out.
+            let found = fs::symlink_metadata(&path);
+            if found.is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())) {
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is held: nobody else can have put another one there.
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the lock of a socket cannot be removed");
         }
     }
 }
@@ -124,6 +176,7 @@ impl Door {
                 .mode(0o700)
                 .create(folder)?;
         }
+        let lock = Lock::take(path)?;
         let listener = match bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 replace_stale(path).await?;
@@ -145,6 +198,7 @@ impl Door {
             _socket: Some(SocketFile {
                 path: path.to_owned(),
                 identity: (found.dev(), found.ino()),
+                _lock: lock,
             }),
         })
     }
@@ -196,4 +250,85 @@ fn make_ours(folder: &Path) -> Result<(), Wrong> {
         fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+    use std::thread;
+
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("observe-door-{}-{name}", std::process::id()));
+        let _absent = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn stale(path: &Path) {
+        drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+    }
+
+    /// Opens a door as a program of its own would, and keeps it until all have tried.
+    fn tries(path: &Path, all: &Barrier) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        all.wait();
+        let door = runtime.block_on(Door::open(&Place::Unix(path.to_owned())));
+        all.wait();
+        let is_found = std::os::unix::net::UnixStream::connect(path).is_ok();
+        all.wait();
+        is_found && door.is_ok()
+    }
+
+    #[test]
+    fn of_those_who_start_at_once_one_has_the_socket_and_is_found_there() {
+        let folder = scratch("race");
+        for round in 0..60 {
+            let path = folder.join(format!("{round}.sock"));
+            stale(&path);
+            let all = Arc::new(Barrier::new(4));
+            let racers = (0..4).map(|_| {
+                let (path, all) = (path.clone(), Arc::clone(&all));
+                thread::spawn(move || tries(&path, &all))
+            });
+            let racers: Vec<_> = racers.collect();
+            let found = racers.into_iter().map(|racer| racer.join().unwrap());
+            assert_eq!(found.filter(|found| *found).count(), 1, "round {round}");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_who_has_bound_and_does_not_listen_yet_keeps_the_socket() {
+        let folder = scratch("silent");
+        let path = folder.join("x.sock");
+        let first = folder.join("x.sock.lock");
+        stale(&path);
+        let before = fs::symlink_metadata(&path).unwrap().ino();
+        let held = fs::File::create(&first).unwrap();
+        held.lock().unwrap();
+        let error = Door::open(&Place::Unix(path.clone())).await.unwrap_err();
+        assert!(matches!(error, ListenError::Live(_)), "{error:?}");
+        assert_eq!(fs::symlink_metadata(&path).unwrap().ino(), before);
+        drop(held);
+        let door = Door::open(&Place::Unix(path.clone())).await.unwrap();
+        assert!(path.exists() && first.exists());
+        drop(door);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing is left");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_lies_where_the_lock_belongs_and_is_none_is_left_alone() {
+        let folder = scratch("precious");
+        let (path, lock) = (folder.join("x.sock"), folder.join("x.sock.lock"));
+        fs::write(&lock, "mine").unwrap();
+        let error = Door::open(&Place::Unix(path.clone())).await.unwrap_err();
+        assert!(matches!(error, ListenError::Taken { .. }), "{error:?}");
+        assert_eq!(fs::read(&lock).unwrap(), b"mine");
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

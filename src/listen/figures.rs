@@ -11,8 +11,9 @@ use crate::process::table::Table;
 use crate::render::time::since;
 use crate::render::version::Build;
 
-use super::board::Entry;
+use super::board::{Entry, Listed};
 use super::health::Standing;
+use super::looks::Looks;
 use super::snapshot::moment;
 use super::tally::{About, Ends, Tally};
 use super::text::Type::{Counter, Gauge, Histogram};
@@ -20,13 +21,24 @@ use super::text::{Text, Type};
 
 /// One source at the moment of the question.
 struct One {
-    entry: Arc<Entry>,
+    /// What is counted of it; nothing while it is not watched.
+    entry: Option<Arc<Entry>>,
     standing: Standing,
     moment: Option<Moment>,
 }
 
 impl One {
-    fn of(entry: Arc<Entry>, now: DateTime<Utc>) -> Self {
+    fn of(listed: Listed, now: DateTime<Utc>) -> Self {
+        let entry = match listed {
+            Listed::Watched(entry) => entry,
+            Listed::Missing(missing) => {
+                return Self {
+                    entry: None,
+                    standing: Standing::missing(&missing),
+                    moment: None,
+                };
+            }
+        };
         let observed = entry.handle.latest();
         if let (Some(table), _) = observed.parts() {
             know(&mut entry.tally(), table);
@@ -34,16 +46,20 @@ impl One {
         Self {
             standing: Standing::of(&entry, &observed, now),
             moment: moment(entry.source(), &observed),
-            entry,
+            entry: Some(entry),
         }
     }
 
     fn source(&self) -> &str {
-        self.entry.source()
+        &self.standing.source
     }
 
-    fn pulse(&self) -> &Pulse {
-        &self.entry.account.pulse
+    fn pulse(&self) -> Option<&Pulse> {
+        Some(&self.entry.as_ref()?.account.pulse)
+    }
+
+    fn looks(&self) -> Option<&Looks> {
+        Some(&self.entry.as_ref()?.account.looks)
     }
 
     fn processes(&self, holds: impl Fn(&Found) -> bool) -> f64 {
@@ -67,10 +83,10 @@ fn number(value: u64) -> f64 {
 }
 
 /// The figures of these sources.
-pub(super) fn figures(entries: Vec<Arc<Entry>>, now: DateTime<Utc>) -> Vec<u8> {
-    let all: Vec<One> = entries
+pub(super) fn figures(listed: Vec<Listed>, now: DateTime<Utc>) -> Vec<u8> {
+    let all: Vec<One> = listed
         .into_iter()
-        .map(|entry| One::of(entry, now))
+        .map(|listed| One::of(listed, now))
         .collect();
     let mut text = Text::default();
     text.family(
@@ -85,7 +101,11 @@ pub(super) fn figures(entries: Vec<Arc<Entry>>, now: DateTime<Utc>) -> Vec<u8> {
         ],
         1,
     );
-    text.family("observe_sources", Gauge, "Sources that are watched here.");
+    text.family(
+        "observe_sources",
+        Gauge,
+        "Sources that are watched here or are to be.",
+    );
     text.count(&[], all.len() as u64);
     standing(&mut text, &all, now);
     looks(&mut text, &all);
@@ -145,7 +165,9 @@ fn standing(text: &mut Text, all: &[One], now: DateTime<Utc>) {
         Gauge,
         "1 where the broker takes what is told.",
     );
-    each(text, family, all, |one| yes(one.pulse().has_broker()));
+    each(text, family, all, |one| {
+        yes(one.pulse().is_some_and(Pulse::has_broker))
+    });
     text.family(
         "observe_adapter_doing",
         Gauge,
@@ -160,23 +182,22 @@ fn standing(text: &mut Text, all: &[One], now: DateTime<Utc>) {
 }
 
 fn looks(text: &mut Text, all: &[One]) {
-    let looks = |one: &One| Arc::clone(&one.entry.account.looks);
-    let sum = |one: &One| looks(one).buckets().map(|(_, number)| number).sum();
+    let sum = |looks: &Looks| looks.buckets().map(|(_, number)| number).sum();
     let family = ("observe_looks_total", Counter, "Looks that came to an end.");
-    each(text, family, all, |one| Some(number(sum(one))));
+    each(text, family, all, |one| Some(number(sum(one.looks()?))));
     let family = (
         "observe_looks_failed_total",
         Counter,
         "Looks that saw nothing.",
     );
-    each(text, family, all, |one| Some(number(looks(one).failed())));
+    each(text, family, all, |one| Some(number(one.looks()?.failed())));
     text.family(
         "observe_look_duration_seconds",
         Histogram,
         "How long a look took, also one that failed.",
     );
     for one in all {
-        let looks = looks(one);
+        let Some(looks) = one.looks() else { continue };
         let labels = [("source", one.source())];
         text.histogram(&labels, looks.buckets(), looks.took().as_secs_f64());
     }
@@ -189,7 +210,8 @@ fn told(text: &mut Text, all: &[One]) {
         "Events that the broker acknowledged.",
     );
     for one in all {
-        let tally = one.entry.tally();
+        let Some(entry) = &one.entry else { continue };
+        let tally = entry.tally();
         let known: Vec<(About, &Kind, u64)> = tally.types().collect();
         let count = |about: About, kind: &Kind| {
             let found = known.iter().find(|(of, is, _)| (*of, *is) == (about, kind));
@@ -214,14 +236,16 @@ fn broker(text: &mut Text, all: &[One], now: DateTime<Utc>) {
         Counter,
         "Commits with events that the broker acknowledged.",
     );
-    each(text, family, all, |one| Some(number(one.pulse().commits())));
+    each(text, family, all, |one| {
+        Some(number(one.pulse()?.commits()))
+    });
     let family = (
         "observe_head_refreshes_total",
         Counter,
         "Commits without events, which say that somebody looks.",
     );
     each(text, family, all, |one| {
-        Some(number(one.pulse().refreshes()))
+        Some(number(one.pulse()?.refreshes()))
     });
     text.family(
         "observe_commits_rejected_total",
@@ -229,9 +253,10 @@ fn broker(text: &mut Text, all: &[One], now: DateTime<Utc>) {
         "Commits that came to nothing, or whose answer is missing.",
     );
     for one in all {
+        let Some(pulse) = one.pulse() else { continue };
         for why in Rejection::ALL {
             let labels = [("source", one.source()), ("reason", why.as_str())];
-            text.count(&labels, one.pulse().rejected(why));
+            text.count(&labels, pulse.rejected(why));
         }
     }
     let family = (
@@ -239,14 +264,16 @@ fn broker(text: &mut Text, all: &[One], now: DateTime<Utc>) {
         Gauge,
         "Events that wait for the broker.",
     );
-    each(text, family, all, |one| Some(number(one.pulse().waiting())));
+    each(text, family, all, |one| {
+        Some(number(one.pulse()?.waiting()))
+    });
     let family = (
         "observe_spool_bytes",
         Gauge,
         "What waits on the disk, in bytes.",
     );
     each(text, family, all, |one| {
-        Some(number(one.pulse().spool_bytes()))
+        Some(number(one.pulse()?.spool_bytes()))
     });
     let family = (
         "observe_head_age_seconds",
@@ -254,7 +281,7 @@ fn broker(text: &mut Text, all: &[One], now: DateTime<Utc>) {
         "How long ago the look was that the head in the broker speaks of.",
     );
     each(text, family, all, |one| {
-        Some(since(one.pulse().head_at()?, now).as_secs_f64())
+        Some(since(one.pulse()?.head_at()?, now).as_secs_f64())
     });
 }
 
@@ -301,7 +328,8 @@ fn processes(text: &mut Text, all: &[One]) {
     for (name, help, value) in families {
         text.family(name, Counter, help);
         for one in all {
-            for (namespace, process, ends) in one.entry.tally().processes() {
+            let Some(entry) = &one.entry else { continue };
+            for (namespace, process, ends) in entry.tally().processes() {
                 let labels = [
                     ("source", one.source()),
                     ("namespace", namespace),

@@ -13,12 +13,14 @@ use crate::render::door::clean;
 use crate::render::time::since;
 use crate::render::words::{age, count, span};
 
-use super::board::Entry;
+use super::board::{Entry, Missing};
 
 /// The most columns of an error that are shown.
 const WORDS: usize = 300;
 /// What is said where nothing is watched.
 const NOTHING: &str = "nothing is watched yet";
+/// What is said of a source that is not watched and was not refused either.
+const MISSING: &str = "not looked at yet: it or the broker has not answered";
 
 /// How a source stands, in the words that health, snapshot and figures share.
 #[derive(Debug, Clone, Serialize)]
@@ -78,6 +80,28 @@ impl Standing {
             age_ms: ago.map(in_millis),
             waiting: pulse.waiting(),
             reasons,
+        }
+    }
+
+    /// How a source stands that is to be watched and is not. It lives: who looks is there, and tries again.
+    pub(super) fn missing(missing: &Missing) -> Self {
+        let why = missing.why.as_deref().map(|why| clean(why, WORDS));
+        let reason = match why {
+            None => MISSING.to_owned(),
+            Some(why) if missing.tried => format!("{MISSING}; the last time: {why}"),
+            Some(why) => format!("not looked at: {why}"),
+        };
+        Self {
+            source: missing.source.as_str().to_owned(),
+            live: true,
+            ready: false,
+            connected: false,
+            doing: Doing::Beginning.as_str(),
+            freshness: Freshness::Unseen.as_str(),
+            seen_at: None,
+            age_ms: None,
+            waiting: 0,
+            reasons: vec![reason],
         }
     }
 }

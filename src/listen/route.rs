@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::event::subject::fnv1a;
 use crate::render::json::shown;
 
-use super::board::Board;
+use super::board::{Board, Listed};
 use super::events::{Problem, Reading};
 use super::figures::figures;
 use super::health::{Health, Standing};
@@ -132,10 +132,11 @@ impl Router {
     }
 
     fn health(&self, way: Way, source: Option<&str>) -> Result<Answer, Refused> {
-        let (now, entries) = (self.board.now(), self.entries(source)?);
-        let standings = entries
-            .iter()
-            .map(|entry| Standing::of(entry, &entry.handle.latest(), now));
+        let (now, listed) = (self.board.now(), self.listed(source)?);
+        let standings = listed.iter().map(|listed| match listed {
+            Listed::Watched(entry) => Standing::of(entry, &entry.handle.latest(), now),
+            Listed::Missing(missing) => Standing::missing(missing),
+        });
         let health = Health::of(standings.collect(), now);
         let good = if way == Way::Live {
             health.live
@@ -151,8 +152,8 @@ impl Router {
     }
 
     fn snapshot(&self, source: Option<&str>) -> Result<Answer, Refused> {
-        let (now, entries) = (self.board.now(), self.entries(source)?);
-        let seen: Vec<Seen> = entries.iter().map(|entry| Seen::of(entry, now)).collect();
+        let (now, listed) = (self.board.now(), self.listed(source)?);
+        let seen: Vec<Seen> = listed.iter().map(|one| Seen::of(one, now)).collect();
         Ok(object(StatusCode::OK, &Snapshot::of(&seen, now)))
     }
 
@@ -161,7 +162,7 @@ impl Router {
             status: StatusCode::OK,
             media: text::MEDIA,
             tag: None,
-            body: figures(self.board.entries(None), self.board.now()).into(),
+            body: figures(self.board.listed(None), self.board.now()).into(),
         }
     }
 
@@ -183,16 +184,13 @@ impl Router {
     }
 
     /// The sources that are asked for; a name that nothing is called is no empty answer.
-    fn entries(
-        &self,
-        source: Option<&str>,
-    ) -> Result<Vec<std::sync::Arc<super::board::Entry>>, Refused> {
-        let entries = self.board.entries(source);
-        if source.is_some() && entries.is_empty() {
+    fn listed(&self, source: Option<&str>) -> Result<Vec<Listed>, Refused> {
+        let listed = self.board.listed(source);
+        if source.is_some() && listed.is_empty() {
             let problem = Problem::new("not_found", "no source of this name is watched here");
             return Err((StatusCode::NOT_FOUND, problem));
         }
-        Ok(entries)
+        Ok(listed)
     }
 
     /// What is much to write, or what was written a moment ago.

@@ -12,7 +12,7 @@ use crate::process::moment::{Moment, Sighted};
 use crate::process::table::Table;
 use crate::render::standings::OneProcess;
 
-use super::board::Entry;
+use super::board::Listed;
 use super::health::Standing;
 
 /// A source and its last table.
@@ -23,7 +23,16 @@ pub(super) struct Seen {
 
 impl Seen {
     /// What was last seen of a source; a table that is not fresh is one of processes that were last seen so.
-    pub(super) fn of(entry: &Entry, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(listed: &Listed, now: DateTime<Utc>) -> Self {
+        let entry = match listed {
+            Listed::Watched(entry) => entry,
+            Listed::Missing(missing) => {
+                return Self {
+                    standing: Standing::missing(missing),
+                    moment: None,
+                };
+            }
+        };
         let observed = entry.handle.latest();
         let standing = Standing::of(entry, &observed, now);
         Self {

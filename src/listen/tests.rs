@@ -18,7 +18,7 @@ use crate::observation::observer::{Observer, Step};
 use crate::observation::outlet::NoOutlet;
 use crate::observation::runtime::{Clock, ObservationRuntime};
 use crate::observation::schedule::Schedule;
-use crate::observation::source::{FixedSources, ObservedSource};
+use crate::observation::source::{FixedSources, ObservedSource, SourceId};
 use crate::process::diff::{Circumstances, Unread, compare};
 use crate::process::event::ProcessEvent;
 use crate::process::evidence::NoEvidence;
@@ -26,7 +26,7 @@ use crate::process::phase::{Health, Phase};
 use crate::process::reading::{Reading, Vitals};
 use crate::process::table::Table;
 
-use super::board::{Board, Seat};
+use super::board::{Board, Listed, Seat};
 use super::host::Reach;
 use super::looks::Counted;
 use super::route::{Answer, Question, Router};
@@ -135,6 +135,7 @@ impl Observer for Eyes {
 
 /// A board with one source that is looked at.
 struct House {
+    board: Board,
     router: Router,
     blind: Arc<AtomicBool>,
     hears: crate::adapter::settings::Told,
@@ -162,7 +163,8 @@ impl House {
         let hears = account.hears();
         Self {
             seat: Some(board.put(account, handle, 15 * SECOND)),
-            router: Router::new(board),
+            router: Router::new(board.clone()),
+            board,
             blind,
             hears,
             _ends: token.drop_guard(),
@@ -294,4 +296,67 @@ async fn a_source_that_ended_is_taken_off_the_board() {
     );
     sleep(SECOND).await;
     assert!(!house.text("/metrics").contains("source=\"shop\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_wanted_and_not_watched_is_missed_with_its_reason_until_it_is() {
+    let mut house = House::new();
+    sleep(SECOND).await;
+    let names = ["lab", "shop"].map(|name| name.parse::<SourceId>().unwrap());
+    let lab = &names[0];
+    house.board.wants(names.clone());
+    let of = |house: &House, source: &str| {
+        let one = house.json(&format!("/health?source={source}"));
+        assert_eq!(one["ready"], false);
+        assert_eq!(
+            (&one["live"], &one["connected"]),
+            (&true.into(), &false.into())
+        );
+        one["reasons"][0].as_str().unwrap().to_owned()
+    };
+    let unheard = "lab: not looked at yet: it or the broker has not answered";
+    house.board.tries(lab);
+    assert_eq!(of(&house, "lab"), unheard);
+    house.board.lacks(lab, Some("401 of \u{1b}[2J"));
+    let refused = r"lab: not looked at: 401 of \x1b[2J";
+    assert_eq!(of(&house, "lab"), refused);
+    // The set is asked for every second, and says nothing new.
+    house.board.wants(names.clone());
+    assert_eq!(of(&house, "lab"), refused);
+    house.board.tries(lab);
+    let again = format!(r"{unheard}; the last time: 401 of \x1b[2J");
+    assert_eq!(of(&house, "lab"), again);
+    // One that begins is itself, once; one that ends is missed again, and what it was refused for once is no reason.
+    let all = |house: &House| house.json("/health")["sources"].as_array().unwrap().len();
+    let account = house.board.account(lab.clone());
+    let entries = house.board.listed(Some("shop"));
+    let [Listed::Watched(shop)] = &entries[..] else {
+        panic!("{entries:?}");
+    };
+    let seat = house.board.put(account, shop.handle.clone(), SECOND);
+    assert_eq!(all(&house), 2);
+    assert!(!of(&house, "lab").contains("not looked at"));
+    drop(seat);
+    assert_eq!((of(&house, "lab"), all(&house)), (unheard.to_owned(), 2));
+    house.seat = None;
+    assert!(of(&house, "shop").starts_with("shop: not looked at yet"));
+    house.board.wants([]);
+    assert_eq!(house.ask("/health?source=lab", &[]).status, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_count_a_source_that_is_missing_as_one_that_is_not_ready() {
+    let house = House::new();
+    sleep(SECOND).await;
+    let names = ["lab", "shop"].map(|name| name.parse::<SourceId>().unwrap());
+    house.board.wants(names);
+    let figures = house.text("/metrics");
+    let mut of_lab = figures.lines().filter(|line| line.contains("\"lab\""));
+    assert!(figures.contains("\nobserve_sources 2\n"), "{figures}");
+    for (name, value) in [("live", 1), ("ready", 0), ("fresh", 0)] {
+        let wanted = format!("observe_source_{name}{{source=\"lab\"}} {value}");
+        assert_eq!(of_lab.next(), Some(&*wanted));
+    }
+    let known = |line: &str| line.starts_with("observe_broker") || line.contains("doing=");
+    assert!(of_lab.all(known), "nothing is counted of it: {figures}");
 }

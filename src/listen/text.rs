@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::render::door::{is_unseen, spell};
+
 /// Its media type.
 pub(super) const MEDIA: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -90,16 +92,26 @@ impl Text {
     }
 }
 
-/// The one door for foreign text: no value ends its line or its quotes, and two values stay two.
+/// The one door for foreign text: no value ends its line or its quotes, what cannot be seen is spelled out, and two values
+/// stay two. The format knows no way to write what cannot be seen, so the value itself is another one; a backslash is
+/// doubled in it where it could be taken for the beginning of such a spelling.
 fn escape(value: &str, out: &mut String) {
-    for c in value.chars() {
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
         match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
+            '\\' if rest.clone().next().is_some_and(is_doubtful) => out.push_str(r"\\\\"),
+            '\\' => out.push_str(r"\\"),
+            '"' => out.push_str(r#"\""#),
+            '\n' => out.push_str(r"\n"),
+            c if is_unseen(c) => out.push_str(&spell(c).replace('\\', r"\\")),
             c => out.push(c),
         }
     }
+}
+
+/// Whether what a backslash stands before could be taken for the rest of a spelling.
+fn is_doubtful(next: char) -> bool {
+    matches!(next, '\\' | 'r' | 't' | 'u' | 'x') || is_unseen(next)
 }
 
 #[cfg(test)]
@@ -147,5 +159,38 @@ c_seconds_count{x=\"1\"} 3
         let text = String::from_utf8(text.into_bytes()).unwrap();
         assert_eq!(text.lines().count(), 3);
         assert!(text.ends_with("a{x=\"1\\\"} 9\\na 8\\\\\"} 1\n"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_spelled_out_and_two_names_stay_two() {
+        let written = |name: &str| {
+            let mut out = String::new();
+            escape(name, &mut out);
+            out
+        };
+        for (name, wanted) in [
+            ("\u{1b}[31m", r"\\x1b[31m"),
+            ("a\rb\0", r"a\\rb\\x00"),
+            ("\u{9b}\u{202e}", r"\\u{9b}\\u{202e}"),
+            ("größe 進程", "größe 進程"),
+        ] {
+            assert_eq!(written(name), wanted, "{name:?}");
+        }
+        let parts = [
+            "\u{1b}", "\\", "\\x1b", "x1b", "\n", "n", "\\u{9b}", "\u{9b}",
+        ];
+        let mut names: Vec<String> = parts.map(str::to_owned).into();
+        for _ in 0..2 {
+            let longer = names
+                .iter()
+                .flat_map(|name| parts.map(|part| format!("{name}{part}")));
+            names = names.iter().cloned().chain(longer).collect();
+        }
+        names.sort();
+        names.dedup();
+        let all: std::collections::BTreeSet<String> =
+            names.iter().map(|name| written(name)).collect();
+        assert_eq!(all.len(), names.len());
+        assert!(!all.iter().any(|name| name.chars().any(char::is_control)));
     }
 }

@@ -196,7 +196,8 @@ impl Glyphs {
     }
 }
 
-fn spell(c: char) -> String {
+/// A character in characters that can be seen.
+pub(crate) fn spell(c: char) -> String {
     match c {
         '\n' => "\\n".to_owned(),
         '\r' => "\\r".to_owned(),

@@ -28,6 +28,7 @@ mod leaf;
 mod listen;
 mod listen_away;
 mod listen_doors;
+mod listen_many;
 mod managed;
 mod many;
 mod names;
