@@ -16,13 +16,13 @@ use crate::support::house::send;
 use crate::support::nats::NatsServer;
 use crate::support::wait::until;
 
-struct Scene {
-    home: Home,
-    nats: NatsServer,
+pub(super) struct Scene {
+    pub(super) home: Home,
+    pub(super) nats: NatsServer,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             home: Home::new(),
             nats: NatsServer::start(),
@@ -36,7 +36,7 @@ impl Scene {
         self.home.run(&[&usual, more].concat())
     }
 
-    fn file(&self, text: &str) -> PathBuf {
+    pub(super) fn file(&self, text: &str) -> PathBuf {
         let path = self.home.path().join("observe.yaml");
         // Whole at once, as an editor does it.
         let new = path.with_extension("new");
@@ -46,7 +46,13 @@ impl Scene {
     }
 
     /// Waits until this is told of a process of a source, so many times.
-    async fn tells(&self, source: &str, kind: &str, process: &str, wanted: usize) -> Vec<Envelope> {
+    pub(super) async fn tells(
+        &self,
+        source: &str,
+        kind: &str,
+        process: &str,
+        wanted: usize,
+    ) -> Vec<Envelope> {
         let end = tokio::time::Instant::now() + LIMIT;
         loop {
             let told = self.of(source).await;
@@ -88,7 +94,7 @@ impl Scene {
     }
 }
 
-fn of(port: &str, name: &str) -> String {
+pub(super) fn of(port: &str, name: &str) -> String {
     format!("{name}=127.0.0.1:{port}")
 }
 
@@ -355,47 +361,6 @@ async fn a_broker_that_leaves_is_said_once_and_nothing_of_any_stack_is_lost() {
     for name in ["a", "b"] {
         without_holes(&scene.of(name).await);
     }
-}
-
-#[tokio::test]
-async fn up_looks_at_several_too_and_shows_what_each_tells() {
-    let scene = Scene::new();
-    let (one, other) = (Stack::shop().await, Stack::shop().await);
-    scene.file(&format!(
-        "version: 1\nsources:\n  - {{name: east, address: '{}'}}\n  - {{name: west, address: '{}'}}\n",
-        one.port, other.port
-    ));
-    let url = scene.nats.url();
-    let mut up = scene.home.run(&["up", "-s", &url, "--interval", "250ms"]);
-    let line = up.says("watching the stacks of").await;
-    assert!(line.contains("as configured"), "{line}");
-    for name in ["east", "west"] {
-        scene.tells(name, "started", "worker", 1).await;
-    }
-    other.exit("worker", 3).await;
-    let line = up.tells("crashed").await;
-    assert!(line.contains("west"), "{line}");
-    assert_eq!(up.end_by(Signal::INT).await, 130, "{:?}", up.err.all());
-}
-
-#[tokio::test]
-async fn up_leaves_several_in_the_background_as_one() {
-    let scene = Scene::new();
-    let (one, other) = (Stack::shop().await, Stack::shop().await);
-    let stacks = [of(&one.port, "east"), of(&other.port, "west")];
-    let url = scene.nats.url();
-    let up = [
-        "up", "-d", "-s", &url, "--stack", &stacks[0], "--stack", &stacks[1],
-    ];
-    let mut run = scene.home.run(&up);
-    assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
-    assert_eq!(run.err.count("telling 2 stacks"), 1, "{:?}", run.err.all());
-    for name in ["east", "west"] {
-        scene.tells(name, "started", "worker", 1).await;
-    }
-    let mut down = scene.home.run(&["down"]);
-    assert_eq!(down.ends().await, 0, "{:?}", down.err.all());
-    assert_eq!(down.err.count("stacks: ended after"), 1);
 }
 
 #[tokio::test]

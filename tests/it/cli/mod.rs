@@ -31,6 +31,7 @@ mod listen_doors;
 mod listen_many;
 mod managed;
 mod many;
+mod many_up;
 mod names;
 mod outages;
 mod packaging;
