@@ -20,6 +20,33 @@ pub(super) struct Anchor {
     lasts: bool,
 }
 
+/// What a reader knows of the stream it read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) stream: &'a str,
+    /// When the stream was created, as the server writes it; empty where nothing was read yet.
+    pub(super) created: &'a str,
+    /// The last sequence that was read; 0 where none was.
+    pub(super) floor: u64,
+    pub(super) anchor: Option<Anchor>,
+}
+
+impl Known<'_> {
+    /// Whether the stream is another than the one that was read, or does not hold any more what was read last.
+    pub(super) async fn is_another(self, bus: &Bus, info: &StreamInfo) -> Result<bool, BusError> {
+        if self.created != info.created {
+            return Ok(!self.created.is_empty());
+        }
+        if self.floor > info.last {
+            return Ok(true);
+        }
+        match self.anchor {
+            Some(anchor) => anchor.is_gone(bus, self.stream, info).await,
+            None => Ok(false),
+        }
+    }
+}
+
 impl Anchor {
     /// At an event that was handed to us.
     pub(super) fn event(place: Place) -> Self {

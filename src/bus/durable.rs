@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, Known};
 use super::api::code;
 use super::connect::{ANSWER, Bus, CALL};
 use super::consumer::{Place, Start, nanos};
@@ -181,7 +181,13 @@ impl Durable {
         let info = stream::info(&self.bus, &self.stream).await?;
         let info = info.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
         let path = format!("CONSUMER.INFO.{}.{}", self.stream, self.wanted.name);
-        let another = self.is_another(&info).await?;
+        let known = Known {
+            stream: &self.stream,
+            created: &self.created,
+            floor: self.last.unwrap_or(0),
+            anchor: self.anchor,
+        };
+        let another = known.is_another(&self.bus, &info).await?;
         let (start, at_end) = match self.bus.ask::<Value>(&path, &Value::Null).await {
             Ok(found) => {
                 self.compare(&found["config"])?;
@@ -260,20 +266,6 @@ impl Durable {
         match self.bus.ask::<Value>(&path, &body).await {
             Ok(_) => Ok(()),
             Err(error) => Err(error.into_bus(&self.bus, &format!("create consumer {name}"))),
-        }
-    }
-
-    /// Whether the stream is another than the one we read, or does not hold any more what we were given last.
-    async fn is_another(&self, info: &StreamInfo) -> Result<bool, BusError> {
-        if self.created != info.created {
-            return Ok(!self.created.is_empty());
-        }
-        if self.last > Some(info.last) {
-            return Ok(true);
-        }
-        match self.anchor {
-            Some(anchor) => anchor.is_gone(&self.bus, &self.stream, info).await,
-            None => Ok(false),
         }
     }
 

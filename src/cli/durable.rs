@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapter::commit::Committer;
 use crate::adapter::settings::{Claim, Notice, SpoolPlace};
 use crate::adapter::start::Beginning;
+use crate::bus::connect::Bus;
 use crate::bus::publish::JetStreamStore;
 use crate::bus::settings::BusSettings;
 use crate::listen::looks::Counted;
@@ -16,10 +17,11 @@ use crate::observation::ended::Ended;
 use crate::observation::handle::{Nudge, ObservationHandle};
 use crate::observation::outlet::Outlet;
 use crate::observation::runtime::ObservationRuntime;
-use crate::observation::source::FixedSources;
+use crate::observation::source::{FixedSources, SourceId};
 use crate::process::event::{ProcessEvent, TellProcess};
 use crate::process::rows::ProcessRows;
 use crate::process::table::Table;
+use crate::process_compose::control::IntentBook;
 use crate::process_compose::observer::{Companions, ComposeObserver};
 use crate::process_compose::settings::Endpoint;
 
@@ -80,6 +82,23 @@ impl Plan {
             stream: &self.broker.stream,
             source,
         })
+    }
+
+    /// Where people's commands are asked to leave their intents.
+    fn desk(
+        &self,
+        source: &SourceId,
+        (bus, memory): (Bus, &Memory),
+        (handle, book): (&ObservationHandle<Table, ProcessEvent>, IntentBook),
+    ) -> Desk {
+        Desk {
+            bus,
+            subject: self.broker.prefix.control(source.as_str()),
+            adapter: memory.adapter().to_owned(),
+            interval: self.args.interval,
+            handle: handle.clone(),
+            book,
+        }
     }
 
     /// Where what the broker has not taken waits. A folder that cannot be used is said, and memory has to do.
@@ -165,14 +184,7 @@ pub(super) async fn prepare<L: Outlet<Table, ProcessEvent>>(
     }
     let (runtime, handle) = builder.build();
     let shown = show(listening, account, (&handle, turn)).await?;
-    let desk = Desk {
-        bus,
-        subject: plan.broker.prefix.control(contact.source.as_str()),
-        adapter: memory.adapter().to_owned(),
-        interval: plan.args.interval,
-        handle: handle.clone(),
-        book,
-    };
+    let desk = plan.desk(&contact.source, (bus, &memory), (&handle, book));
     Ok(Some(Prepared {
         runtime,
         handle,

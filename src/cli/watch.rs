@@ -12,6 +12,8 @@ use crate::bus::durable_reader::Wanted;
 use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
+use crate::event::store::Root;
+use crate::process::table::Table;
 use crate::render::format::Format;
 use crate::render::moment::moment;
 use crate::render::notice::LastEvent;
@@ -158,6 +160,31 @@ impl Watch {
 }
 
 impl Watch {
+    /// Shows each process as it stands, where that is wanted; what ended the viewing meanwhile, if anything did.
+    async fn show_stands(
+        &self,
+        view: &mut View,
+        stands: &[(Root, Table)],
+        token: &CancellationToken,
+    ) -> Option<Viewed> {
+        if !self.snapshot {
+            return None;
+        }
+        for (root, table) in stands {
+            let shown = view.snapshot(&root.source, table, root.looked_at);
+            match token.run_until_cancelled(shown).await {
+                Some(Ok(())) => {}
+                Some(Err(viewed)) => return Some(viewed),
+                None => return Some(Viewed::Asked),
+            }
+            // What happened between taking the place and reading the head is in the snapshot.
+            if self.durable.is_none() && self.last.is_none() {
+                view.told_up_to(&root.source, &root.journal, root.seq);
+            }
+        }
+        None
+    }
+
     /// Takes the place where reading begins.
     async fn tape(
         &self,
@@ -309,25 +336,12 @@ async fn bus_watch(
         address: &broker,
         says: Says::Links,
     };
-    let viewing = async {
-        if args.snapshot {
-            for (root, table) in &stands {
-                let shown = view.snapshot(&root.source, table, root.looked_at);
-                match token.run_until_cancelled(shown).await {
-                    Some(Ok(())) => {}
-                    Some(Err(viewed)) => return Ok(viewed),
-                    None => return Ok(Viewed::Asked),
-                }
-                // What happened between taking the place and reading the head is in the snapshot.
-                if args.durable.is_none() && args.last.is_none() {
-                    view.told_up_to(&root.source, &root.journal, root.seq);
-                }
-            }
-        }
+    let viewed = if let Some(viewed) = args.show_stands(&mut view, &stands, token).await {
+        viewed
+    } else {
         let viewed = follow(&mut tape, &mut view, read, Until::Ever, token).await?;
-        Ok::<_, Failure>(viewed.unwrap_or(Viewed::Enough))
+        viewed.unwrap_or(Viewed::Enough)
     };
-    let viewed = viewing.await?;
     tape.leave().await;
     view.finish(viewed, token).await
 }

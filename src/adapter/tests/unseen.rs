@@ -149,3 +149,49 @@ async fn one_that_stood_still_behind_another_that_died_meanwhile_names_what_neit
         "{gap:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_was_out_of_sight_while_the_broker_was_away_is_no_adapter_that_was_down() {
+    let (house, mut source) = (House::new(), source());
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    let from = house.now();
+    house.store.set_online(false);
+    for _ in 0..10 {
+        seconds(2).await;
+        a.fail().await.unwrap();
+    }
+    house.store.set_online(true);
+    source.grow("web");
+    a.tell(&source).await;
+    let words = house.store.words();
+    assert_eq!(
+        words[3..],
+        ["4 gap source_unreachable resync", "5 restarted web resync"]
+    );
+    let stream = house.store.stream.lock().unwrap();
+    assert_eq!(stream.events[3].gap.clone().unwrap().from, Some(from));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_sees_an_older_head_without_a_part_begins_anew() {
+    let (house, mut source) = (House::new(), source());
+    let [mut a, mut b] = settled(&house, &mut source).await;
+    let (root, _, events) = house.store.stream.lock().unwrap().backup();
+    source.grow("web");
+    a.tell(&source).await;
+    assert_eq!(wait(&mut b, 1).await, None);
+    drop(a);
+    let journal = house.store.root().journal;
+    house
+        .store
+        .stream
+        .lock()
+        .unwrap()
+        .restore((root, std::collections::BTreeMap::new(), events));
+    assert_eq!(wait(&mut b, 1).await, Some(Told::Rebased));
+    b.tell(&source).await;
+    assert_ne!(house.store.root().journal, journal);
+    let words = house.store.words();
+    assert_eq!(words[6], "1 gap stream_lost resync", "{words:?}");
+}

@@ -6,6 +6,7 @@ use super::super::error::BusError;
 use super::super::read::{Begin, Reader, Told};
 use super::super::stream::StreamInfo;
 use super::{DurableReader, Wanted};
+use crate::bus::anchor::Known;
 
 /// Finds the place; the last so many events that match have to be looked for.
 pub(in crate::bus) async fn first_start(
@@ -40,16 +41,13 @@ pub(in crate::bus) async fn first_start(
 impl DurableReader {
     /// Whether the stream is another than the one we read, or does not hold any more what we read last.
     pub(super) async fn is_another(&self, info: &StreamInfo) -> Result<bool, BusError> {
-        if self.created != info.created {
-            return Ok(!self.created.is_empty());
-        }
-        if self.floor > info.last {
-            return Ok(true);
-        }
-        match self.anchor {
-            Some(anchor) => anchor.is_gone(&self.bus, &self.stream, info).await,
-            None => Ok(false),
-        }
+        let known = Known {
+            stream: &self.stream,
+            created: &self.created,
+            floor: self.floor,
+            anchor: self.anchor,
+        };
+        known.is_another(&self.bus, info).await
     }
 
     /// Where a consumer that is missing begins.
