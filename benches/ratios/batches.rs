@@ -15,10 +15,10 @@ pub struct Ready {
     pub told: Vec<(&'static str, String)>,
 }
 
-/// Sends them in batches of so many, one after the other, and gives the seconds it took.
-pub async fn send(client: &Client, messages: &[Ready], batch: usize) -> f64 {
+/// Sends batches, one after the other, and gives the seconds it took.
+pub async fn send(client: &Client, batches: &[Vec<Ready>]) -> f64 {
     let began = Instant::now();
-    for messages in messages.chunks(batch) {
+    for messages in batches {
         let id = format!("{:032x}", fastrand::u128(..));
         for (number, message) in (1..).zip(messages) {
             let mut headers = HeaderMap::new();

@@ -1,5 +1,7 @@
 //! P3, P4: from the outlet to the broker's word, many changes and one, against bare batches of bytes made before.
 
+use async_nats::Client;
+use observe::event::store::MAX_MESSAGES;
 use tokio::time::Instant;
 
 use super::Size;
@@ -24,6 +26,7 @@ pub fn figures(size: Size) -> Vec<Figure> {
     let mut figures = vec![
         many(size, Load::Bytes),
         many(size, Load::Headers),
+        many(size, Load::Head),
         Figure::missing(
             "P3",
             "the same",
@@ -54,6 +57,10 @@ fn many(size: Size, load: Load) -> Figure {
             "the same bytes prebuilt, and the headers of ours",
             Goal::Told,
         ),
+        Load::Head => (
+            "the same bytes prebuilt, the headers and the head of ours",
+            Goal::AtLeast(0.90),
+        ),
     };
     Figure {
         name: "P3",
@@ -80,6 +87,8 @@ enum Load {
     Bytes,
     /// Their headers too.
     Headers,
+    /// And in each batch a root and the shards that we write in one.
+    Head,
 }
 
 /// What telling so many looks takes at which every process crashes and runs again, and what the bare loop takes, in
@@ -92,7 +101,7 @@ async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usiz
     let sample = source.next(Change::All);
     outlet.tell(&sample).await;
     let mut messages = sample.messages();
-    if load == Load::Headers {
+    if load != Load::Bytes {
         messages = messages.into_iter().map(with_headers).collect();
     }
     let bytes = messages
@@ -101,6 +110,11 @@ async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usiz
         .sum::<usize>()
         / messages.len();
     let client = outlet.client.clone();
+    let heads = match load {
+        Load::Head => heads(&client, messages.len().div_ceil(MAX_MESSAGES)).await,
+        Load::Bytes | Load::Headers => Vec::new(),
+    };
+    let batches = in_batches(&messages, heads);
     let outlet = &mut outlet;
     let found = in_turn_async(
         pairs,
@@ -116,13 +130,67 @@ async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usiz
         async || {
             let mut took = 0.0;
             for _ in 0..looks {
-                took += send(&client, &messages, BATCH).await;
+                took += send(&client, &batches).await;
             }
             took
         },
     )
     .await;
     (found, bytes)
+}
+
+/// The events in batches, each with its head in front where there are heads.
+fn in_batches(messages: &[Ready], heads: Vec<Vec<Ready>>) -> Vec<Vec<Ready>> {
+    if heads.is_empty() {
+        return messages.chunks(BATCH).map(<[_]>::to_vec).collect();
+    }
+    let share = messages.len().div_ceil(heads.len());
+    let parts = messages.chunks(share).map(<[_]>::to_vec);
+    heads
+        .into_iter()
+        .zip(parts)
+        .map(|(head, part)| [head, part].concat())
+        .collect()
+}
+
+/// What we write besides the events of a large look that is told in so many parts: the root in each, and in each the shards
+/// whose rows it tells, as they stand in the stream.
+async fn heads(client: &Client, parts: usize) -> Vec<Vec<Ready>> {
+    let context = async_nats::jetstream::new(client.clone());
+    let stream = context
+        .get_stream("PROCESS_EVENTS")
+        .await
+        .expect("a stream");
+    let read = async |subject: String| {
+        let found = stream
+            .get_last_raw_message_by_subject(&subject)
+            .await
+            .ok()?;
+        let told = [
+            ("Nats-Expected-Stream", "PROCESS_EVENTS"),
+            ("Nats-Rollup", "sub"),
+            ("Nats-TTL", "never"),
+        ];
+        Some(Ready {
+            subject: subject.replace("shop", "bare"),
+            payload: found.payload,
+            told: told.map(|(name, value)| (name, value.to_owned())).to_vec(),
+        })
+    };
+    let root = read("core.head.shop".to_owned()).await.expect("a root");
+    let mut shards = Vec::new();
+    while let Some(shard) = read(format!("core.head.shop.{}", shards.len())).await {
+        shards.push(shard);
+    }
+    let part = |index: usize| index * shards.len() / parts;
+    (0..parts)
+        .map(|index| {
+            let end = (part(index + 1) + 1).min(shards.len());
+            let mut head = vec![root.clone()];
+            head.extend_from_slice(&shards[part(index)..end]);
+            head
+        })
+        .collect()
 }
 
 /// The CPU time of one look at which every process crashes and runs again, from the outlet to acknowledged, in seconds:

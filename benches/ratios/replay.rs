@@ -69,7 +69,8 @@ async fn pair() -> (f64, f64, f64) {
     let left = std::fs::metadata(spool).map_or(0, |file| file.len());
     assert_eq!(left, 0, "nothing waits any more");
     let client = async_nats::connect(server.url()).await.expect("a broker");
-    (took, send(&client, &messages, BATCH).await, grown)
+    let batches: Vec<_> = messages.chunks(BATCH).map(<[_]>::to_vec).collect();
+    (took, send(&client, &batches).await, grown)
 }
 
 /// Resident megabytes of this process.

@@ -127,6 +127,7 @@ pub async fn fill(server: &Server, events: usize, processes: usize) {
                 message(event, SOURCE, &prefix, number as u64)
             })
             .collect();
-        send(&outlet.client, &messages, 1_000).await;
+        let batches: Vec<_> = messages.chunks(1_000).map(<[_]>::to_vec).collect();
+        send(&outlet.client, &batches).await;
     }
 }

@@ -18,7 +18,7 @@ use crate::event::tell::{Rows, Tell};
 use super::error::AdapterError;
 use super::gap::Owed;
 use super::late::Late;
-use super::pending::{Cut, Pending, Standing};
+use super::pending::{Cut, Pending, Released, Standing};
 use super::settings::{Acknowledged, Hooks, Notice, Settings};
 use super::spool::entry;
 use super::standby::Rivalry;
@@ -304,11 +304,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// The broker has it: what was proposed is the base now.
     pub(super) fn acknowledge(&mut self, attempt: Attempt, root_sequence: u64) {
         let now = Instant::now();
-        let waited = self.pending.waiting();
-        let (changes, gaps) = self
-            .pending
-            .release(attempt.pieces, self.hooks.told.as_mut());
-        self.table.apply(changes, &attempt.plan, root_sequence, now);
+        let told = self.hooks.told.as_mut();
+        let Released { rows, gaps, waited } = self.pending.release(attempt.pieces, told);
+        self.table.apply(rows, &attempt.plan, root_sequence, now);
         self.base = Base {
             root_sequence,
             journal: std::mem::take(&mut self.base.journal),
@@ -316,17 +314,17 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             standing: attempt.standing,
             owner: self.settings.adapter.clone(),
         };
-        self.acknowledged_to(waited, gaps, attempt.events > 0);
+        self.acknowledged_to(gaps, waited, attempt.events > 0);
     }
 
     /// Everything up to the base is told now.
-    pub(super) fn acknowledged_to(&mut self, waited: u64, gaps: Vec<Owed>, events: bool) {
+    pub(super) fn acknowledged_to(&mut self, gaps: Vec<Owed>, waited: u64, events: bool) {
         self.attempts.clear();
         self.rest = None;
         self.moved_at = Instant::now();
         self.rivalry.won();
         if self.broker == Sight::Away {
-            self.replayed += waited - self.pending.waiting();
+            self.replayed += waited;
         }
         for gap in gaps {
             self.say(Notice::GapTold {

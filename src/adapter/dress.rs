@@ -8,6 +8,7 @@ use crate::event::store::Outgoing;
 use crate::event::subject::Prefix;
 use crate::observation::delta;
 
+use super::block::Block;
 use super::gap::Owed;
 use super::pending::Standing;
 
@@ -26,12 +27,24 @@ pub(super) struct Pen<'a> {
     pub(super) origin: Origin,
     pub(super) at: DateTime<Utc>,
     pub(super) seq: u64,
+    pub(super) block: Block,
 }
 
 impl Pen<'_> {
     /// Dresses an event of the domain.
     pub(super) fn process(&mut self, payload: Payload) -> Envelope {
         Envelope::dress(payload, &self.next())
+    }
+
+    /// Encodes an event, once, for its way to the broker.
+    pub(super) fn encode(&mut self, envelope: Envelope) -> serde_json::Result<Outgoing> {
+        let payload = self.block.write(|out| envelope.write_json(out))?;
+        Ok(Outgoing {
+            subject: envelope.subject,
+            id: envelope.id,
+            origin: envelope.origin.as_str(),
+            payload,
+        })
     }
 
     /// Dresses an event about the source.
@@ -55,20 +68,6 @@ impl Pen<'_> {
             timestamp: self.at,
         }
     }
-}
-
-/// Encodes an event, once, for its way to the broker.
-pub(super) fn outgoing(envelope: Envelope) -> serde_json::Result<Outgoing> {
-    let mut payload = Vec::with_capacity(1024);
-    envelope.write_json(&mut payload)?;
-    // Thousands of them may wait.
-    payload.shrink_to_fit();
-    Ok(Outgoing {
-        subject: envelope.subject,
-        id: envelope.id,
-        origin: envelope.origin.as_str(),
-        payload,
-    })
 }
 
 /// The wire's word for what a delta was compared with.

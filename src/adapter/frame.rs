@@ -9,8 +9,9 @@ use crate::event::payload::{Origin, Word};
 use crate::event::store::{EventStore, MAX_MESSAGES};
 use crate::event::tell::{Rows, Tell};
 
+use super::block::Block;
 use super::commit::Committer;
-use super::dress::{Pen, disconnected, outgoing, own_words};
+use super::dress::{Pen, disconnected, own_words};
 use super::error::AdapterError;
 use super::gap::{self, Owed};
 use super::pending::{Frame, Piece, Standing};
@@ -96,11 +97,13 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             },
             at: look.at,
             seq: tail.seq,
+            block: Block::of(look.events.len()),
         };
         let mut own = Piece::default();
         if look.basis == Basis::Look {
             for notice in own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at)) {
-                own.events.push(outgoing(pen.notice(notice))?);
+                let notice = pen.notice(notice);
+                own.events.push(pen.encode(notice)?);
             }
             own.owed = gaps;
             self.owed.clear();
@@ -170,10 +173,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             origin: Origin::Change,
             at: now,
             seq: tail.seq,
+            block: Block::default(),
         };
         let notice = disconnected(why, Some(tail.standing.looked_at), since);
         let mut piece = Piece::default();
-        piece.events.push(outgoing(pen.notice(notice))?);
+        let notice = pen.notice(notice);
+        piece.events.push(pen.encode(notice)?);
         let mut frame = self.silent_frame();
         frame.last_seq += 1;
         frame.standing.connected = false;
@@ -224,7 +229,8 @@ fn domain_pieces<T: Tell>(
             // Most pieces are one event, and a first look is one piece for each process.
             piece.events.reserve_exact(1);
         }
-        piece.events.push(outgoing(pen.process(tell.tell(event)))?);
+        let envelope = pen.process(tell.tell(event));
+        piece.events.push(pen.encode(envelope)?);
         piece.told += 1;
         if let Some(row) = rows.remove_entry(key) {
             if piece.rows.is_empty() {
@@ -273,6 +279,7 @@ mod tests {
             origin: Origin::Change,
             at,
             seq: 0,
+            block: Block::default(),
         };
         let pieces = domain_pieces(&Toy, &mut pen, &Vec::from_iter(&events), rows).unwrap();
         let shape = |piece: &Piece| (piece.events.len(), piece.told, piece.rows.len());

@@ -3,6 +3,9 @@
 use chrono::{DateTime, Utc};
 
 #[cfg(test)]
+use bytes::Bytes;
+
+#[cfg(test)]
 use crate::event::store::Outgoing;
 use crate::event::store::{Head, Identity, Root};
 
@@ -104,7 +107,7 @@ pub(crate) fn entries() -> Vec<Vec<u8>> {
         subject: "core.process.default.api.crashed".into(),
         id: "shop.3f9a1c22.43".into(),
         origin: "change",
-        payload: b"{}".to_vec(),
+        payload: Bytes::from_static(b"{}"),
     };
     let piece = Piece {
         events: vec![event],

@@ -15,6 +15,7 @@ use crate::event::subject::Prefix;
 use crate::event::tell::Tell;
 use crate::observation::outlet::{Answer, Outlet, Report};
 
+use super::block::Block;
 use super::commit::Sight;
 use super::dress::{Pen, disconnected, is_out_of_sight, own_words, wire_origin};
 use super::gap::{Owed, SOURCE_UNREACHABLE};
@@ -173,6 +174,7 @@ impl<T: Tell> Live<T> {
             origin,
             at,
             seq: self.seq,
+            block: Block::default(),
         };
         let envelope = dress(&mut pen);
         self.seq = pen.seq;

@@ -36,6 +36,7 @@
 //! from a failed look but that the source cannot be seen. Nothing is acknowledged by hope: as long as a commit's outcome
 //! is unknown, the head is read before the next.
 
+mod block;
 mod dress;
 mod frame;
 mod keep;

@@ -92,6 +92,17 @@ pub(super) struct Dropped {
     pub(super) to: Option<DateTime<Utc>>,
 }
 
+/// What was acknowledged and so waits no more.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// What its rows became.
+    pub(super) rows: Changes,
+    /// The gaps that were told with it.
+    pub(super) gaps: Vec<Owed>,
+    /// Events of the domain in it that had waited since an earlier report.
+    pub(super) waited: u64,
+}
+
 /// The beginning of what waits, as much as fits one commit.
 #[derive(Debug)]
 pub(super) struct Cut {
@@ -308,23 +319,30 @@ impl Pending {
             .count()
     }
 
-    /// Lets go of so many pieces from the front: they are acknowledged. Gives what their rows became, and the gaps that
-    /// were told with them; whoever wants to hears of the events.
-    pub(super) fn release(
-        &mut self,
-        pieces: usize,
-        mut told: Option<&mut Told>,
-    ) -> (Changes, Vec<Owed>) {
-        let (mut rows, mut gaps) = (Changes::new(), Vec::new());
+    /// Lets go of so many pieces from the front: they are acknowledged. Whoever wants to hears of their events.
+    pub(super) fn release(&mut self, pieces: usize, mut told: Option<&mut Told>) -> Released {
+        let mut released = Released::default();
         for _ in 0..pieces {
-            let Some(piece) = self.pop() else { break };
-            if let Some(told) = &mut told {
-                piece.events.iter().for_each(told);
+            if self.let_go(&mut released, &mut told).is_none() {
+                break;
             }
-            rows.extend(piece.rows);
-            gaps.extend(piece.owed);
         }
-        (rows, gaps)
+        released
+    }
+
+    /// Lets go of the piece at the front; gives the number of its events.
+    fn let_go(&mut self, released: &mut Released, told: &mut Option<&mut Told>) -> Option<u64> {
+        let has_waited = self.taken > 0;
+        let piece = self.pop()?;
+        if let Some(told) = told {
+            piece.events.iter().for_each(told);
+        }
+        if has_waited {
+            released.waited = released.waited.saturating_add(piece.told);
+        }
+        released.rows.extend(piece.rows);
+        released.gaps.extend(piece.owed);
+        Some(piece.events.len() as u64)
     }
 
     fn pop(&mut self) -> Option<Piece> {

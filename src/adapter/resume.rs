@@ -80,11 +80,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.pending.adopt(opened);
         if let Some(told) = told {
             // Just read through, so it can be read again; if not, it counts as corrupt.
-            let Ok((changes, _)) = self.pending.release_to(self.base.seq, told.seq, None) else {
+            let Ok(released) = self.pending.release_to(self.base.seq, told.seq, None) else {
                 self.give_up_spool();
                 return None;
             };
-            self.table.absorb(changes);
+            self.table.absorb(released.rows);
             self.base.root_sequence = told.root_sequence;
             self.base.seq = told.seq;
             self.base.standing = told.standing;

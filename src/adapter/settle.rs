@@ -129,17 +129,16 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
 
     /// A commit of an earlier run whose answer it did not live to hear, or that we forgot.
     fn recognise(&mut self, head: &Head, root: &Root) -> Result<Progress<R::State>, AdapterError> {
-        let waited = self.pending.waiting();
         let told = self.hooks.told.as_mut();
         let released = self.pending.release_to(self.base.seq, root.seq, told);
-        let Ok((rows, gaps)) = released else {
+        let Ok(released) = released else {
             return self.overtaken(head, root);
         };
-        self.table.absorb(rows);
+        self.table.absorb(released.rows);
         self.base = Base::of(root, head.root_sequence);
         self.base.owner.clone_from(&self.settings.adapter);
         self.trust(head, root);
-        self.acknowledged_to(waited, gaps, true);
+        self.acknowledged_to(released.gaps, released.waited, true);
         Ok(Progress::Done)
     }
 

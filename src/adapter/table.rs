@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::event::store::{Ground, ShardPlace};
@@ -71,10 +72,10 @@ impl Default for Table {
 
 impl Plan {
     /// Hands out the texts. What is left is enough to take the commit over, whenever it turns out to be stored.
-    pub(super) fn send(&mut self) -> BTreeMap<u32, Vec<u8>> {
+    pub(super) fn send(&mut self) -> BTreeMap<u32, Bytes> {
         let shards = self.shards.iter_mut();
         shards
-            .map(|(number, text)| (*number, std::mem::take(text)))
+            .map(|(number, text)| (*number, std::mem::take(text).into()))
             .collect()
     }
 }

@@ -1,15 +1,19 @@
 //! The messages of a commit: what is sent, in which order, under which headers.
 
 use async_nats::HeaderMap;
+use bytes::Bytes;
 
 use super::error::{BusError, clean};
 use super::settings::HeadLife;
 use crate::event::envelope::{HEADER_ID, HEADER_ORIGIN, HEADER_SCHEMA, HEADER_SOURCE, SCHEMA};
-use crate::event::store::Commit;
+use crate::event::store::{Commit, Outgoing};
 use crate::event::subject::Prefix;
 
 /// The server drops the connection on a control line near 4 kB; ours hold a subject and an inbox.
 const LONGEST_SUBJECT: usize = 3500;
+
+/// More than all headers of an event have, besides its id and its source.
+const HEADERS_MOST: usize = 2048;
 
 /// Which batch a message belongs to.
 pub(super) const HEADER_BATCH: &str = "Nats-Batch-Id";
@@ -22,7 +26,7 @@ pub(super) const HEADER_MESSAGES: &str = "Observe-Messages";
 pub(super) struct Outbound {
     pub(super) subject: String,
     pub(super) headers: HeaderMap,
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Bytes,
 }
 
 impl Outbound {
@@ -56,45 +60,137 @@ impl Outbound {
     }
 }
 
-/// The messages of a commit in their order: root, shards, events.
-pub(super) fn messages(
-    commit: &Commit<'_>,
-    prefix: &Prefix,
-    (stream, life): (&str, HeadLife),
-    batch_id: &str,
-) -> Result<Vec<Outbound>, BusError> {
-    let root = serde_json::to_vec(commit.root)
-        .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
-    let mut headers = head_headers(stream, life);
-    headers.insert(HEADER_EXPECTED, commit.expected.to_string());
-    let mut messages = vec![Outbound {
-        subject: prefix.head_root(commit.source),
-        headers,
-        payload: root,
-    }];
-    messages.extend(commit.shards.iter().map(|(number, rows)| Outbound {
-        subject: prefix.head_shard(commit.source, *number),
-        headers: head_headers(stream, life),
-        payload: rows.clone(),
-    }));
-    messages.extend(commit.events.iter().map(|event| {
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Expected-Stream", stream);
-        headers.insert(HEADER_SCHEMA, SCHEMA.to_string());
-        headers.insert(HEADER_ID, one_line(&event.id));
-        headers.insert(HEADER_SOURCE, one_line(commit.source));
-        headers.insert(HEADER_ORIGIN, event.origin);
-        Outbound {
-            subject: event.subject.clone(),
-            headers,
-            payload: event.payload.clone(),
-        }
-    }));
-    // A root alone is a plain publish: a batch of one would cost ten times as much.
-    if messages.len() > 1 {
-        number(&mut messages, batch_id);
+/// The messages of one batch. Each is made when its turn comes, so that the broker works on those before it meanwhile.
+pub(super) trait Messages {
+    /// How many.
+    fn count(&self) -> usize;
+
+    /// The subject of one.
+    fn subject(&self, index: usize) -> &str;
+
+    /// One of them.
+    fn message(&self, index: usize) -> Outbound;
+
+    /// Whether the broker takes one of this size; as [`Outbound::check`], and without making most of them.
+    fn check(&self, index: usize, max_payload: usize) -> Result<(), BusError> {
+        self.message(index).check(max_payload)
     }
-    Ok(messages)
+
+    /// All of them at once.
+    fn all(&self) -> Vec<Outbound> {
+        (0..self.count()).map(|index| self.message(index)).collect()
+    }
+}
+
+impl Messages for [Outbound] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn subject(&self, index: usize) -> &str {
+        &self[index].subject
+    }
+
+    fn message(&self, index: usize) -> Outbound {
+        self[index].clone()
+    }
+}
+
+/// A commit as messages in their order: root, shards, events.
+pub(super) struct Dressed<'a> {
+    commit: &'a Commit<'a>,
+    batch_id: &'a str,
+    root: Bytes,
+    /// The subjects of root and shards.
+    subjects: Vec<String>,
+    /// What root and shards say, but for what only the root does.
+    head: HeaderMap,
+    /// What every event says.
+    event: HeaderMap,
+}
+
+impl<'a> Dressed<'a> {
+    pub(super) fn new(
+        commit: &'a Commit<'_>,
+        prefix: &Prefix,
+        (stream, life): (&str, HeadLife),
+        batch_id: &'a str,
+    ) -> Result<Self, BusError> {
+        let root = serde_json::to_vec(commit.root)
+            .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
+        let shards = commit.shards.keys();
+        let shards = shards.map(|number| prefix.head_shard(commit.source, *number));
+        let mut event = HeaderMap::new();
+        event.insert("Nats-Expected-Stream", stream);
+        event.insert(HEADER_SCHEMA, SCHEMA.to_string());
+        event.insert(HEADER_SOURCE, one_line(commit.source));
+        Ok(Self {
+            root: root.into(),
+            subjects: std::iter::once(prefix.head_root(commit.source))
+                .chain(shards)
+                .collect(),
+            head: head_headers(stream, life),
+            event,
+            commit,
+            batch_id,
+        })
+    }
+
+    /// The event at this place, where it is one.
+    fn event_at(&self, index: usize) -> Option<&Outgoing> {
+        self.commit
+            .events
+            .get(index.checked_sub(self.subjects.len())?)
+    }
+}
+
+impl Messages for Dressed<'_> {
+    fn count(&self) -> usize {
+        self.subjects.len() + self.commit.events.len()
+    }
+
+    fn subject(&self, index: usize) -> &str {
+        match self.event_at(index) {
+            Some(event) => &event.subject,
+            None => &self.subjects[index],
+        }
+    }
+
+    fn message(&self, index: usize) -> Outbound {
+        let (mut headers, payload) = match (self.event_at(index), index) {
+            (Some(event), _) => {
+                let mut headers = self.event.clone();
+                headers.insert(HEADER_ID, one_line(&event.id));
+                headers.insert(HEADER_ORIGIN, event.origin);
+                (headers, event.payload.clone())
+            }
+            (None, 0) => {
+                let mut headers = self.head.clone();
+                headers.insert(HEADER_EXPECTED, self.commit.expected.to_string());
+                (headers, self.root.clone())
+            }
+            (None, _) => {
+                let text = self.commit.shards.values().nth(index - 1).cloned();
+                (self.head.clone(), text.unwrap_or_default())
+            }
+        };
+        number(&mut headers, index + 1, self.count(), self.batch_id);
+        Outbound {
+            subject: self.subject(index).to_owned(),
+            headers,
+            payload,
+        }
+    }
+
+    fn check(&self, index: usize, max_payload: usize) -> Result<(), BusError> {
+        if let Some(event) = self.event_at(index) {
+            let most = event.payload.len() + event.id.len() + self.commit.source.len();
+            if most + HEADERS_MOST <= max_payload && event.subject.len() <= LONGEST_SUBJECT {
+                return Ok(());
+            }
+        }
+        self.message(index).check(max_payload)
+    }
 }
 
 /// What is still to be stored of a batch, as a batch of its own: the root again, behind the one at `root_sequence`, its
@@ -113,23 +209,25 @@ pub(super) fn rest(
     messages[0]
         .headers
         .insert(HEADER_EXPECTED, root_sequence.to_string());
-    number(&mut messages, batch_id);
+    let count = messages.len();
+    for (place, message) in (1..).zip(&mut messages) {
+        number(&mut message.headers, place, count, batch_id);
+    }
     messages
 }
 
-fn number(messages: &mut [Outbound], batch_id: &str) {
-    let count = messages.len();
-    messages[0]
-        .headers
-        .insert(HEADER_MESSAGES, count.to_string());
-    for (number, message) in (1..).zip(messages) {
-        message.headers.insert(HEADER_BATCH, batch_id);
-        message
-            .headers
-            .insert("Nats-Batch-Sequence", number.to_string());
-        if number == count {
-            message.headers.insert("Nats-Batch-Commit", "1");
-        }
+/// Gives a message its place in its batch. A root alone is a plain publish: a batch of one would cost ten times as much.
+fn number(headers: &mut HeaderMap, number: usize, count: usize, batch_id: &str) {
+    if count == 1 {
+        return;
+    }
+    if number == 1 {
+        headers.insert(HEADER_MESSAGES, count.to_string());
+    }
+    headers.insert(HEADER_BATCH, batch_id);
+    headers.insert("Nats-Batch-Sequence", number.to_string());
+    if number == count {
+        headers.insert("Nats-Batch-Commit", "1");
     }
 }
 
@@ -143,9 +241,7 @@ fn head_headers(stream: &str, life: HeadLife) -> HeaderMap {
 
 /// A header ends at a line break, and the connection with it.
 fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '_' } else { c })
-        .collect()
+    text.replace(char::is_control, "_")
 }
 
 /// An id no attempt ever had: a straggler of another must never fall into this one.
@@ -180,6 +276,14 @@ mod tests {
 
     const PLACE: (&str, HeadLife) = ("S", HeadLife::Forever);
 
+    fn dressed(commit: &Commit<'_>, place: (&str, HeadLife)) -> Vec<Outbound> {
+        let dressed = Dressed::new(commit, &Prefix::default(), place, "id").unwrap();
+        let all = dressed.all();
+        let subjects = (0..all.len()).map(|index| dressed.subject(index));
+        assert!(subjects.eq(all.iter().map(|message| message.subject.as_str())));
+        all
+    }
+
     fn header<'m>(message: &'m Outbound, name: &str) -> Option<&'m str> {
         message
             .headers
@@ -193,9 +297,9 @@ mod tests {
             subject: "core.process.n.p.started".into(),
             id: "shop.j.1".into(),
             origin: "change",
-            payload: b"{}".to_vec(),
+            payload: Bytes::from_static(b"{}"),
         };
-        let shards = BTreeMap::from([(0, b"r".to_vec()), (3, b"s".to_vec())]);
+        let shards = BTreeMap::from([(0, Bytes::from_static(b"r")), (3, Bytes::from_static(b"s"))]);
         let (root, events) = (root(), [event.clone(), event]);
         let commit = Commit {
             source: "shop",
@@ -204,7 +308,7 @@ mod tests {
             shards: &shards,
             events: &events,
         };
-        let messages = messages(&commit, &Prefix::default(), PLACE, "id").unwrap();
+        let messages = dressed(&commit, PLACE);
         let subjects: Vec<_> = messages.iter().map(|m| m.subject.as_str()).collect();
         assert_eq!(
             subjects,
@@ -258,7 +362,7 @@ mod tests {
             shards: &shards,
             events: &[],
         };
-        let messages = messages(&commit, &Prefix::default(), PLACE, "id").unwrap();
+        let messages = dressed(&commit, PLACE);
         assert_eq!(messages.len(), 1);
         assert_eq!(header(&messages[0], "Nats-Batch-Id"), None);
         assert_eq!(
@@ -274,17 +378,17 @@ mod tests {
             subject: "core.process.n.p.started".into(),
             id: "shop.j.1".into(),
             origin: "change",
-            payload: b"{}".to_vec(),
+            payload: Bytes::from_static(b"{}"),
         };
         let commit = Commit {
             source: "shop",
             root: &root(),
             expected: 7,
-            shards: &BTreeMap::from([(0, b"r".to_vec())]),
+            shards: &BTreeMap::from([(0, Bytes::from_static(b"r"))]),
             events: &[event],
         };
         let place = ("S", HeadLife::Day);
-        let messages = messages(&commit, &Prefix::default(), place, "id").unwrap();
+        let messages = dressed(&commit, place);
         let lives: Vec<_> = messages.iter().map(|m| header(m, "Nats-TTL")).collect();
         assert_eq!(lives, [Some("24h"), Some("24h"), None]);
     }
@@ -294,7 +398,7 @@ mod tests {
         let message = |subject: &str, bytes| Outbound {
             subject: subject.to_owned(),
             headers: head_headers("S", HeadLife::Forever),
-            payload: vec![0; bytes],
+            payload: vec![0; bytes].into(),
         };
         assert!(message("a", 10).check(1000).is_ok());
         let line = message("a", 1000).check(1000).unwrap_err().to_string();

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::api::{Fault, code};
-use super::batch::{Outbound, fresh_id, messages};
+use super::batch::{Dressed, Messages, Outbound, fresh_id};
 use super::connect::{ANSWER, Bus, CALL};
 use super::error::{BusError, Refusal, clean};
 use super::ground::ground;
@@ -87,30 +87,28 @@ impl JetStreamStore {
 
     async fn store(&self, commit: &Commit<'_>) -> Result<u64, StoreError> {
         let batch = fresh_id();
-        let dressed = || messages(commit, &self.prefix, (&self.stream, self.life), &batch);
+        let place = (&*self.stream, self.life);
+        let dressed = Dressed::new(commit, &self.prefix, place, &batch)?;
         let subject = self.prefix.head_root(commit.source);
-        self.deliver((&subject, &batch), dressed()?, || {
-            dressed().unwrap_or_default()
-        })
-        .await
+        self.deliver((&subject, &batch), &dressed).await
     }
 
     /// Sends the messages of one commit; gives the sequence of the first.
     pub(super) async fn deliver(
         &self,
         (root, batch): (&str, &str),
-        messages: Vec<Outbound>,
-        again: impl Fn() -> Vec<Outbound>,
+        messages: &(impl Messages + ?Sized),
     ) -> Result<u64, StoreError> {
-        for message in &messages {
-            message.check(self.bus.client().max_payload())?;
+        let max_payload = self.bus.client().max_payload();
+        for index in 0..messages.count() {
+            messages.check(index, max_payload)?;
         }
         // Nobody closes it. Nothing was sent yet, so whoever waits here may still be told that the broker is away.
         let _turn = self.turns.acquire().await;
         if !self.bus.is_connected() {
             return Err(StoreError::Away);
         }
-        let is_batch = messages.len() > 1;
+        let is_batch = messages.count() > 1;
         match self.offer(messages).await {
             Ok(sequence) => {
                 self.unsettled.settle(root);
@@ -122,27 +120,23 @@ impl JetStreamStore {
                 if found.is_ok_and(|found| found.as_deref() != Some(batch)) {
                     return Err(StoreError::Busy(why));
                 }
-                self.unsettled.keep(root, batch, again());
+                self.unsettled.keep(root, batch, messages.all());
                 Err(StoreError::Unknown(why))
             }
             Err(Unstored::Full(why)) => Err(StoreError::Busy(why)),
             Err(Unstored::For(error)) => {
                 if is_batch && matches!(error, StoreError::Unknown(_)) {
-                    self.unsettled.keep(root, batch, again());
+                    self.unsettled.keep(root, batch, messages.all());
                 }
                 Err(error)
             }
         }
     }
 
-    async fn offer(&self, messages: Vec<Outbound>) -> Result<u64, Unstored> {
-        let count = messages.len();
-        let subjects: Vec<_> = messages
-            .iter()
-            .map(|message| message.subject.clone())
-            .collect();
+    async fn offer(&self, messages: &(impl Messages + ?Sized)) -> Result<u64, Unstored> {
+        let count = messages.count();
         let mark = self.bus.mark();
-        let concerns = |denied: &str| subjects.iter().any(|subject| subject == denied);
+        let concerns = |denied: &str| (0..count).any(|index| messages.subject(index) == denied);
         let verdict = tokio::select! {
             biased;
             verdict = timeout(CALL, self.send(messages)) => verdict.unwrap_or_else(|_| Err(no_answer())),
@@ -155,11 +149,13 @@ impl JetStreamStore {
                 return Ok(sequence.saturating_sub(count as u64 - 1));
             }
             Verdict::NobodyListens => {
-                let absence = stream::absence(&self.bus, &self.stream, Some(&subjects[0])).await;
+                let absence =
+                    stream::absence(&self.bus, &self.stream, Some(messages.subject(0))).await;
                 return Err(absence.into());
             }
             Verdict::Fault(fault) => fault,
         };
+        let subjects: Vec<_> = (0..count).map(|index| messages.subject(index)).collect();
         match self.judge(&fault, mark, &subjects).await {
             StoreError::Busy(why) if code::stops_halfway(fault.err_code) => {
                 Err(Unstored::Full(why))
@@ -168,13 +164,13 @@ impl JetStreamStore {
         }
     }
 
-    async fn judge(&self, fault: &Fault, mark: Mark, subjects: &[String]) -> StoreError {
+    async fn judge(&self, fault: &Fault, mark: Mark, subjects: &[&str]) -> StoreError {
         if fault.err_code != code::BATCH_INCOMPLETE {
             self.incomplete.store(0, Ordering::Relaxed);
             return judge(fault, &self.stream);
         }
         // A message the server did not let through leaves the batch incomplete; the word of it takes another way.
-        let concerns = |denied: &str| subjects.iter().any(|subject| subject == denied);
+        let concerns = |denied: &str| subjects.contains(&denied);
         if let Ok(denial) = timeout(LAG, self.bus.denied(mark, concerns)).await {
             return BusError::from(denial.refusal()).into();
         }
@@ -188,7 +184,7 @@ impl JetStreamStore {
     }
 
     /// Whether the stream takes all of it; where it does, a batch that stays incomplete has a passing cause.
-    async fn check_subjects(&self, subjects: &[String]) -> Result<(), BusError> {
+    async fn check_subjects(&self, subjects: &[&str]) -> Result<(), BusError> {
         let found = stream::info(&self.bus, &self.stream).await?;
         let found = found.ok_or_else(|| BusError::NoStream(self.stream.to_string()))?;
         match subjects
@@ -202,39 +198,33 @@ impl JetStreamStore {
 
     /// Sends all and waits for the word on the last; the first is asked too, because its error is the true cause of the
     /// "incomplete" that the last then gets.
-    async fn send(&self, messages: Vec<Outbound>) -> Result<Verdict, BusError> {
+    async fn send(&self, messages: &(impl Messages + ?Sized)) -> Result<Verdict, BusError> {
         let client = self.bus.client();
         let inbox = client.new_inbox();
         let mut answers = client
             .subscribe(format!("{inbox}.*"))
             .await
             .map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
-        let last = messages.len();
-        for (number, message) in (1..).zip(messages) {
-            let sent = if number == last {
-                let reply = format!("{inbox}.last");
-                client
-                    .publish_with_reply_and_headers(
-                        message.subject,
-                        reply,
-                        message.headers,
-                        message.payload.into(),
-                    )
-                    .await
-            } else if number == 1 {
-                let reply = format!("{inbox}.first");
-                client
-                    .publish_with_reply_and_headers(
-                        message.subject,
-                        reply,
-                        message.headers,
-                        message.payload.into(),
-                    )
-                    .await
-            } else {
-                client
-                    .publish_with_headers(message.subject, message.headers, message.payload.into())
-                    .await
+        let count = messages.count();
+        for index in 0..count {
+            let Outbound {
+                subject,
+                headers,
+                payload,
+            } = messages.message(index);
+            let reply = match index {
+                last if last + 1 == count => Some("last"),
+                0 => Some("first"),
+                _ => None,
+            };
+            let sent = match reply {
+                Some(word) => {
+                    let reply = format!("{inbox}.{word}");
+                    client
+                        .publish_with_reply_and_headers(subject, reply, headers, payload)
+                        .await
+                }
+                None => client.publish_with_headers(subject, headers, payload).await,
             };
             sent.map_err(|error| BusError::Unknown(clean(&error.to_string())))?;
         }

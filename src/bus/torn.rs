@@ -127,8 +127,7 @@ impl JetStreamStore {
             let why = format!("it took a commit but for its last {missing} messages; has it room?");
             return Err(StoreError::Busy(why));
         };
-        let again = messages.clone();
-        match self.deliver((root, &id), messages, || again.clone()).await {
+        match self.deliver((root, &id), messages.as_slice()).await {
             // Somebody else went on from the root that stands there.
             Ok(_) | Err(StoreError::Fenced) => Ok(()),
             Err(error) => Err(error),

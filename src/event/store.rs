@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::{self, Future};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -148,8 +149,8 @@ pub struct Outgoing {
     pub id: String,
     /// The origin's word, for its header.
     pub origin: &'static str,
-    /// The JSON text.
-    pub payload: Vec<u8>,
+    /// The JSON text; a copy of the handle is no copy of the text.
+    pub payload: Bytes,
 }
 
 /// One commit: a root, the shards that changed, and the events behind it, all or nothing.
@@ -162,7 +163,7 @@ pub struct Commit<'a> {
     /// The sequence the stream's root must have for the commit to be taken; 0 = there must be none.
     pub expected: u64,
     /// The shards that changed, by number.
-    pub shards: &'a BTreeMap<u32, Vec<u8>>,
+    pub shards: &'a BTreeMap<u32, Bytes>,
     /// The events, in order.
     pub events: &'a [Outgoing],
 }

@@ -46,7 +46,7 @@ impl Account {
             lock(&tally).count(&event.payload);
             lock(&ring).push(Told {
                 source: Arc::clone(&source),
-                text: event.payload.as_slice().into(),
+                text: (&*event.payload).into(),
             });
         })
     }

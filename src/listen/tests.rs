@@ -179,7 +179,7 @@ impl House {
             subject: String::new(),
             id: String::new(),
             origin: "change",
-            payload: payload.into_bytes(),
+            payload: payload.into(),
         });
     }
 

@@ -5,12 +5,10 @@ use std::path::Path;
 
 use crate::event::store::MAX_MESSAGES;
 
-use super::{Beyond, Frame, Pending, Unreadable, messages, told};
-use crate::adapter::gap::Owed;
+use super::{Beyond, Frame, Pending, Released, Unreadable, messages, told};
 use crate::adapter::settings::Told;
 use crate::adapter::spool::Opened;
 use crate::adapter::spool::entry;
-use crate::adapter::table::Changes;
 
 impl Pending {
     /// Goes on with what was found.
@@ -88,22 +86,14 @@ impl Pending {
         base: u64,
         seq: u64,
         mut told: Option<&mut Told>,
-    ) -> Result<(Changes, Vec<Owed>), Unreadable> {
-        let (mut rows, mut gaps) = (Changes::new(), Vec::new());
+    ) -> Result<Released, Unreadable> {
+        let mut released = Released::default();
         let mut last = base;
         while last < seq {
             self.refill()?;
-            let Some(piece) = self.pop() else {
-                return Err(Unreadable);
-            };
-            last += piece.events.len() as u64;
-            if let Some(told) = &mut told {
-                piece.events.iter().for_each(told);
-            }
-            rows.extend(piece.rows);
-            gaps.extend(piece.owed);
+            last += self.let_go(&mut released, &mut told).ok_or(Unreadable)?;
         }
-        Ok((rows, gaps))
+        Ok(released)
     }
 
     /// Writes down what is not on the disk yet. `first` gives the first entry, should a file have to be made.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::event::payload::Origin;
 use crate::event::store::Outgoing;
 
@@ -264,7 +266,7 @@ fn read_event(bytes: &mut Reader<'_>) -> Result<Outgoing, Foreign> {
         subject: bytes.text()?.to_owned(),
         id: bytes.text()?.to_owned(),
         origin: origin(bytes.text()?)?,
-        payload: bytes.bytes()?.to_vec(),
+        payload: Bytes::copy_from_slice(bytes.bytes()?),
     })
 }
 

@@ -232,7 +232,11 @@ impl EventStore for Store {
         let kept = Kept {
             root: commit.root.clone(),
             expected: commit.expected,
-            shards: commit.shards.clone(),
+            shards: commit
+                .shards
+                .iter()
+                .map(|(number, text)| (*number, text.to_vec()))
+                .collect(),
             events: commit
                 .events
                 .iter()

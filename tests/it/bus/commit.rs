@@ -23,7 +23,10 @@ async fn a_commit_is_read_back_as_the_head_it_wrote() {
     assert_eq!(head(&store).await, None);
     let mut new = root(3);
     new.shards = vec![ShardPlace::Behind(1), ShardPlace::Behind(2)];
-    let shards = BTreeMap::from([(0, b"{\"a\":1}".to_vec()), (1, b"{\"b\":2}".to_vec())]);
+    let shards = BTreeMap::from([
+        (0, Bytes::from_static(b"{\"a\":1}")),
+        (1, Bytes::from_static(b"{\"b\":2}")),
+    ]);
     let events = events(1, 3);
     let commit = Commit {
         source: "shop",

@@ -20,8 +20,7 @@ async fn a_head_of_five_megabytes_over_many_shards_is_read_whole() {
     let server = NatsServer::start();
     let (_, store) = open(&server).await;
     let row = format!("{{\"k\":\"{}\"}}\n", "v".repeat(1000));
-    let shards: BTreeMap<u32, Vec<u8>> =
-        (0..41).map(|n| (n, row.repeat(125).into_bytes())).collect();
+    let shards: BTreeMap<u32, Bytes> = (0..41).map(|n| (n, row.repeat(125).into())).collect();
     let mut new = root(1);
     new.shards = (1..=41).map(ShardPlace::Behind).collect();
     let events = events(1, 1);
@@ -37,7 +36,7 @@ async fn a_head_of_five_megabytes_over_many_shards_is_read_whole() {
     assert_eq!(found.rows().count(), 41 * 125);
 
     // One shard too large for the broker is found before anything is sent.
-    let shards = BTreeMap::from([(0, vec![b'x'; 2 << 20])]);
+    let shards = BTreeMap::from([(0, vec![b'x'; 2 << 20].into())]);
     let commit = Commit {
         source: "shop",
         root: &new,
@@ -136,7 +135,7 @@ async fn a_shard_that_stands_elsewhere_makes_the_head_invalid() {
     let (bus, store) = open(&server).await;
     let mut new = root(1);
     new.shards = vec![ShardPlace::Behind(1)];
-    let shards = BTreeMap::from([(0, b"{}".to_vec())]);
+    let shards = BTreeMap::from([(0, Bytes::from_static(b"{}"))]);
     let commit = |root, expected| Commit {
         source: "shop",
         root,
@@ -212,7 +211,7 @@ async fn a_head_is_in_danger_once_more_than_half_of_the_stream_is_newer() {
     let store = JetStreamStore::new(bus.clone(), DEFAULT_STREAM, Prefix::default());
     let mut new = root(1);
     new.shards = vec![ShardPlace::Behind(1)];
-    let shards = BTreeMap::from([(0, b"{}".to_vec())]);
+    let shards = BTreeMap::from([(0, Bytes::from_static(b"{}"))]);
     let mut first = 0;
     // Four times over, with the head written again as often as the store says.
     for round in 0..16 {

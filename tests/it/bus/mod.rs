@@ -16,6 +16,7 @@ mod torn;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use observe::bus::connect::{Bus, connect};
 use observe::bus::publish::JetStreamStore;
 use observe::bus::settings::{BusSettings, DEFAULT_STREAM, Secret};
@@ -111,7 +112,7 @@ fn outgoing(envelope: &Envelope) -> Outgoing {
         subject: envelope.subject.clone(),
         id: envelope.id.clone(),
         origin: "change",
-        payload,
+        payload: payload.into(),
     }
 }
 

@@ -27,8 +27,8 @@ async fn gather(bus: &Bus) {
 }
 
 async fn store_one(store: &JetStreamStore, expected: u64, root: &Root, changed: &[u32]) -> u64 {
-    let rows = |n: &u32| format!("{{\"shard\":{n},\"as_of\":{}}}\n", root.seq).into_bytes();
-    let shards: BTreeMap<u32, Vec<u8>> = changed.iter().map(|n| (*n, rows(n))).collect();
+    let rows = |n: &u32| format!("{{\"shard\":{n},\"as_of\":{}}}\n", root.seq).into();
+    let shards: BTreeMap<u32, Bytes> = changed.iter().map(|n| (*n, rows(n))).collect();
     let events = events(root.seq, 1);
     let commit = Commit {
         source: "shop",

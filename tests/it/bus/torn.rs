@@ -62,7 +62,7 @@ async fn tell(store: &JetStreamStore, expected: u64, first: u64) -> Result<u64, 
     let mut root = root(first + EVENTS - 1);
     root.shards = vec![ShardPlace::Behind(1)];
     let rows = format!("{{\"from\":{first},\"rows\":\"{}\"}}", "r".repeat(ROWS));
-    let shards = BTreeMap::from([(0, rows.into_bytes())]);
+    let shards = BTreeMap::from([(0, rows.into())]);
     let events = events(first, EVENTS);
     let commit = Commit {
         source: "shop",
