@@ -303,10 +303,11 @@ pub(super) fn changes<R: Rows>(
         }
         None => fresh.push((Arc::from(key), revision)),
     });
+    let mut text = Vec::new();
     for (key, revision) in fresh {
-        let mut bytes = Vec::new();
-        rows.encode(state, &key, &mut bytes);
-        let bytes = bytes.into();
+        text.clear();
+        rows.encode(state, &key, &mut text);
+        let bytes = text.as_slice().into();
         found.insert(key, Some(Row { bytes, revision }));
     }
     if seen < known.len() {
