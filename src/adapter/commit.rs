@@ -18,7 +18,8 @@ use crate::event::tell::{Rows, Tell};
 use super::error::AdapterError;
 use super::gap::Owed;
 use super::late::Late;
-use super::pending::{Cut, Pending, Released, Standing};
+use super::pending::release::Released;
+use super::pending::{Cut, Pending, Standing};
 use super::settings::{Acknowledged, Hooks, Notice, Settings};
 use super::spool::entry;
 use super::standby::Rivalry;
@@ -88,7 +89,7 @@ pub(super) struct Said {
 /// The durable outlet. It is the only writer of its head; one per source.
 pub struct Committer<St, T, R> {
     pub(super) store: Arc<St>,
-    pub(super) tell: T,
+    pub(super) tell: Arc<T>,
     pub(super) rows: R,
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
@@ -147,6 +148,17 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     ///
     /// Dropped, what was under way counts as unknown; the next call finds out.
     pub(super) async fn advance(&mut self) -> Result<Progress<R::State>, AdapterError> {
+        let progress = self.tell_on().await;
+        if matches!(progress, Ok(Progress::Done)) {
+            return progress;
+        }
+        let written = self.pending.complete();
+        let progress = progress?;
+        written?;
+        Ok(progress)
+    }
+
+    async fn tell_on(&mut self) -> Result<Progress<R::State>, AdapterError> {
         let (mut fences, mut pause, began) = (0, FIRST_PAUSE, Instant::now());
         let mut fenced = false;
         loop {
@@ -159,6 +171,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 return Ok(Progress::Waiting);
             }
             if self.doubt {
+                self.pending.complete()?;
                 match self.settle().await? {
                     Progress::Done => {}
                     other => return Ok(other),
@@ -177,6 +190,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             if self.pending.refill().is_err() {
                 return self.unreadable();
             }
+            self.pending.write_on()?;
             match self.commit_once().await {
                 Ok(()) => {}
                 // Not stored, that much is known; the head says the rest, or that there is none.

@@ -1,6 +1,6 @@
 //! What a report tells: gaps first, then the source itself, then the events of the domain, each row in one piece.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -15,7 +15,8 @@ use super::dress::{Pen, disconnected, own_words};
 use super::error::AdapterError;
 use super::gap::{self, Owed};
 use super::pending::{Frame, Piece, Standing};
-use super::table::{Changes, changes, place};
+use super::script::{Byline, Script, Unwritten};
+use super::table::{Changes, changes};
 
 /// What a step rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) struct Look<'a, S, E> {
     pub(super) at: DateTime<Utc>,
     pub(super) epoch: &'a str,
     pub(super) origin: Origin,
-    pub(super) events: &'a [E],
+    pub(super) events: &'a Arc<[E]>,
     pub(super) state: &'a S,
     /// True for a delta, which is told at once; false where it may wait for the next refresh.
     pub(super) is_news: bool,
@@ -85,20 +86,19 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let resync = gaps.iter().any(|gap| gap.why != gap::SUPERSEDED);
         let is_first = tail.seq == 0 && !tail.standing.connected && self.base.root_sequence == 0;
         let found = self.find(look.state);
-        let mut pen = Pen {
-            prefix: &self.settings.prefix,
-            source: &self.settings.source,
-            journal: &self.base.journal,
-            epoch: look.epoch,
+        let byline = Byline {
+            prefix: self.settings.prefix.clone(),
+            source: self.settings.source.clone(),
+            journal: self.base.journal.clone(),
+            epoch: look.epoch.to_owned(),
             origin: match look.origin {
                 Origin::Change if is_first && gaps.is_empty() => Origin::Initial,
                 Origin::Change if resync => Origin::Resync,
                 origin => origin,
             },
             at: look.at,
-            seq: tail.seq,
-            block: Block::of(look.events.len()),
         };
+        let mut pen = byline.pen(tail.seq, Block::default());
         let mut own = Piece::default();
         if look.basis == Basis::Look {
             for notice in own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at)) {
@@ -108,15 +108,23 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             own.owed = gaps;
             self.owed.clear();
         }
-        let events = in_shard_order(&self.tell, look.events);
-        let mut pieces = VecDeque::from(domain_pieces(&self.tell, &mut pen, &events, found)?);
+        let seq = pen.seq;
+        let mut script = Script::new(&self.tell, look.events, found, (byline, seq));
+        let last_seq = script.last_seq();
+        let mut pieces = VecDeque::new();
         if !own.events.is_empty() {
-            pieces.push_front(own);
+            pieces.push_back(own);
         }
-        if pieces.is_empty() {
+        // What is told in one commit is written down at once; of more, each part when its turn comes.
+        let unwritten: Option<Box<dyn Unwritten>> = if look.events.len() > MAX_MESSAGES {
+            Some(Box::new(script))
+        } else {
+            script.write(usize::MAX, &mut pieces)?;
+            None
+        };
+        if pieces.is_empty() && unwritten.is_none() {
             pieces.push_back(Piece::default());
         }
-        let last_seq = pen.seq;
         let before = tail.standing.looked_at;
         let standing = match look.basis {
             Basis::Look => Standing {
@@ -128,6 +136,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         };
         Ok(Frame {
             pieces,
+            unwritten,
             last_seq,
             standing,
             before,
@@ -191,141 +200,10 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let tail = self.tail();
         Frame {
             pieces: VecDeque::from([Piece::default()]),
+            unwritten: None,
             last_seq: tail.seq,
             before: tail.standing.looked_at,
             standing: tail.standing,
-        }
-    }
-}
-
-/// The events as they came; but where they are more than one commit takes, those whose rows lie in one shard stand together,
-/// so that each commit writes few shards and not all of them. What happened to one row stays in its order.
-fn in_shard_order<'a, T: Tell>(tell: &T, events: &'a [T::Event]) -> Vec<&'a T::Event> {
-    let mut events: Vec<_> = events.iter().collect();
-    if events.len() > MAX_MESSAGES {
-        events.sort_by_cached_key(|event| place(tell.key(event)));
-    }
-    events
-}
-
-/// The events of the domain in pieces that end where no row is half told; rows without an event come last.
-fn domain_pieces<T: Tell>(
-    tell: &T,
-    pen: &mut Pen<'_>,
-    events: &[&T::Event],
-    mut rows: Changes,
-) -> Result<Vec<Piece>, AdapterError> {
-    let last: HashMap<&str, usize> = events
-        .iter()
-        .enumerate()
-        .map(|(index, &event)| (tell.key(event), index))
-        .collect();
-    let (mut pieces, mut end) = (Vec::new(), 0);
-    let mut piece = Piece::default();
-    for (index, &event) in events.iter().enumerate() {
-        let key = tell.key(event);
-        end = end.max(last.get(key).copied().unwrap_or(index));
-        if index == end {
-            // Most pieces are one event, and a first look is one piece for each process.
-            piece.events.reserve_exact(1);
-        }
-        let envelope = pen.process(tell.tell(event));
-        piece.events.push(pen.encode(envelope)?);
-        piece.told += 1;
-        if let Some(row) = rows.remove_entry(key) {
-            if piece.rows.is_empty() {
-                piece.rows.reserve_exact(1);
-            }
-            piece.rows.push(row);
-        }
-        if index == end {
-            pieces.push(std::mem::take(&mut piece));
-        }
-    }
-    if !rows.is_empty() {
-        piece.rows = rows.into_iter().collect();
-        pieces.push(piece);
-    }
-    Ok(pieces)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::adapter::tests::toy::{EPOCH, Grown, Toy};
-    use crate::event::subject::Prefix;
-
-    #[test]
-    fn a_piece_ends_where_no_row_is_half_told() {
-        let at = DateTime::UNIX_EPOCH;
-        let events: Vec<_> = ["a", "b", "b", "c", "d", "c", "e", "d", "f"]
-            .map(|key| Grown {
-                key: key.into(),
-                from: 0,
-                to: 1,
-                number: 1,
-                at,
-            })
-            .into();
-        let rows = ["c", "f", "silent"]
-            .map(|key| (Arc::from(key), None))
-            .into();
-        let prefix = Prefix::default();
-        let mut pen = Pen {
-            prefix: &prefix,
-            source: "shop",
-            journal: "j",
-            epoch: EPOCH,
-            origin: Origin::Change,
-            at,
-            seq: 0,
-            block: Block::default(),
-        };
-        let pieces = domain_pieces(&Toy, &mut pen, &Vec::from_iter(&events), rows).unwrap();
-        let shape = |piece: &Piece| (piece.events.len(), piece.told, piece.rows.len());
-        let shapes: Vec<_> = pieces.iter().map(shape).collect();
-        assert_eq!(
-            shapes,
-            [(1, 1, 0), (2, 2, 0), (5, 5, 1), (1, 1, 1), (0, 0, 1)]
-        );
-        assert_eq!(pen.seq, 9);
-    }
-
-    #[test]
-    fn a_look_of_more_than_one_commit_is_told_shard_by_shard_and_a_smaller_one_as_it_came() {
-        let at = DateTime::UNIX_EPOCH;
-        let event = |number: usize| Grown {
-            key: format!("p{:04}", number / 2),
-            from: 0,
-            to: 1,
-            number: number as u64 % 2,
-            at,
-        };
-        let few: Vec<_> = (0..MAX_MESSAGES).map(event).collect();
-        let kept = in_shard_order(&Toy, &few);
-        assert!(
-            kept.iter()
-                .zip(&few)
-                .all(|(one, other)| std::ptr::eq(*one, other))
-        );
-        let many: Vec<_> = (0..4 * MAX_MESSAGES).map(event).collect();
-        let told = in_shard_order(&Toy, &many);
-        assert_eq!(told.len(), many.len());
-        for pair in told.chunks(2) {
-            assert_eq!(pair[0].key, pair[1].key);
-            assert_eq!((pair[0].number, pair[1].number), (0, 1));
-        }
-        for count in [1_u64, 2, 8, 64] {
-            let shards: Vec<_> = told
-                .iter()
-                .map(|event| place(&event.key).reverse_bits() & (count - 1))
-                .collect();
-            let changes = shards.windows(2).filter(|pair| pair[0] != pair[1]).count();
-            assert_eq!(
-                changes as u64,
-                count - 1,
-                "each of {count} shards stands in one piece"
-            );
         }
     }
 }

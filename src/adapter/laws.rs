@@ -116,6 +116,7 @@ pub(crate) fn entries() -> Vec<Vec<u8>> {
         owed: owed.to_vec(),
     };
     let frame = Frame {
+        unwritten: None,
         pieces: [piece].into(),
         last_seq: 43,
         standing,

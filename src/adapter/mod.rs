@@ -47,6 +47,7 @@ mod opening;
 mod pending;
 mod report;
 mod resume;
+mod script;
 mod settle;
 mod spool;
 mod standby;

@@ -11,6 +11,7 @@
 //! ```
 
 mod kept;
+pub(super) mod release;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use chrono::{DateTime, Utc};
 use crate::event::store::Outgoing;
 
 use super::gap::{Owed, owe};
-use super::settings::{SpoolPlace, Told};
+use super::script::Unwritten;
+use super::settings::SpoolPlace;
 use super::spool::keeper::Keeper;
 use super::table::{Changes, Row};
 
@@ -65,6 +67,8 @@ impl Piece {
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) pieces: VecDeque<Piece>,
+    /// What comes behind them.
+    pub(super) unwritten: Option<Box<dyn Unwritten>>,
     /// The number of its last event, or of the last one before it.
     pub(super) last_seq: u64,
     pub(super) standing: Standing,
@@ -75,7 +79,19 @@ pub(super) struct Frame {
 impl Frame {
     /// True where it tells nothing and only keeps the head up to date.
     pub(super) fn is_silent(&self) -> bool {
-        self.pieces.iter().all(|piece| piece.events.is_empty())
+        self.unwritten.is_none() && self.pieces.iter().all(|piece| piece.events.is_empty())
+    }
+
+    /// Writes pieces of so many more events, or a few more; gives their bytes.
+    fn write(&mut self, events: usize) -> serde_json::Result<usize> {
+        let before = self.pieces.len();
+        if let Some(rest) = &mut self.unwritten {
+            rest.write(events, &mut self.pieces)?;
+            if rest.is_done() {
+                self.unwritten = None;
+            }
+        }
+        Ok(self.pieces.range(before..).map(Piece::bytes).sum())
     }
 }
 
@@ -90,17 +106,6 @@ pub(super) struct Dropped {
     pub(super) from: Option<DateTime<Utc>>,
     /// The look that saw the last of them.
     pub(super) to: Option<DateTime<Utc>>,
-}
-
-/// What was acknowledged and so waits no more.
-#[derive(Debug, Default)]
-pub(super) struct Released {
-    /// What its rows became.
-    pub(super) rows: Changes,
-    /// The gaps that were told with it.
-    pub(super) gaps: Vec<Owed>,
-    /// Events of the domain in it that had waited since an earlier report.
-    pub(super) waited: u64,
 }
 
 /// The beginning of what waits, as much as fits one commit.
@@ -227,6 +232,18 @@ impl Pending {
         }
     }
 
+    /// Writes down what is not yet: it cannot all be told now, so it may have to be kept, counted or given up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Unwritten::write`].
+    pub(super) fn complete(&mut self) -> serde_json::Result<()> {
+        for frame in self.window.iter_mut().chain(&mut self.fresh) {
+            self.bytes += frame.write(usize::MAX)?;
+        }
+        Ok(())
+    }
+
     /// Everything here was answered with `Taken`.
     pub(super) fn take_all(&mut self) {
         self.taken = self.len();
@@ -297,10 +314,14 @@ impl Pending {
                         .map(|(k, row)| (Arc::clone(k), row.clone())),
                 );
                 cut.standing = frame.standing.clone();
-                if index + 1 < frame.pieces.len() {
+                if index + 1 < frame.pieces.len() || frame.unwritten.is_some() {
                     // Rows that are not told yet were last compared at the look before.
                     cut.standing.looked_at = frame.before;
                 }
+            }
+            if frame.unwritten.is_some() {
+                cut.is_all = false;
+                break;
             }
         }
         cut
@@ -317,47 +338,6 @@ impl Pending {
                 touched
             })
             .count()
-    }
-
-    /// Lets go of so many pieces from the front: they are acknowledged. Whoever wants to hears of their events.
-    pub(super) fn release(&mut self, pieces: usize, mut told: Option<&mut Told>) -> Released {
-        let mut released = Released::default();
-        for _ in 0..pieces {
-            if self.let_go(&mut released, &mut told).is_none() {
-                break;
-            }
-        }
-        released
-    }
-
-    /// Lets go of the piece at the front; gives the number of its events.
-    fn let_go(&mut self, released: &mut Released, told: &mut Option<&mut Told>) -> Option<u64> {
-        let has_waited = self.taken > 0;
-        let piece = self.pop()?;
-        if let Some(told) = told {
-            piece.events.iter().for_each(told);
-        }
-        if has_waited {
-            released.waited = released.waited.saturating_add(piece.told);
-        }
-        released.rows.extend(piece.rows);
-        released.gaps.extend(piece.owed);
-        Some(piece.events.len() as u64)
-    }
-
-    fn pop(&mut self) -> Option<Piece> {
-        let frame = self.window.front_mut()?;
-        let piece = frame.pieces.pop_front();
-        let is_done = frame.pieces.is_empty();
-        if self.kept == 0 {
-            self.bytes -= piece.as_ref().map_or(0, Piece::bytes);
-        }
-        if is_done {
-            self.window.pop_front();
-            self.kept = self.kept.saturating_sub(1);
-            self.taken = self.taken.saturating_sub(1);
-        }
-        piece
     }
 
     /// Gives everything up but so many frames at the front, and says what that was.

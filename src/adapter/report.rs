@@ -63,7 +63,12 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
         let frame = self.frame(&look)?;
         self.pending.push(frame);
-        let progress = if waits { before } else { self.advance().await? };
+        let progress = if waits {
+            self.pending.complete()?;
+            before
+        } else {
+            self.advance().await?
+        };
         if matches!(progress, Progress::Waiting) && !look.is_news {
             self.forget_silent();
         }
@@ -213,7 +218,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                     at,
                     epoch: &epoch,
                     origin: Origin::Change,
-                    events: &[],
+                    events: &Arc::default(),
                     state,
                     is_news: false,
                     basis: Basis::Look,
@@ -277,6 +282,8 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
         &mut self,
         report: Report<'_, R::State, T::Event>,
     ) -> Result<Answer<R::State>, AdapterError> {
+        // A report that was dropped in the middle of its commits may have left something unwritten.
+        self.pending.complete()?;
         if self.late.is_blind() {
             let answer = self.look_blindly(report).await;
             self.show();
@@ -307,6 +314,7 @@ impl<St: EventStore, T: Tell, R: Rows> Outlet<R::State, T::Event> for Committer<
             return Ok(());
         }
         self.rest = None;
+        self.pending.complete()?;
         let progress = self.catch_up().await?;
         let is_done = matches!(progress, Progress::Done) && self.base.root_sequence > 0;
         if is_done

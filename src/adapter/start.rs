@@ -181,7 +181,7 @@ impl<St: EventStore, T: Tell, R: Rows> Parts<St, T, R> {
             base,
             table: Table::default(),
             store: self.store,
-            tell: self.tell,
+            tell: Arc::new(self.tell),
             rows: self.rows,
             settings: self.settings,
             hooks: self.hooks,

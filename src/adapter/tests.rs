@@ -6,6 +6,7 @@ mod grounds;
 mod heads;
 mod house;
 mod late;
+mod parts;
 mod pulses;
 mod race;
 mod sights;

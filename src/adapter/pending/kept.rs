@@ -5,8 +5,7 @@ use std::path::Path;
 
 use crate::event::store::MAX_MESSAGES;
 
-use super::{Beyond, Frame, Pending, Released, Unreadable, messages, told};
-use crate::adapter::settings::Told;
+use super::{Beyond, Frame, Pending, Unreadable, messages, told};
 use crate::adapter::spool::Opened;
 use crate::adapter::spool::entry;
 
@@ -31,6 +30,25 @@ impl Pending {
         if let Some(spool) = &mut self.spool {
             spool.mark_stale();
         }
+    }
+
+    /// Writes down what one commit takes of a frame that is not written yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`complete`](Self::complete).
+    pub(in crate::adapter) fn write_on(&mut self) -> serde_json::Result<()> {
+        let waiting = messages(&self.window);
+        if let Some(frame) = self.window.back_mut()
+            && waiting < MAX_MESSAGES
+        {
+            self.bytes += frame.write(MAX_MESSAGES)?;
+            #[cfg(test)]
+            {
+                self.most = self.most.max(messages(&self.window));
+            }
+        }
+        Ok(())
     }
 
     /// Reads frames back until the window holds as much as one commit takes.
@@ -80,28 +98,13 @@ impl Pending {
         })
     }
 
-    /// Lets go of all pieces whose events are told up to this number, as [`release`](Self::release) does.
-    pub(in crate::adapter) fn release_to(
-        &mut self,
-        base: u64,
-        seq: u64,
-        mut told: Option<&mut Told>,
-    ) -> Result<Released, Unreadable> {
-        let mut released = Released::default();
-        let mut last = base;
-        while last < seq {
-            self.refill()?;
-            last += self.let_go(&mut released, &mut told).ok_or(Unreadable)?;
-        }
-        Ok(released)
-    }
-
     /// Writes down what is not on the disk yet. `first` gives the first entry, should a file have to be made.
     ///
     /// # Errors
     ///
     /// The disk's. What could not be written stays in memory, and the next call tries again.
     pub(in crate::adapter) fn keep(&mut self, first: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
+        self.complete()?;
         let Some(spool) = &mut self.spool else {
             return Ok(());
         };

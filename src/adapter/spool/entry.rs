@@ -245,6 +245,7 @@ fn read_first(bytes: &mut Reader<'_>) -> Result<First, Foreign> {
 
 fn read_frame(bytes: &mut Reader<'_>) -> Result<Frame, Foreign> {
     Ok(Frame {
+        unwritten: None,
         last_seq: bytes.long()?,
         before: bytes.time()?,
         standing: read_standing(bytes)?,

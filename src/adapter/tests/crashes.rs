@@ -79,7 +79,7 @@ struct Life {
 }
 
 /// Polls until it is done or has waited so often; what it waits for comes as soon as it waits.
-async fn until_wait<F: Future>(point: u32, future: F) -> Option<F::Output> {
+pub(super) async fn until_wait<F: Future>(point: u32, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut waker = Context::from_waker(Waker::noop());
     let mut waits = 0;

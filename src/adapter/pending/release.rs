@@ -1,0 +1,80 @@
+//! Letting go of what is acknowledged.
+
+use super::{Pending, Piece, Unreadable};
+use crate::adapter::gap::Owed;
+use crate::adapter::settings::Told;
+use crate::adapter::table::Changes;
+
+/// What was acknowledged and so waits no more.
+#[derive(Debug, Default)]
+pub(in crate::adapter) struct Released {
+    /// What its rows became.
+    pub(in crate::adapter) rows: Changes,
+    /// The gaps that were told with it.
+    pub(in crate::adapter) gaps: Vec<Owed>,
+    /// Events of the domain in it that had waited since an earlier report.
+    pub(in crate::adapter) waited: u64,
+}
+
+impl Pending {
+    /// Lets go of all pieces whose events are told up to this number, as [`release`](Self::release) does.
+    pub(in crate::adapter) fn release_to(
+        &mut self,
+        base: u64,
+        seq: u64,
+        mut told: Option<&mut Told>,
+    ) -> Result<Released, Unreadable> {
+        let mut released = Released::default();
+        let mut last = base;
+        while last < seq {
+            self.refill()?;
+            last += self.let_go(&mut released, &mut told).ok_or(Unreadable)?;
+        }
+        Ok(released)
+    }
+
+    /// Lets go of so many pieces from the front: they are acknowledged. Whoever wants to hears of their events.
+    pub(in crate::adapter) fn release(
+        &mut self,
+        pieces: usize,
+        mut told: Option<&mut Told>,
+    ) -> Released {
+        let mut released = Released::default();
+        for _ in 0..pieces {
+            if self.let_go(&mut released, &mut told).is_none() {
+                break;
+            }
+        }
+        released
+    }
+
+    /// Lets go of the piece at the front; gives the number of its events.
+    fn let_go(&mut self, released: &mut Released, told: &mut Option<&mut Told>) -> Option<u64> {
+        let has_waited = self.taken > 0;
+        let piece = self.pop()?;
+        if let Some(told) = told {
+            piece.events.iter().for_each(told);
+        }
+        if has_waited {
+            released.waited = released.waited.saturating_add(piece.told);
+        }
+        released.rows.extend(piece.rows);
+        released.gaps.extend(piece.owed);
+        Some(piece.events.len() as u64)
+    }
+
+    fn pop(&mut self) -> Option<Piece> {
+        let frame = self.window.front_mut()?;
+        let piece = frame.pieces.pop_front();
+        let is_done = frame.pieces.is_empty() && frame.unwritten.is_none();
+        if self.kept == 0 {
+            self.bytes -= piece.as_ref().map_or(0, Piece::bytes);
+        }
+        if is_done {
+            self.window.pop_front();
+            self.kept = self.kept.saturating_sub(1);
+            self.taken = self.taken.saturating_sub(1);
+        }
+        piece
+    }
+}

@@ -1,0 +1,282 @@
+//! The events of one look in the order in which they are told, and how far they are written down.
+//!
+//! A look of many thousands of events is told in parts, and each part is written when its turn comes: so the memory of one part
+//! is enough for all, and the broker works on one while the next is not there yet. Whoever cannot tell the rest now lets all of it
+//! be written (`Pending::complete`).
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::event::payload::Origin;
+use crate::event::store::MAX_MESSAGES;
+use crate::event::subject::Prefix;
+use crate::event::tell::Tell;
+
+use super::block::Block;
+use super::dress::Pen;
+use super::pending::Piece;
+use super::table::{Changes, place};
+
+/// What is still to be written of a look.
+pub(super) trait Unwritten: fmt::Debug + Send + Sync {
+    /// Writes the next pieces, of so many events or a few more.
+    ///
+    /// # Errors
+    ///
+    /// Where an event cannot be written; trying again does not help.
+    fn write(&mut self, events: usize, pieces: &mut VecDeque<Piece>) -> serde_json::Result<()>;
+
+    /// True where nothing is left.
+    fn is_done(&self) -> bool;
+}
+
+/// What all events of one look say alike.
+#[derive(Debug)]
+pub(super) struct Byline {
+    pub(super) prefix: Prefix,
+    pub(super) source: String,
+    pub(super) journal: String,
+    pub(super) epoch: String,
+    pub(super) origin: Origin,
+    pub(super) at: DateTime<Utc>,
+}
+
+impl Byline {
+    /// A pen that goes on behind this number.
+    pub(super) fn pen(&self, seq: u64, block: Block) -> Pen<'_> {
+        Pen {
+            prefix: &self.prefix,
+            source: &self.source,
+            journal: &self.journal,
+            epoch: &self.epoch,
+            origin: self.origin,
+            at: self.at,
+            seq,
+            block,
+        }
+    }
+}
+
+/// The events of one look.
+pub(super) struct Script<T: Tell> {
+    tell: Arc<T>,
+    events: Arc<[T::Event]>,
+    /// The places of the events, in the order in which they are told.
+    order: Vec<usize>,
+    /// Where in that order the pieces end that are not written yet.
+    ends: VecDeque<usize>,
+    /// How many events are written.
+    written: usize,
+    /// The rows that are true afterwards and belong to no written piece.
+    rows: Changes,
+    byline: Byline,
+    seq: u64,
+    block: Block,
+}
+
+impl<T: Tell> fmt::Debug for Script<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script")
+            .field("events", &self.events.len())
+            .field("written", &self.written)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Tell> Script<T> {
+    /// A script whose events are numbered behind `seq`.
+    pub(super) fn new(
+        tell: &Arc<T>,
+        events: &Arc<[T::Event]>,
+        rows: Changes,
+        (byline, seq): (Byline, u64),
+    ) -> Self {
+        let order = in_shard_order(&**tell, events);
+        Self {
+            ends: ends(&**tell, events, &order),
+            tell: Arc::clone(tell),
+            events: Arc::clone(events),
+            block: Block::of(order.len()),
+            order,
+            written: 0,
+            rows,
+            byline,
+            seq,
+        }
+    }
+
+    /// The number of its last event.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.seq + (self.order.len() - self.written) as u64
+    }
+}
+
+impl<T: Tell> Unwritten for Script<T> {
+    fn write(&mut self, events: usize, pieces: &mut VecDeque<Piece>) -> serde_json::Result<()> {
+        let block = std::mem::take(&mut self.block);
+        let mut pen = self.byline.pen(self.seq, block);
+        let until = self.written.saturating_add(events);
+        while self.written < until {
+            let Some(end) = self.ends.pop_front() else {
+                break;
+            };
+            let places = &self.order[self.written..=end];
+            // As many as there are: a first look is one piece of one event for each process.
+            let mut piece = Piece {
+                events: Vec::with_capacity(places.len()),
+                ..Piece::default()
+            };
+            for &place in places {
+                let event = &self.events[place];
+                let envelope = pen.process(self.tell.tell(event));
+                piece.events.push(pen.encode(envelope)?);
+                piece.told += 1;
+                if let Some(row) = self.rows.remove_entry(self.tell.key(event)) {
+                    if piece.rows.is_empty() {
+                        piece.rows.reserve_exact(1);
+                    }
+                    piece.rows.push(row);
+                }
+            }
+            self.written = end + 1;
+            pieces.push_back(piece);
+        }
+        (self.seq, self.block) = (pen.seq, pen.block);
+        if self.ends.is_empty() && !self.rows.is_empty() {
+            // Rows without an event come last.
+            pieces.push_back(Piece {
+                rows: std::mem::take(&mut self.rows).into_iter().collect(),
+                ..Piece::default()
+            });
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.ends.is_empty() && self.rows.is_empty()
+    }
+}
+
+/// The events as they came; but where they are more than one commit takes, those whose rows lie in one shard stand together,
+/// so that each commit writes few shards and not all of them. What happened to one row stays in its order.
+fn in_shard_order<T: Tell>(tell: &T, events: &[T::Event]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..events.len()).collect();
+    if events.len() > MAX_MESSAGES {
+        order.sort_by_cached_key(|&index| place(tell.key(&events[index])));
+    }
+    order
+}
+
+/// Where pieces end: where no row is half told.
+fn ends<T: Tell>(tell: &T, events: &[T::Event], order: &[usize]) -> VecDeque<usize> {
+    let keys = || order.iter().map(|&place| tell.key(&events[place]));
+    let last: HashMap<&str, usize> = keys().zip(0..).collect();
+    let mut end = 0;
+    keys()
+        .enumerate()
+        .filter_map(|(index, key)| {
+            end = end.max(last.get(key).copied().unwrap_or(index));
+            (index == end).then_some(index)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::tests::toy::{EPOCH, Grown, Toy};
+
+    fn byline() -> Byline {
+        Byline {
+            prefix: Prefix::default(),
+            source: "shop".into(),
+            journal: "j".into(),
+            epoch: EPOCH.into(),
+            origin: Origin::Change,
+            at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn grown(key: String, number: u64) -> Grown {
+        Grown {
+            key,
+            from: 0,
+            to: 1,
+            number,
+            at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn script(keys: &[&str], rows: &[&str]) -> Script<Toy> {
+        let events = keys.iter().map(|key| grown((*key).into(), 1)).collect();
+        let rows = rows.iter().map(|key| (Arc::from(*key), None)).collect();
+        Script::new(&Arc::new(Toy), &events, rows, (byline(), 4))
+    }
+
+    const KEYS: [&str; 9] = ["a", "b", "b", "c", "d", "c", "e", "d", "f"];
+
+    #[test]
+    fn a_piece_ends_where_no_row_is_half_told() {
+        let mut script = script(&KEYS, &["c", "f", "silent"]);
+        assert_eq!(script.last_seq(), 13);
+        let mut pieces = VecDeque::new();
+        script.write(usize::MAX, &mut pieces).unwrap();
+        let shape = |piece: &Piece| (piece.events.len(), piece.told, piece.rows.len());
+        let shapes: Vec<_> = pieces.iter().map(shape).collect();
+        assert_eq!(
+            shapes,
+            [(1, 1, 0), (2, 2, 0), (5, 5, 1), (1, 1, 1), (0, 0, 1)]
+        );
+        assert!(script.is_done());
+        assert_eq!(script.last_seq(), 13);
+    }
+
+    #[test]
+    fn in_parts_the_same_is_written_as_at_once() {
+        let rows = ["c", "f", "silent"];
+        let mut at_once = VecDeque::new();
+        script(&KEYS, &rows)
+            .write(usize::MAX, &mut at_once)
+            .unwrap();
+        for part in 1..=KEYS.len() {
+            let (mut script, mut pieces) = (script(&KEYS, &rows), VecDeque::new());
+            let mut times = 0;
+            while !script.is_done() {
+                script.write(part, &mut pieces).unwrap();
+                times += 1;
+            }
+            assert_eq!(times, if part == 1 { 4 } else { times });
+            assert_eq!(format!("{pieces:?}"), format!("{at_once:?}"));
+        }
+    }
+
+    #[test]
+    fn a_look_of_more_than_one_commit_is_told_shard_by_shard_and_a_smaller_one_as_it_came() {
+        let event = |number: usize| grown(format!("p{:04}", number / 2), number as u64 % 2);
+        let few: Vec<_> = (0..MAX_MESSAGES).map(event).collect();
+        assert!(in_shard_order(&Toy, &few).into_iter().eq(0..MAX_MESSAGES));
+        let many: Vec<_> = (0..4 * MAX_MESSAGES).map(event).collect();
+        let order = in_shard_order(&Toy, &many);
+        let told: Vec<_> = order.iter().map(|&index| &many[index]).collect();
+        assert_eq!(told.len(), many.len());
+        for pair in told.chunks(2) {
+            assert_eq!(pair[0].key, pair[1].key);
+            assert_eq!((pair[0].number, pair[1].number), (0, 1));
+        }
+        for count in [1_u64, 2, 8, 64] {
+            let shards: Vec<_> = told
+                .iter()
+                .map(|event| place(&event.key).reverse_bits() & (count - 1))
+                .collect();
+            let changes = shards.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert_eq!(
+                changes as u64,
+                count - 1,
+                "each of {count} shards stands in one piece"
+            );
+        }
+    }
+}
