@@ -9,6 +9,8 @@
 //!   [frame frame frame]   frame frame frame …    [frame]
 //!   in memory             on the disk only       in memory, not on the disk yet
 //! ```
+//!
+//! A frame that is being told may be partly unwritten (`script`); what waits never is.
 
 mod kept;
 pub(super) mod release;

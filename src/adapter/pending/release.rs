@@ -78,3 +78,51 @@ impl Pending {
         piece
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::adapter::pending::{Frame, Piece, Standing};
+    use crate::adapter::script::Unwritten;
+
+    /// So many pieces with nothing in them.
+    #[derive(Debug)]
+    struct Blank(usize);
+
+    impl Unwritten for Blank {
+        fn write(&mut self, events: usize, pieces: &mut VecDeque<Piece>) -> serde_json::Result<()> {
+            let written = events.min(self.0);
+            self.0 -= written;
+            pieces.extend((0..written).map(|_| Piece::default()));
+            Ok(())
+        }
+
+        fn is_done(&self) -> bool {
+            self.0 == 0
+        }
+    }
+
+    #[test]
+    fn a_frame_is_over_when_all_of_it_is_written_and_told() {
+        let standing = Standing {
+            epoch: "e".into(),
+            connected: true,
+            looked_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let mut pending = Pending::new(1_000, None);
+        pending.push(Frame {
+            pieces: VecDeque::new(),
+            unwritten: Some(Box::new(Blank(1_500))),
+            last_seq: 0,
+            before: standing.looked_at,
+            standing,
+        });
+        for left in [true, false] {
+            pending.write_on().unwrap();
+            pending.release(1_000, None);
+            assert_eq!(!pending.is_empty(), left);
+        }
+    }
+}
