@@ -63,21 +63,34 @@ pub(super) struct Place {
 impl Place {
     /// Reads `$JS.ACK.…` in its short form and in the long one, which names domain and account.
     pub(super) fn parse(reply: &str) -> Option<Self> {
-        let rest = reply.strip_prefix("$JS.ACK.")?;
-        let dots = rest.bytes().filter(|byte| *byte == b'.').count();
-        let named = match dots + 1 {
+        // By bytes: each message has one, and taking characters from a text costs ten times as much.
+        let rest = reply.strip_prefix("$JS.ACK.")?.as_bytes();
+        let tokens = rest.split(|byte| *byte == b'.');
+        let named = match tokens.clone().count() {
             7 => 3,
             9.. => 5,
             _ => return None,
         };
-        let mut tokens = rest.split('.').skip(named);
+        let mut tokens = tokens.skip(named);
+        let mut next = || number(tokens.next()?);
         Some(Self {
-            sequence: tokens.next()?.parse().ok()?,
-            delivered: tokens.next()?.parse().ok()?,
-            stored_at: DateTime::from_timestamp_nanos(tokens.next()?.parse().ok()?),
-            pending: tokens.next()?.parse().ok()?,
+            sequence: next()?,
+            delivered: next()?,
+            stored_at: DateTime::from_timestamp_nanos(i64::try_from(next()?).ok()?),
+            pending: next()?,
         })
     }
+}
+
+/// A number as the server writes one.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// What came from a consumer.
@@ -243,6 +256,9 @@ mod tests {
             "_INBOX.x",
             "$JS.ACK.S.c.1.42.7",
             "$JS.ACK.S.c.1.x.7.1.3",
+            "$JS.ACK.S.c.1..7.1.3",
+            "$JS.ACK.S.c.1.18446744073709551616.7.1.3",
+            "$JS.ACK.S.c.1.42.7.9223372036854775808.3",
         ] {
             assert_eq!(Place::parse(odd), None, "{odd}");
         }

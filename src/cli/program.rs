@@ -105,8 +105,11 @@ enum Command {
     Version(version::Version),
 }
 
+/// Gives a command its flags.
+type Flags = fn(clap::Command) -> clap::Command;
+
 /// The commands that are called alone, and their flags.
-const ALONE: [(&str, fn(clap::Command) -> clap::Command); 15] = [
+const ALONE: [(&str, Flags); 15] = [
     ("up", up::Up::augment_args),
     ("down", down::Down::augment_args),
     ("adapter", adapter::Adapter::augment_args),

@@ -111,6 +111,11 @@ fn ours(text: &str) -> Option<DateTime<Utc>> {
     )
 }
 
+/// A time as we write it, of a year that counts as one; nothing for any other text, whether it is a time or not.
+pub(in crate::event) fn plain(text: &str) -> Option<DateTime<Utc>> {
+    ours(text).and_then(within)
+}
+
 /// The same for times that may be absent.
 pub mod option {
     use chrono::{DateTime, Utc};
