@@ -15,11 +15,11 @@ use tokio::time::timeout;
 use super::connect::{Bus, CALL};
 use super::consumer::{Place, Start, nanos};
 use super::error::BusError;
-use super::head;
 use super::link::{Link, Mark};
 use super::pull::{Pull, Pulled};
 use super::read::record;
 use super::shape::covers;
+use super::stored::stored_at;
 use super::stream;
 use crate::event::filter::Filter;
 use crate::event::glance::Glance;
@@ -92,7 +92,7 @@ impl Extent {
 
     /// When the first message that is left was stored; nothing where nothing is stored or nobody may ask.
     pub async fn first_stored(&self, bus: &Bus, stream: &str) -> Option<DateTime<Utc>> {
-        head::stored_at(bus, stream, self.first).await.ok()?
+        stored_at(bus, stream, self.first).await.ok()?
     }
 }
 

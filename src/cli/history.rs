@@ -193,7 +193,7 @@ impl History {
             };
             say(&sheet.nothing(&stretch));
             // How it stands says who has not looked lately.
-            opening(bus, settings, &wish.filter).await?;
+            opening(bus, settings, &wish.filter, None).await?;
         }
         let place = if whole {
             Some(extent.last)

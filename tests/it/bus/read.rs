@@ -150,7 +150,7 @@ async fn what_is_stored_behind_the_place_that_was_taken_is_told() {
     let (bus, store) = open(&server).await;
     let base = commit(&store, 0, 1, 5).await.unwrap();
     let mut reader = reader(&bus, Begin::Now);
-    reader.take_place().await.unwrap();
+    reader.take_place("").await.unwrap();
     // The head is read here; it speaks of a moment behind the place.
     commit(&store, base, 6, 5).await.unwrap();
     reader.knows("shop", "j", 8);
@@ -166,7 +166,7 @@ async fn a_hole_before_the_first_event_that_is_read_is_told() {
     let (bus, store) = open(&server).await;
     let base = commit(&store, 0, 1, 5).await.unwrap();
     let mut reader = reader(&bus, Begin::Now);
-    reader.take_place().await.unwrap();
+    reader.take_place("").await.unwrap();
     reader.knows("shop", "j", 5);
     commit(&store, base, 6, 2).await.unwrap();
     ask(
