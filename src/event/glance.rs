@@ -66,12 +66,14 @@ impl PartialEq for Names<'_> {
 impl<'a> Glance<'a> {
     /// A glance at a text; nothing where it does not stand as we write it, whether it is an event or not.
     pub fn of(text: &'a [u8]) -> Option<Self> {
-        // So that a string ends with the next quotation mark.
-        let is_plain = |plain, byte: &u8| plain & !matches!(*byte, 0..=0x1f | b'\\');
-        if !text.iter().fold(true, is_plain) {
+        // So that a string ends with the next quotation mark. Every byte is looked at without a branch.
+        let is_plain = |plain, byte: &u8| plain & matches!(*byte, b' '..=b'[' | b']'..=b'~');
+        let is_whole = |byte: &u8| !matches!(*byte, 0..=0x1f | b'\\');
+        let is_text = || text.iter().all(is_whole) && std::str::from_utf8(text).is_ok();
+        if !(text.iter().fold(true, is_plain) || is_text()) {
             return None;
         }
-        let mut text = Text(std::str::from_utf8(text).ok()?);
+        let mut text = Text(text);
         let glance = text.event()?;
         text.0.is_empty().then_some(glance)
     }
@@ -102,12 +104,29 @@ impl Envelope {
     }
 }
 
+/// Where the first quotation mark stands, eight bytes at a time.
+fn quote(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let mut rest = text;
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        // A byte is nought where a mark stands, and only above the first of those may another seem to be.
+        let eight = u64::from_le_bytes(*eight) ^ (ONES * u64::from(b'"'));
+        let marks = eight.wrapping_sub(ONES) & !eight & (ONES << 7);
+        if marks != 0 {
+            return Some(text.len() - rest.len() + marks.trailing_zeros() as usize / 8);
+        }
+        rest = behind;
+    }
+    let within = rest.iter().position(|byte| *byte == b'"')?;
+    Some(text.len() - rest.len() + within)
+}
+
 /// What is left of a text. Whatever is taken from it says nothing where it does not stand there.
-struct Text<'a>(&'a str);
+struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
     fn has(&mut self, literal: &str) -> bool {
-        let rest = self.0.strip_prefix(literal);
+        let rest = self.0.strip_prefix(literal.as_bytes());
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }
@@ -116,12 +135,16 @@ impl<'a> Text<'a> {
         self.has(literal).then_some(())
     }
 
-    /// The rest of a string, and its end.
-    fn string(&mut self) -> Option<&'a str> {
-        let end = self.0.bytes().position(|byte| byte == b'"')?;
-        let (string, rest) = self.0.split_at_checked(end)?;
+    /// The rest of a string and its end, where nobody asks what it says.
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let (string, rest) = self.0.split_at_checked(quote(self.0)?)?;
         self.0 = rest.get(1..)?;
         Some(string)
+    }
+
+    /// The rest of a string, and its end.
+    fn string(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
     /// The string of a key that may be absent goes into `string`.
@@ -133,7 +156,9 @@ impl<'a> Text<'a> {
     }
 
     fn time(&mut self) -> Option<DateTime<Utc>> {
-        millis::plain(self.string()?)
+        let (time, rest) = self.0.split_first_chunk()?;
+        self.0 = rest.strip_prefix(b"\"")?;
+        millis::plain(time)
     }
 
     fn time_of(&mut self, key: &str) -> Option<()> {
@@ -143,17 +168,25 @@ impl<'a> Text<'a> {
         Some(())
     }
 
+    /// How many digits come next.
+    fn digits(&self) -> usize {
+        self.0
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+    }
+
     /// So many digits of a number, without a nought before others.
     fn natural(&mut self, most: usize) -> Option<()> {
-        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
-        let is_number = (1..=most).contains(&digits) && (digits == 1 || !self.0.starts_with('0'));
+        let digits = self.digits();
+        let is_number = (1..=most).contains(&digits) && (digits == 1 || !self.0.starts_with(b"0"));
         self.0 = self.0.get(digits..)?;
         is_number.then_some(())
     }
 
     /// A number that an `i64` holds; which one is no matter.
     fn integer(&mut self) -> Option<()> {
-        if self.has("-") && self.0.starts_with('0') {
+        if self.has("-") && self.0.starts_with(b"0") {
             return None;
         }
         self.natural(18)
@@ -170,7 +203,7 @@ impl<'a> Text<'a> {
         self.has("-");
         self.natural(15)?;
         if self.has(".") {
-            let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
+            let digits = self.digits();
             self.0 = self.0.get(digits..)?;
             (1..=17).contains(&digits).then_some(())?;
         }
@@ -193,23 +226,25 @@ impl<'a> Text<'a> {
         self.skip(r#","timestamp":""#)?;
         let timestamp = self.time()?;
         self.skip(r#","subject":""#)?;
-        self.string()?;
+        self.bytes()?;
         let severity = self.severity()?;
         let (group, namespaces) = self.state()?;
         self.skip(r#","schema":"#)?;
         self.natural(9)?;
         self.skip(r#","id":""#)?;
-        self.string()?;
+        self.bytes()?;
         self.skip(r#","source":""#)?;
         let source = self.string()?;
         self.skip(r#","journal":""#)?;
-        self.string()?;
+        self.bytes()?;
         self.skip(r#","seq":"#)?;
         self.natural(18)?;
         if self.has(r#","process_seq":"#) {
             self.natural(18)?;
         }
-        self.string_of(r#","epoch":""#, &mut None)?;
+        if self.has(r#","epoch":""#) {
+            self.bytes()?;
+        }
         let origin = self.origin()?;
         let mut reason = None;
         self.string_of(r#","reason":""#, &mut reason)?;
@@ -255,10 +290,10 @@ impl<'a> Text<'a> {
         if !self.has(r#","state":{"name":""#) {
             return Some((None, Names::List(&[])));
         }
-        self.string()?;
+        self.bytes()?;
         for key in [r#","namespace":""#, r#","status":""#, r#","is_ready":""#] {
             self.skip(key)?;
-            self.string()?;
+            self.bytes()?;
         }
         self.skip(r#","has_ready_probe":"#)?;
         self.truth()?;
@@ -294,13 +329,14 @@ impl<'a> Text<'a> {
     /// The rest of a list of strings.
     fn names(&mut self) -> Option<Names<'a>> {
         let begin = self.0;
-        self.string()?;
+        self.bytes()?;
         while self.has(",\"") {
-            self.string()?;
+            self.bytes()?;
         }
         let end = begin.len() - self.0.len() - 1;
         self.skip("]")?;
-        Some(Names::Text(begin.get(..end)?))
+        let names = std::str::from_utf8(begin.get(..end)?).ok()?;
+        Some(Names::Text(names))
     }
 
     fn occurred(&mut self) -> Option<()> {
@@ -341,13 +377,13 @@ impl<'a> Text<'a> {
             return Some(());
         }
         if self.has(r#""name":""#) {
-            self.string()?;
+            self.bytes()?;
             self.skip(",")?;
         }
         self.skip(r#""status":""#)?;
-        self.string()?;
+        self.bytes()?;
         self.skip(r#","is_ready":""#)?;
-        self.string()?;
+        self.bytes()?;
         self.skip(r#","restarts":"#)?;
         self.integer()?;
         self.integer_of(r#","pid":"#)?;
