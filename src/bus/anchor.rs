@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::connect::Bus;
 use super::consumer::{Place, Start};
 use super::error::BusError;
-use super::head::stored_at;
+use super::stored::stored_at;
 use super::stream::StreamInfo;
 
 /// The shortest time between two messages.

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, ReconnectToServer};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -163,7 +164,23 @@ async fn options(settings: &BusSettings, login: Option<Login>) -> Result<Connect
             ));
         }
     }
-    log_in(options, settings, login).await
+    log_in(at_once(options), settings, login).await
+}
+
+/// The library sleeps before each attempt, also for no time at all, and its timers make a millisecond of that. Where there is
+/// only one server, the first attempt of all goes without.
+fn at_once(options: ConnectOptions) -> ConnectOptions {
+    let is_first = AtomicBool::new(true);
+    options.reconnect_to_server_callback(move |servers, _| {
+        let target = match servers.as_slice() {
+            [only] if is_first.swap(false, Ordering::Relaxed) => Some(ReconnectToServer {
+                addr: only.addr.clone(),
+                delay: Some(Duration::ZERO),
+            }),
+            _ => None,
+        };
+        std::future::ready(target)
+    })
 }
 
 /// Flags and files outrank what an address says. A token goes beside whatever else there is.

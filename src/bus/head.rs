@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::api::{ApiError, code};
-use super::batch::{HEADER_BATCH, HEADER_MESSAGES};
+use super::api::code;
 use super::connect::Bus;
 use super::error::{BusError, Refusal, clean};
 use super::intact::{Batch, is_torn};
 use super::origin::{self, Sourced};
+use super::stored::{Stored, get, last};
 use super::stream;
 use crate::event::envelope::Envelope;
 use crate::event::store::{FoundRoot, HEAD_FORMAT, Head, Root};
@@ -31,55 +29,11 @@ pub(super) const AT_ONCE: usize = 8;
 /// The highest number of an event that is believed: what every language reads exactly out of JSON.
 const MOST: u64 = 1 << 53;
 
-/// The server takes no batch of more messages.
-const MOST_OF_BATCH: u64 = 1000;
-
 /// A root, or what is wrong with it.
 type Parsed = Result<Root, String>;
 
-/// One stored message, as the leader has it.
-pub(super) struct Stored {
-    subject: String,
-    pub(super) sequence: u64,
-    pub(super) payload: Vec<u8>,
-    time: Option<DateTime<Utc>>,
-    headers: String,
-}
-
-impl Stored {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.headers.lines().filter_map(|line| line.split_once(':'));
-        lines.find_map(|(key, value)| (key == name).then(|| value.trim()))
-    }
-
-    /// The batch it came in, where it is the first of one. A number that no batch can have says nothing.
-    pub(super) fn batch(&self) -> Option<Batch> {
-        let messages = self.header(HEADER_MESSAGES)?.parse().ok()?;
-        Some(Batch {
-            id: self.header(HEADER_BATCH)?.to_owned(),
-            messages: Some(messages).filter(|count| (2..=MOST_OF_BATCH).contains(count))?,
-        })
-    }
-}
-
 /// A head as it stands, and the batch of its root.
 pub(super) type Whole = (Head, Option<Batch>);
-
-#[derive(Deserialize)]
-struct Answer {
-    message: Raw,
-}
-
-#[derive(Deserialize)]
-struct Raw {
-    subject: String,
-    seq: u64,
-    #[serde(default)]
-    data: String,
-    #[serde(default)]
-    hdrs: String,
-    time: Option<DateTime<Utc>>,
-}
 
 /// Reads the head of a source, whole and of one moment, for those who will write it; `None` where there is none.
 ///
@@ -136,7 +90,10 @@ pub(super) enum Who {
 }
 
 /// A head, the batch of its root, and when that was stored.
-pub(super) type Read = Result<Option<(Head, Option<Batch>, Option<DateTime<Utc>>)>, BusError>;
+type Found = (Head, Option<Batch>, Option<DateTime<Utc>>);
+
+/// What comes of reading one.
+pub(super) type Read = Result<Option<Found>, BusError>;
 
 async fn whole(bus: &Bus, stream: &str, subject: &str, who: Who) -> Read {
     let found = last(bus, stream, subject).await?;
@@ -163,6 +120,11 @@ pub(super) async fn whole_of(
             (Ok(root), None) => shards(bus, stream, places(subject, root, stored.sequence)).await?,
             (Err(_), _) => None,
         };
+        // Shards that all stand where a root says are those of its moment, whatever has been written since. Whoever writes
+        // must know more: that it is the last.
+        if who == Who::Reader && shards.is_some() {
+            return Ok(Some(head_of(&stored, root, shards)));
+        }
         let again = last(bus, stream, subject).await?;
         let stands = again
             .as_ref()
@@ -171,13 +133,7 @@ pub(super) async fn whole_of(
         if stands && root.is_ok() && sourced.is_some() && shards.is_none() && reading < READS {
             sleep(ARRIVING).await;
         } else if stands {
-            let head = Head {
-                root,
-                root_sequence: stored.sequence,
-                shards,
-                is_torn: false,
-            };
-            return Ok(Some((head, stored.batch(), stored.time)));
+            return Ok(Some(head_of(&stored, root, shards)));
         }
         found = again;
     }
@@ -185,6 +141,17 @@ pub(super) async fn whole_of(
         "the head {} moves while it is read",
         clean(subject)
     )))
+}
+
+/// The head whose root that is.
+fn head_of(stored: &Stored, root: Parsed, shards: Option<Vec<Vec<u8>>>) -> Found {
+    let head = Head {
+        root,
+        root_sequence: stored.sequence,
+        shards,
+        is_torn: false,
+    };
+    (head, stored.batch(), stored.time)
 }
 
 /// Reads the root of a source's head alone, with one question; `None` where there is none.
@@ -306,13 +273,15 @@ pub(super) async fn roots(
     prefix: &Prefix,
 ) -> Result<Vec<(String, Stored)>, BusError> {
     let answer = describe(bus, stream, &prefix.all_head_roots()).await?;
-    let mut subjects: Vec<String> = answer["state"]["subjects"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(subject, _)| subject.clone())
-        .collect();
-    subjects.sort_unstable();
+    roots_at(bus, stream, stream::subjects_in(&answer)).await
+}
+
+/// Those that stand at these subjects, in that order.
+pub(super) async fn roots_at(
+    bus: &Bus,
+    stream: &str,
+    subjects: Vec<String>,
+) -> Result<Vec<(String, Stored)>, BusError> {
     let one = |subject: String| async move {
         let stored = last(bus, stream, &subject).await?;
         Ok::<_, BusError>(stored.map(|stored| (subject, stored)))
@@ -389,58 +358,3 @@ pub(super) fn places(subject: &str, root: &Root, root_sequence: u64) -> Vec<(Str
         })
         .collect()
 }
-
-/// When what stands at this sequence was stored; nothing where nothing stands there.
-pub(super) async fn stored_at(
-    bus: &Bus,
-    stream: &str,
-    sequence: u64,
-) -> Result<Option<DateTime<Utc>>, BusError> {
-    let stored = get(bus, stream, &json!({ "seq": sequence })).await?;
-    Ok(stored.and_then(|stored| stored.time))
-}
-
-pub(super) async fn last(
-    bus: &Bus,
-    stream: &str,
-    subject: &str,
-) -> Result<Option<Stored>, BusError> {
-    get(bus, stream, &json!({ "last_by_subj": subject })).await
-}
-
-pub(super) async fn get(
-    bus: &Bus,
-    stream: &str,
-    which: &Value,
-) -> Result<Option<Stored>, BusError> {
-    match bus
-        .ask::<Answer>(&format!("STREAM.MSG.GET.{stream}"), which)
-        .await
-    {
-        Ok(Answer { message }) => {
-            let payload = BASE64_STANDARD
-                .decode(&message.data)
-                .map_err(|_| BusError::Unknown("an answer that cannot be read".to_owned()))?;
-            let headers = BASE64_STANDARD.decode(&message.hdrs).unwrap_or_default();
-            Ok(Some(Stored {
-                subject: message.subject,
-                sequence: message.seq,
-                payload,
-                time: message.time,
-                headers: String::from_utf8_lossy(&headers).into_owned(),
-            }))
-        }
-        Err(error) => match error.err_code() {
-            code::NO_MESSAGE => Ok(None),
-            code::STREAM_NOT_FOUND => Err(BusError::NoStream(stream.to_owned())),
-            // A leader is being elected, or there is no JetStream at all.
-            _ if matches!(error, ApiError::NobodyListens) => {
-                Err(stream::absence(bus, stream, None).await)
-            }
-            _ => Err(error.into_bus(bus, &format!("read a head in stream {stream}"))),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests;

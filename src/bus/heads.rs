@@ -4,7 +4,8 @@ use futures_util::{StreamExt as _, stream as futures};
 
 use super::connect::Bus;
 use super::error::BusError;
-use super::head::{AT_ONCE, Stored, Who, parse, roots, whole_of};
+use super::head::{AT_ONCE, Who, parse, roots, roots_at, whole_of};
+use super::stored::Stored;
 use crate::event::store::Head;
 use crate::event::subject::Prefix;
 
@@ -24,7 +25,35 @@ pub async fn read_heads(
     prefix: &Prefix,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<Head>, BusError> {
-    let mut found = roots(bus, stream, prefix).await?;
+    let found = roots(bus, stream, prefix).await?;
+    Ok(read_wanted(bus, stream, found, is_wanted).await)
+}
+
+/// The same of those heads whose roots have these subjects.
+///
+/// # Errors
+///
+/// As [`super::head::heads`].
+///
+/// # Cancel safety
+///
+/// Reads only.
+pub async fn read_heads_at(
+    bus: &Bus,
+    stream: &str,
+    subjects: Vec<String>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Head>, BusError> {
+    let found = roots_at(bus, stream, subjects).await?;
+    Ok(read_wanted(bus, stream, found, is_wanted).await)
+}
+
+async fn read_wanted(
+    bus: &Bus,
+    stream: &str,
+    mut found: Vec<(String, Stored)>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Vec<Head> {
     found.retain(|(_, stored)| parse(&stored.payload).is_ok_and(|root| is_wanted(&root.source)));
     let one = |(subject, stored): (String, Stored)| async move {
         let found = whole_of(bus, stream, (&subject, Who::Reader), Some(stored)).await;
@@ -35,5 +64,5 @@ pub async fn read_heads(
         .buffered(AT_ONCE)
         .collect()
         .await;
-    Ok(found.into_iter().flatten().collect())
+    found.into_iter().flatten().collect()
 }

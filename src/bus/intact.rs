@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::batch::HEADER_BATCH;
 use super::connect::Bus;
 use super::error::BusError;
-use super::head::{describe, get, last};
+use super::head::describe;
+use super::stored::{get, last};
 use crate::event::store::{Root, ShardPlace};
 
 /// The batch of a root, as the root that is stored says.

@@ -42,6 +42,7 @@ mod retry;
 pub mod rights;
 pub mod settings;
 pub mod shape;
+mod stored;
 pub mod stream;
 pub mod subscribe;
 pub mod survey;

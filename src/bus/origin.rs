@@ -6,7 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream as futures};
 
 use super::connect::Bus;
 use super::error::BusError;
-use super::head::{AT_ONCE, Stored, last};
+use super::head::AT_ONCE;
+use super::stored::{Stored, last};
 use crate::event::store::{Root, ShardPlace};
 
 /// The server's note on a message that it sourced: stream, sequence, and more that is of no use here.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::Message;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -14,13 +15,14 @@ use tokio::time::timeout;
 use super::connect::{Bus, CALL};
 use super::consumer::{Place, Start, nanos};
 use super::error::BusError;
-use super::head;
 use super::link::{Link, Mark};
 use super::pull::{Pull, Pulled};
 use super::read::record;
 use super::shape::covers;
+use super::stored::stored_at;
 use super::stream;
 use crate::event::filter::Filter;
+use crate::event::glance::Glance;
 use crate::event::record::Record;
 use crate::event::subject::Prefix;
 
@@ -90,7 +92,7 @@ impl Extent {
 
     /// When the first message that is left was stored; nothing where nothing is stored or nobody may ask.
     pub async fn first_stored(&self, bus: &Bus, stream: &str) -> Option<DateTime<Utc>> {
-        head::stored_at(bus, stream, self.first).await.ok()?
+        stored_at(bus, stream, self.first).await.ok()?
     }
 }
 
@@ -150,6 +152,32 @@ pub enum Passed {
     },
 }
 
+/// What was stored there, for whoever needs nothing of most events but their text.
+#[derive(Debug, Clone)]
+pub enum Stored {
+    /// An event that matches and says nothing about sight, as its text.
+    Text(Text),
+    /// Anything else.
+    Passed(Passed),
+}
+
+/// The text of an event.
+#[derive(Debug, Clone)]
+pub struct Text {
+    message: Message,
+    /// The sequence in the stream.
+    pub sequence: u64,
+    /// When it was observed.
+    pub timestamp: DateTime<Utc>,
+}
+
+impl Text {
+    /// The JSON text exactly as it was stored.
+    pub fn bytes(&self) -> &[u8] {
+        &self.message.payload
+    }
+}
+
 /// A reader of a stretch. Nothing runs unless [`Past::next`] is awaited.
 pub struct Past {
     bus: Bus,
@@ -157,6 +185,8 @@ pub struct Past {
     /// What is wanted; told apart here, because a server that has to look for two subjects among many takes a hundred
     /// times as long for each message as one that hands over all.
     subjects: [String; 2],
+    /// Whether the filter leaves anything out.
+    chooses: bool,
     floor: Option<u64>,
     name: String,
     pull: Option<Pull>,
@@ -176,6 +206,7 @@ impl Past {
             link: bus.link(),
             bus: bus.clone(),
             subjects: stretch.filter.subjects(&stretch.prefix),
+            chooses: !stretch.filter.is_open(),
             stretch,
             floor: None,
             name: String::new(),
@@ -202,16 +233,80 @@ impl Past {
     ///
     /// Nothing is lost or told twice.
     pub async fn next(&mut self) -> Result<Option<Passed>, BusError> {
+        while let Some((place, message)) = self.arrived().await? {
+            // Most of what is not wanted is passed over at a glance.
+            let glance = self.chooses.then(|| Glance::of(&message.payload));
+            if glance
+                .flatten()
+                .is_some_and(|glance| !self.stretch.filter.suits(&glance))
+            {
+                continue;
+            }
+            if let Some(passed) = self.pass(place, &message) {
+                return Ok(Some(passed));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same, with the bare text of events wherever that may be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Past::next`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost or told twice.
+    pub async fn next_stored(&mut self) -> Result<Option<Stored>, BusError> {
+        while let Some((place, message)) = self.arrived().await? {
+            let filter = &self.stretch.filter;
+            let timestamp = match Glance::of(&message.payload) {
+                Some(glance) if !filter.suits(&glance) => continue,
+                Some(glance) => (!filter.is_blindness_of(&glance)).then_some(glance.timestamp),
+                None => None,
+            };
+            if let Some(timestamp) = timestamp {
+                let sequence = place.sequence;
+                return Ok(Some(Stored::Text(Text {
+                    message,
+                    sequence,
+                    timestamp,
+                })));
+            }
+            if let Some(passed) = self.pass(place, &message) {
+                return Ok(Some(Stored::Passed(passed)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next message of the stretch that is about what is wanted.
+    async fn arrived(&mut self) -> Result<Option<(Place, Message)>, BusError> {
         loop {
             match self.step().await {
                 Ok(Step::End) => {
                     self.forget().await;
                     return Ok(None);
                 }
-                Ok(Step::Found(passed)) => return Ok(Some(passed)),
+                Ok(Step::Arrived(place, message)) => return Ok(Some((place, message))),
                 Ok(Step::Nothing) => {}
                 Err(error) => self.again(error).await?,
             }
+        }
+    }
+
+    /// What a message says, read whole.
+    fn pass(&self, place: Place, message: &Message) -> Option<Passed> {
+        match record(&self.stretch.stream, place, &message.payload) {
+            Ok(record) => {
+                let matches = self.stretch.filter.matches(&record.envelope);
+                matches.then(|| Passed::Record(Box::new(record)))
+            }
+            Err(why) => Some(Passed::Unreadable {
+                sequence: place.sequence,
+                why,
+            }),
         }
     }
 
@@ -277,18 +372,7 @@ impl Past {
         {
             return Ok(Step::Nothing);
         }
-        Ok(
-            match record(&self.stretch.stream, place, &message.payload) {
-                Ok(record) if self.stretch.filter.matches(&record.envelope) => {
-                    Step::Found(Passed::Record(Box::new(record)))
-                }
-                Ok(_) => Step::Nothing,
-                Err(why) => Step::Found(Passed::Unreadable {
-                    sequence: place.sequence,
-                    why,
-                }),
-            },
-        )
+        Ok(Step::Arrived(place, message))
     }
 
     async fn open(&mut self) -> Result<Step, BusError> {
@@ -350,25 +434,15 @@ impl Past {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, a hundred thousand times a second"
+)]
 enum Step {
-    Found(Passed),
+    Arrived(Place, Message),
     Nothing,
     End,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_leaves_a_stream_is_said_by_its_limits() {
-        let now: DateTime<Utc> = "2026-08-20T12:00:00Z".parse().unwrap();
-        let hour = json!({ "max_age": 3_600_000_000_000_u64 });
-        assert_eq!(aged(&hour, now), Some(now - TimeDelta::hours(1)));
-        assert_eq!(aged(&json!({ "max_age": 0 }), now), None);
-        let limits = json!({ "max_bytes": 1000, "max_msgs": -1 });
-        assert!(is_full(&limits, 950, 1) && !is_full(&limits, 800, 1_000_000));
-        let limits = json!({ "max_bytes": -1, "max_msgs": 100 });
-        assert!(is_full(&limits, 950, 100) && !is_full(&limits, 950, 10));
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -112,13 +112,18 @@ impl Pull {
         name: &str,
         link: &mut watch::Receiver<Link>,
     ) -> Result<Pulled, BusError> {
-        let message = tokio::select! {
-            biased;
-            message = timeout_at(self.heard + SILENCE, self.messages.next()) => message,
-            // Whatever happened to the connection, the server knows nothing of our request any more.
-            _ = link.changed() => return Err(BusError::Busy("the connection broke".to_owned())),
+        // What stands ready needs no timer.
+        let message = if let Some(message) = self.messages.next().now_or_never() {
+            message
+        } else {
+            tokio::select! {
+                biased;
+                message = timeout_at(self.heard + SILENCE, self.messages.next()) => message.ok().flatten(),
+                // Whatever happened to the connection, the server knows nothing of our request any more.
+                _ = link.changed() => return Err(BusError::Busy("the connection broke".to_owned())),
+            }
         };
-        let Ok(Some(message)) = message else {
+        let Some(message) = message else {
             return Err(BusError::Unknown(format!("consumer {name} fell silent")));
         };
         self.heard = Instant::now();

@@ -10,6 +10,7 @@ use async_nats::Message;
 use chrono::{DateTime, Utc};
 use futures_util::Stream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::anchor::Anchor;
 use super::connect::Bus;
@@ -96,6 +97,8 @@ pub struct Reader {
     anchor: Option<Anchor>,
     created: String,
     push: Option<Push>,
+    /// When the connection had last come back when the place was taken.
+    placed: Option<Instant>,
     link: watch::Receiver<Link>,
     ready: VecDeque<Told>,
     numbers: Numbers,
@@ -129,6 +132,7 @@ impl Reader {
             anchor: None,
             created: String::new(),
             push: None,
+            placed: None,
             ready: VecDeque::new(),
             tail: None,
             window,
@@ -138,7 +142,8 @@ impl Reader {
     }
 
     /// Takes the place where reading begins now rather than with the first [`Reader::next`], so that whatever is stored
-    /// from here on is told. Does nothing where the beginning does not depend on the moment, or nobody can be asked.
+    /// from here on is told. Gives the subjects that match `subjects` of what the stream held there, or held a little later.
+    /// Does nothing where the beginning does not depend on the moment, or nobody can be asked.
     ///
     /// # Errors
     ///
@@ -147,22 +152,24 @@ impl Reader {
     /// # Cancel safety
     ///
     /// Reads only.
-    pub async fn take_place(&mut self) -> Result<(), BusError> {
+    pub async fn take_place(&mut self, subjects: &str) -> Result<Option<Vec<String>>, BusError> {
         if self.from != Begin::Now || self.floor.is_some() {
-            return Ok(());
+            return Ok(None);
         }
-        match stream::info(&self.bus, &self.stream).await {
-            Ok(Some(info)) => {
+        self.placed = self.bus.returned_at();
+        match stream::info_and_subjects(&self.bus, &self.stream, subjects).await {
+            Ok(Some((info, listed))) => {
                 self.anchor = Anchor::end(&info);
                 self.created = info.created;
                 self.raise(info.last);
+                return Ok(Some(listed));
             }
             // Nothing is stored now: whatever the stream holds when it is there came later.
             Ok(None) => self.from = Begin::Sequence(1),
             Err(error) if error.retry_helps() => {}
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Lets the server begin to deliver behind the place that was taken, while something else is asked; what it delivers is
@@ -172,13 +179,31 @@ impl Reader {
     ///
     /// Nothing is lost.
     pub async fn read_ahead(&mut self) {
-        if self.floor.is_none() || self.push.is_some() {
+        let Some(floor) = self.floor.clone().filter(|_| self.push.is_none()) else {
             return;
-        }
+        };
         self.link.mark_unchanged();
-        if let Err(error) = self.try_open().await {
+        if let Err(error) = self.open_ahead(&floor).await {
             tracing::debug!(%error, "nothing is read ahead");
         }
+    }
+
+    /// Makes a consumer behind a place that was taken just now, and looks afterwards whether it is the same stream still: so
+    /// the server delivers while it is asked. What does not hold is dropped, and the long way is gone.
+    async fn open_ahead(&mut self, floor: &Floor) -> Result<(), BusError> {
+        let start = Start::At(floor.sequence + 1);
+        let (push, pending) = Push::open(&self.bus, &self.stream, &start, &self.subjects).await?;
+        let info = stream::info(&self.bus, &self.stream).await?;
+        // A broker that came back with an older store broke the connection.
+        let stands = self.placed == self.bus.returned_at()
+            && info.is_some_and(|it| it.created == floor.created && it.last >= floor.sequence);
+        if stands {
+            self.push = Some(push);
+            if pending == 0 {
+                self.reach(floor.sequence, None);
+            }
+        }
+        Ok(())
     }
 
     /// Takes over the last number of a source, as its head said after [`Reader::take_place`]: so a hole before the first

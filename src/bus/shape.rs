@@ -242,12 +242,13 @@ pub(super) fn covers_any(config: &Value, subject: &str) -> bool {
 }
 
 /// Whether everything that matches `subject` (itself perhaps with wildcards) matches `pattern`.
-pub(super) fn covers(pattern: &str, subject: &str) -> bool {
-    let (mut patterns, mut tokens) = (pattern.split('.'), subject.split('.'));
+pub(super) fn covers<'a>(pattern: &'a str, subject: &'a str) -> bool {
+    let tokens = |text: &'a str| text.as_bytes().split(|byte| *byte == b'.');
+    let (mut patterns, mut tokens) = (tokens(pattern), tokens(subject));
     loop {
         match (patterns.next(), tokens.next()) {
-            (Some(">"), Some(_)) | (None, None) => return true,
-            (Some("*"), Some(token)) if token != ">" => {}
+            (Some(b">"), Some(_)) | (None, None) => return true,
+            (Some(b"*"), Some(token)) if token != b">" => {}
             (Some(pattern), Some(token)) if pattern == token => {}
             _ => return false,
         }

@@ -89,13 +89,32 @@ pub(super) struct StreamInfo {
 
 /// Reads the stream; `None` where there is none.
 pub(super) async fn info(bus: &Bus, stream: &str) -> Result<Option<StreamInfo>, BusError> {
+    let found = info_with(bus, stream, &Value::Null).await?;
+    Ok(found.map(|(info, _)| info))
+}
+
+/// The same together with the subjects of what it holds that match `subjects`. They are those of the moment at which it
+/// stood so, or of a later one.
+pub(super) async fn info_and_subjects(
+    bus: &Bus,
+    stream: &str,
+    subjects: &str,
+) -> Result<Option<(StreamInfo, Vec<String>)>, BusError> {
+    info_with(bus, stream, &json!({ "subjects_filter": subjects })).await
+}
+
+async fn info_with(
+    bus: &Bus,
+    stream: &str,
+    body: &Value,
+) -> Result<Option<(StreamInfo, Vec<String>)>, BusError> {
     let answer = bus
-        .ask::<Value>(&format!("STREAM.INFO.{stream}"), &Value::Null)
+        .ask::<Value>(&format!("STREAM.INFO.{stream}"), body)
         .await;
     match answer {
         Ok(answer) => {
             let number = |key: &str| answer["state"][key].as_u64().unwrap_or(0);
-            Ok(Some(StreamInfo {
+            let info = StreamInfo {
                 config: answer["config"].clone(),
                 created: answer["created"].as_str().unwrap_or_default().to_owned(),
                 first: number("first_seq"),
@@ -107,11 +126,24 @@ pub(super) async fn info(bus: &Bus, stream: &str) -> Result<Option<StreamInfo>, 
                     .filter(|time| *time > DateTime::UNIX_EPOCH),
                 messages: number("messages"),
                 bytes: number("bytes"),
-            }))
+            };
+            Ok(Some((info, subjects_in(&answer))))
         }
         Err(error) if error.err_code() == code::STREAM_NOT_FOUND => Ok(None),
         Err(error) => Err(error.into_bus(bus, &format!("describe stream {stream}"))),
     }
+}
+
+/// The subjects that an answer lists, in their order.
+pub(super) fn subjects_in(answer: &Value) -> Vec<String> {
+    let listed = answer["state"]["subjects"].as_object();
+    let mut subjects: Vec<String> = listed
+        .into_iter()
+        .flatten()
+        .map(|(subject, _)| subject.clone())
+        .collect();
+    subjects.sort_unstable();
+    subjects
 }
 
 /// Which of two absences a "nobody listens" on a publish was: a missing stream, or a passing one.

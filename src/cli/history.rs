@@ -29,7 +29,7 @@ use super::progress::Progress;
 use super::sheet::{Sheet, Stretch};
 use super::terminal::{ReaderWatch, say};
 use super::view::{Blind, Viewed};
-use super::walk::{Ground, Times, Walk};
+use super::walk::{Found, Ground, Times, Walk};
 
 /// How many events a terminal shows where no range was asked for.
 const LAST: usize = 100;
@@ -171,12 +171,13 @@ impl History {
             std::io::stdout().is_terminal() && self.face.format() == Format::Text && !self.marks();
         let shape = (self.count, folds);
         let mut sheet = Sheet::open(&self.face, &wish.filter, self.blind(), shape, token);
+        let texts = self.face.format().shows_text_alone();
         let viewed = match wish.last {
             Some(last) => {
                 self.show_last((last, wish), walk, &mut sheet, token)
                     .await?
             }
-            None => show_all(walk, extent.last, &mut sheet, token).await?,
+            None => show_all((walk, texts), extent.last, &mut sheet, token).await?,
         };
         let viewed = match sheet.flush().await {
             Err(ended) => viewed.or(Some(ended)),
@@ -192,7 +193,7 @@ impl History {
             };
             say(&sheet.nothing(&stretch));
             // How it stands says who has not looked lately.
-            opening(bus, settings, &wish.filter).await?;
+            opening(bus, settings, &wish.filter, None).await?;
         }
         let place = if whole {
             Some(extent.last)
@@ -279,9 +280,9 @@ impl Wish {
     }
 }
 
-/// Shows all of a walk as it comes.
+/// Shows all of a walk as it comes, perhaps by the bare text of events.
 async fn show_all(
-    mut walk: Walk,
+    (mut walk, texts): (Walk, bool),
     last: u64,
     sheet: &mut Sheet,
     token: &CancellationToken,
@@ -298,7 +299,7 @@ async fn show_all(
         let gathers = sheet.gathers();
         let found = tokio::select! {
             biased;
-            found = next(&mut walk, over.as_mut()) => Some(found?),
+            found = next_found(&mut walk, texts, over.as_mut()) => Some(found?),
             // Nothing follows at once: what was gathered waits no longer.
             () = ready(()), if gathers => {
                 if let Err(viewed) = sheet.let_go().await {
@@ -313,8 +314,12 @@ async fn show_all(
             None => {}
             Some(None) => break None,
             Some(Some(Err(viewed))) => break Some(viewed),
-            Some(Some(Ok(record))) => {
-                if let Err(viewed) = sheet.take(record).await {
+            Some(Some(Ok(found))) => {
+                let taken = match found {
+                    Found::Record(record) => sheet.take(*record).await,
+                    Found::Text(text) => sheet.take_text(&text).await,
+                };
+                if let Err(viewed) = taken {
                     break Some(viewed);
                 }
             }
@@ -342,5 +347,22 @@ async fn next(
         biased;
         viewed = over => Ok(Some(Err(viewed))),
         found = walk.next() => Ok(found.map_err(broker_failure)?.map(Ok)),
+    }
+}
+
+/// The same, perhaps as its bare text.
+async fn next_found(
+    walk: &mut Walk,
+    texts: bool,
+    over: Pin<&mut impl Future<Output = Viewed>>,
+) -> Result<Option<Result<Found, Viewed>>, Failure> {
+    if !texts {
+        let found = next(walk, over).await?;
+        return Ok(found.map(|found| found.map(|record| Found::Record(Box::new(record)))));
+    }
+    tokio::select! {
+        biased;
+        viewed = over => Ok(Some(Err(viewed))),
+        found = walk.next_stored() => Ok(found.map_err(broker_failure)?.map(Ok)),
     }
 }

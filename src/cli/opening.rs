@@ -7,7 +7,7 @@ use chrono::Utc;
 use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
 use crate::bus::head::last_event;
-use crate::bus::heads::read_heads;
+use crate::bus::heads::{read_heads, read_heads_at};
 use crate::bus::settings::BusSettings;
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
@@ -43,18 +43,20 @@ pub(super) async fn arrive(bus: &Bus, settings: &BusSettings) {
     bus.connected().await;
 }
 
-/// How each source in view stands; says one line for each.
+/// How each source in view stands; says one line for each. Where the subjects of their roots are not listed already, they
+/// are asked for.
 pub(super) async fn opening(
     bus: &Bus,
     settings: &BusSettings,
     filter: &Filter,
+    listed: Option<Vec<String>>,
 ) -> Result<Vec<(Root, Table)>, Failure> {
     let unread = |root: &Root| {
         let name = words().clean(&root.source, 60).into_owned();
         say(&format!("{name}: its head cannot be read"));
     };
     let (stands, last) = tokio::join!(
-        stands(bus, settings, filter, unread),
+        stands_of(bus, settings, filter, (listed, unread)),
         last_event(bus, &settings.stream, &settings.prefix)
     );
     let stands = match stands {
@@ -82,11 +84,24 @@ pub(super) async fn stands(
     bus: &Bus,
     settings: &BusSettings,
     filter: &Filter,
-    mut unread: impl FnMut(&Root),
+    unread: impl FnMut(&Root),
+) -> Result<Vec<(Root, Table)>, BusError> {
+    stands_of(bus, settings, filter, (None, unread)).await
+}
+
+async fn stands_of(
+    bus: &Bus,
+    settings: &BusSettings,
+    filter: &Filter,
+    (listed, mut unread): (Option<Vec<String>>, impl FnMut(&Root)),
 ) -> Result<Vec<(Root, Table)>, BusError> {
     let mut stands = Vec::new();
-    let wanted = |source: &str| filter.wants_source(source);
-    for head in read_heads(bus, &settings.stream, &settings.prefix, wanted).await? {
+    let (stream, wanted) = (&settings.stream, |source: &str| filter.wants_source(source));
+    let heads = match listed {
+        Some(listed) => read_heads_at(bus, stream, listed, wanted).await?,
+        None => read_heads(bus, stream, &settings.prefix, wanted).await?,
+    };
+    for head in heads {
         let Ok(root) = &head.root else { continue };
         match table(&head, root) {
             Some(table) => stands.push((root.clone(), table)),

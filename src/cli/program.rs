@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -38,6 +38,13 @@ Exit codes: 0 done or the reader left, 1 refused, 2 usage, 3 source unreachable,
 struct Observe {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    own: Own,
+}
+
+// What goes with every command.
+#[derive(Debug, Args)]
+struct Own {
     /// Say more: one line for each commit, then what happens inside (RUST_LOG decides in detail)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -98,14 +105,35 @@ enum Command {
     Version(version::Version),
 }
 
+/// Gives a command its flags.
+type Flags = fn(clap::Command) -> clap::Command;
+
+/// The commands that are called alone, and their flags.
+const ALONE: [(&str, Flags); 15] = [
+    ("up", up::Up::augment_args),
+    ("down", down::Down::augment_args),
+    ("adapter", adapter::Adapter::augment_args),
+    ("watch", watch::Watch::augment_args),
+    ("history", history::History::augment_args),
+    ("state", state::State::augment_args),
+    ("diff", diff::Diff::augment_args),
+    ("stats", stats::Stats::augment_args),
+    ("doctor", doctor::Doctor::augment_args),
+    ("wait", wait::Wait::augment_args),
+    ("run", run::Run::augment_args),
+    ("process", process::Process::augment_args),
+    ("simulate", simulate::Simulate::augment_args),
+    ("source", source::Source::augment_args),
+    ("broker", broker::Broker::augment_args),
+];
+
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
     if let Some(exit) = completions::answer(Observe::command) {
         return exit;
     }
-    let program = Observe::command();
-    let matches = match program.clone().try_get_matches() {
-        Ok(matches) => matches,
+    let (program, matches) = match given() {
+        Ok(given) => given,
         Err(error) => return usage(&error),
     };
     log(matches.get_count("verbose"));
@@ -121,8 +149,29 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What was given, and the program as far as that needs it: the flags of all commands would take a third of the time until
+/// the first line, and most of the memory. Whatever is not plainly a call of one command is for the whole program to judge.
+fn given() -> clap::error::Result<(clap::Command, ArgMatches)> {
+    let first = std::env::args_os().nth(1);
+    if let Some(program) = first.and_then(|name| alone(name.to_str()?))
+        && let Ok(matches) = program.clone().try_get_matches()
+    {
+        return Ok((program, matches));
+    }
+    let program = Observe::command();
+    let matches = program.clone().try_get_matches()?;
+    Ok((program, matches))
+}
+
+/// The program with this command only.
+fn alone(name: &str) -> Option<clap::Command> {
+    let (name, with) = ALONE.into_iter().find(|(known, _)| *known == name)?;
+    let command = with(clap::Command::new(name));
+    Some(Own::augment_args(clap::Command::new("observe")).subcommand(command))
+}
+
 /// What was given, and below it what the file of settings says.
-fn arguments(program: &clap::Command, matches: clap::ArgMatches) -> Result<Observe, Failure> {
+fn arguments(program: &clap::Command, matches: ArgMatches) -> Result<Observe, Failure> {
     let named = matches.get_one::<PathBuf>("config").cloned();
     let mut matches = conf::under(program, matches, named.as_deref())?;
     Observe::from_arg_matches_mut(&mut matches).or_exit(Exit::Usage)
@@ -162,9 +211,9 @@ fn begin(mut args: Observe) -> Outcome {
         .enable_all()
         .build()
         .or_exit(Exit::Refused)?;
-    let verbose = args.verbose > 0;
-    let background = args.background.take();
-    let named = args.config.take();
+    let verbose = args.own.verbose > 0;
+    let background = args.own.background.take();
+    let named = args.own.config.take();
     let outcome = runtime.block_on(async {
         let token = CancellationToken::new();
         if let Command::Broker(args) = &mut args.command
@@ -235,5 +284,35 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Observe::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_alone_has_the_flags_that_it_has_in_the_whole_program() {
+        let mut whole = Observe::command();
+        whole.build();
+        let mut found = 0;
+        for command in whole.get_subcommands() {
+            let Some(mut program) = alone(command.get_name()) else {
+                continue;
+            };
+            found += 1;
+            program.clone().debug_assert();
+            program.build();
+            let alone = program.find_subcommand(command.get_name()).unwrap();
+            // Help, values, conflicts and defaults are in it.
+            assert_eq!(arguments_of(alone), arguments_of(command));
+        }
+        assert_eq!(found, ALONE.len(), "the names are those of commands");
+    }
+
+    /// All that is known of the arguments of a command and of those within it.
+    fn arguments_of(command: &clap::Command) -> String {
+        let own = command
+            .get_arguments()
+            // The word for it depends on whether there is more to show.
+            .filter(|arg| arg.get_id() != "help")
+            .map(|arg| format!("{:#?}\n", arg.clone().display_order(0)));
+        let inner = command.get_subcommands().map(arguments_of);
+        own.chain(inner).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::bus::past::Text;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
 use crate::render::notice::Blindness;
@@ -78,6 +79,18 @@ impl Sheet {
             shown?;
         }
         Ok(())
+    }
+
+    /// Takes the text of an event that is wanted, where nothing else of it is shown.
+    pub(super) async fn take_text(&mut self, text: &Text) -> Result<(), Viewed> {
+        self.found += 1;
+        let shown = self.view.show_text(text.bytes());
+        let shown = self.token.run_until_cancelled(shown).await;
+        let shown = shown.unwrap_or(Err(Viewed::Asked));
+        if matches!(shown, Ok(()) | Err(Viewed::Enough)) {
+            self.place = Some(text.sequence);
+        }
+        shown
     }
 
     /// Shows what is held back for its repeats.

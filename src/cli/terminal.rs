@@ -8,13 +8,13 @@
 //! whole ones, and no more than a pipe takes as a whole, so that the lines of several writers into one pipe stay whole.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::render::door::Charset;
 use crate::render::style::{ColorChoice, Style, Surroundings};
@@ -95,9 +95,18 @@ enum Out {
     Mark(oneshot::Sender<()>),
 }
 
+/// What the thread begins with.
+struct Begin {
+    waiting: mpsc::Receiver<Out>,
+    end: oneshot::Sender<io::Result<()>>,
+    guard: DropGuard,
+}
+
 /// The way to stdout.
 pub(super) struct Output {
     lines: mpsc::Sender<Out>,
+    /// What the thread begins with, until the first line that it has to wait for.
+    begin: Mutex<Option<Begin>>,
     /// Lines that the thread has not written yet.
     behind: Arc<AtomicUsize>,
     /// Whole lines that wait for the next ones.
@@ -128,27 +137,48 @@ impl ReaderWatch {
 }
 
 impl Output {
-    /// Opens the way; one thread writes until [`Output::finish`].
+    /// Opens the way. Once a line has to be waited for, a thread writes until [`Output::finish`].
     pub(super) fn open() -> Self {
         let (lines, waiting) = mpsc::channel(WAITING);
         let (end, ended) = oneshot::channel();
         let left = CancellationToken::new();
-        let guard = left.clone().drop_guard();
-        let behind = Arc::new(AtomicUsize::new(0));
-        let done = Arc::clone(&behind);
+        let begin = Begin {
+            waiting,
+            end,
+            guard: left.clone().drop_guard(),
+        };
+        Self {
+            lines,
+            begin: Mutex::new(Some(begin)),
+            behind: Arc::new(AtomicUsize::new(0)),
+            gathered: Vec::new(),
+            ended,
+            left,
+        }
+    }
+
+    /// Sees to it that the thread is there.
+    fn begin(&self) {
+        let begin = self
+            .begin
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(Begin {
+            waiting,
+            end,
+            guard,
+        }) = begin
+        else {
+            return;
+        };
+        let done = Arc::clone(&self.behind);
         // Never joined: a reader that stands still would keep it, and with it the program, for ever.
         drop(std::thread::spawn(move || {
             let _left = guard;
             // Nobody waits any more where the program ends without it.
             drop(end.send(write_all(waiting, &done)));
         }));
-        Self {
-            lines,
-            behind,
-            gathered: Vec::new(),
-            ended,
-            left,
-        }
     }
 
     /// What tells when the reader has left.
@@ -165,6 +195,7 @@ impl Output {
             }
             line.drain(..written);
         }
+        self.begin();
         // Should this be dropped before the line is handed over, the thread goes on to the end.
         self.behind.fetch_add(1, Ordering::Relaxed);
         self.lines
@@ -207,6 +238,9 @@ impl Output {
 
     /// Waits until every line that was handed over is written and flushed.
     pub(super) async fn written(&self) -> Result<(), ReaderLeft> {
+        if self.behind.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
         let (mark, passed) = oneshot::channel();
         self.lines
             .send(Out::Mark(mark))
@@ -224,6 +258,11 @@ impl Output {
         // Whether the reader left, the thread says better.
         drop(self.let_go().await);
         drop(self.lines);
+        let begin = self.begin.into_inner();
+        if begin.unwrap_or_else(PoisonError::into_inner).is_some() {
+            // Every line was written when it came.
+            return Ok(());
+        }
         match self.ended.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
                 Exit::Refused,

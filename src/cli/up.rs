@@ -254,7 +254,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let mine = whom.events(Filter::all())?;
     let begin = async {
         arrive(&bus, &settings).await;
-        opening(&bus, &settings, &mine).await
+        opening(&bus, &settings, &mine, None).await
     };
     let opened = token.run_until_cancelled(begin).await;
     let Some(Ok(_)) = opened else {

@@ -76,6 +76,8 @@ pub(super) struct View {
     blindness: Blindness,
     left: Option<u64>,
     gathers: bool,
+    /// Room for a line, used again for the next one.
+    line: Vec<u8>,
     output: Output,
 }
 
@@ -98,6 +100,7 @@ impl View {
             blindness: Blindness::default(),
             left: count,
             gathers: false,
+            line: Vec::new(),
             output: Output::open(),
         }
     }
@@ -170,16 +173,34 @@ impl View {
         if self.face.write(record, Utc::now(), &mut line).is_ok() {
             self.put(line).await?;
         }
-        match &mut self.left {
-            Some(left) if wanted => {
-                *left -= 1;
-                if *left == 0 {
-                    Err(Viewed::Enough)
-                } else {
-                    Ok(())
-                }
-            }
-            _ => Ok(()),
+        if wanted { self.count_down() } else { Ok(()) }
+    }
+
+    /// Shows an event that is wanted by its text, in a face that shows nothing else.
+    pub(super) async fn show_text(&mut self, stored: &[u8]) -> Result<(), Viewed> {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        self.face.write_text(stored, &mut line);
+        if self.gathers {
+            let put = self.output.gather(&line).await;
+            put.map_err(|ReaderLeft| Viewed::ReaderLeft)?;
+            self.line = line;
+        } else {
+            self.put(line).await?;
+        }
+        self.count_down()
+    }
+
+    /// Counts one that was wanted.
+    fn count_down(&mut self) -> Result<(), Viewed> {
+        let Some(left) = &mut self.left else {
+            return Ok(());
+        };
+        *left -= 1;
+        if *left == 0 {
+            Err(Viewed::Enough)
+        } else {
+            Ok(())
         }
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
-use crate::bus::past::{Beginning, Extent, Passed, Past, Stretch};
+use crate::bus::past::{Beginning, Extent, Passed, Past, Stored, Stretch, Text};
 use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
@@ -111,6 +111,12 @@ pub(super) enum Walk {
     Backward(Box<Backward>),
 }
 
+/// What a walk gives where the text of most events is enough.
+pub(super) enum Found {
+    Record(Box<Record>),
+    Text(Text),
+}
+
 /// A walk from the end.
 pub(super) struct Backward {
     ground: Ground,
@@ -173,6 +179,30 @@ impl Walk {
             },
             Self::Backward(backward) => backward.next().await,
         }
+    }
+
+    /// The same, with the bare text of events wherever that may be.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Walk::next`].
+    pub(super) async fn next_stored(&mut self) -> Result<Option<Found>, BusError> {
+        let Self::Forward(past, times) = self else {
+            let record = self.next().await?;
+            return Ok(record.map(|record| Found::Record(Box::new(record))));
+        };
+        while let Some(stored) = past.next_stored().await? {
+            let found = match stored {
+                Stored::Text(text) => times.hold(text.timestamp).then_some(Found::Text(text)),
+                Stored::Passed(passed) => readable(passed)
+                    .filter(|record| times.hold(record.envelope.timestamp))
+                    .map(|record| Found::Record(Box::new(record))),
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 }
 

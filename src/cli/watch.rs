@@ -185,21 +185,23 @@ impl Watch {
         None
     }
 
-    /// Takes the place where reading begins.
+    /// Takes the place where reading begins; perhaps with the subjects of the roots that stood there.
     async fn tape(
         &self,
         bus: &Bus,
         settings: &BusSettings,
         filter: Filter,
-    ) -> Result<Tape, Failure> {
+    ) -> Result<(Tape, Option<Vec<String>>), Failure> {
         let (stream, prefix) = (&settings.stream, &settings.prefix);
         let filter = filter.and_blindness();
         let Some(name) = &self.durable else {
             let since = self.since()?.map(|since| Begin::Time(since - APART));
             let begin = since.unwrap_or_else(|| self.begin());
             let mut reader = Reader::live(bus, stream, prefix, filter, begin);
-            reader.take_place().await.map_err(broker_failure)?;
-            return Ok(Tape::Live(Box::new(reader)));
+            let roots = prefix.all_head_roots();
+            let listed = reader.take_place(&roots).await;
+            let listed = listed.map_err(broker_failure)?;
+            return Ok((Tape::Live(Box::new(reader)), listed));
         };
         let wanted = Wanted {
             stream: stream.clone(),
@@ -210,7 +212,7 @@ impl Watch {
         };
         let patience = Patience::from_flag(self.no_retry);
         let reader = begin_durable(bus, wanted, patience).await?;
-        Ok(Tape::Durable(Box::new(reader)))
+        Ok((Tape::Durable(Box::new(reader)), None))
     }
 }
 
@@ -305,8 +307,8 @@ async fn bus_watch(
         arrive(bus, settings).await;
         // The place first, then how things stand: what happens in between is told, and nothing goes unseen. The consumer
         // behind that place is made meanwhile.
-        let mut tape = args.tape(bus, settings, filter.clone()).await?;
-        let stands = Box::pin(opening(bus, settings, &filter));
+        let (mut tape, roots) = args.tape(bus, settings, filter.clone()).await?;
+        let stands = Box::pin(opening(bus, settings, &filter, roots));
         let ((), stands) = tokio::join!(Box::pin(tape.read_ahead()), stands);
         Ok::<_, Failure>((tape, stands?))
     };

@@ -6,6 +6,7 @@ use std::fmt;
 use globset::{Glob, GlobMatcher};
 
 use super::envelope::Envelope;
+use super::glance::Glance;
 use super::payload::{Kind, Severity};
 use super::subject::{Prefix, encode_filter_token, encode_token};
 
@@ -217,31 +218,34 @@ impl Filter {
     /// Whether an event is wanted. An event about a source has no process: a filter by name or namespace leaves it out
     /// unless its own type was asked for.
     pub fn matches(&self, event: &Envelope) -> bool {
-        if self.blindness && self.is_blindness(event) {
+        self.suits(&event.glance())
+    }
+
+    /// The same by a glance.
+    pub fn suits(&self, event: &Glance<'_>) -> bool {
+        if self.blindness && self.is_blindness_of(event) {
             return true;
         }
         let any = |patterns: &[Pattern], value: &str| {
             patterns.is_empty() || patterns.iter().any(|p| p.matches(value))
         };
         let placed = if event.process.is_some() {
-            let mut names = event
-                .process
-                .iter()
-                .map(String::as_str)
-                .chain(event.group());
+            let mut names = event.process.into_iter().chain(event.group);
             names.any(|name| any(&self.names, name))
                 && (self.namespaces.is_empty()
-                    || event.namespaces().any(|name| any(&self.namespaces, name)))
+                    || event
+                        .every_namespace()
+                        .any(|name| any(&self.namespaces, name)))
         } else {
-            let asked = self.kinds.contains(&event.kind) && !Kind::PROCESS.contains(&event.kind);
+            let asked = self.kinds.contains(&*event.kind) && !Kind::PROCESS.contains(&*event.kind);
             asked || (self.names.is_empty() && self.namespaces.is_empty())
         };
         placed
-            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+            && (self.kinds.is_empty() || self.kinds.contains(&*event.kind))
             && self.severity.is_none_or(|least| event.severity >= least)
-            && any(&self.sources, &event.source)
-            && any(&self.reasons, &event.reason)
-            && any(&self.certainties, &event.certainty)
+            && any(&self.sources, event.source)
+            && any(&self.reasons, event.reason)
+            && any(&self.certainties, event.certainty)
             && any(&self.origins, event.origin.as_str())
     }
 
@@ -252,8 +256,28 @@ impl Filter {
 
     /// Whether an event tells that nobody saw a stretch of a wanted source; shown whatever else the filter says.
     pub fn is_blindness(&self, event: &Envelope) -> bool {
-        matches!(event.kind, Kind::Gap | Kind::Disconnected | Kind::Connected)
-            && (self.sources.is_empty() || self.sources.iter().any(|p| p.matches(&event.source)))
+        self.is_blindness_of(&event.glance())
+    }
+
+    /// The same by a glance.
+    pub fn is_blindness_of(&self, event: &Glance<'_>) -> bool {
+        matches!(
+            *event.kind,
+            Kind::Gap | Kind::Disconnected | Kind::Connected
+        ) && (self.sources.is_empty() || self.sources.iter().any(|p| p.matches(event.source)))
+    }
+
+    /// Whether this filter lets everything pass.
+    pub fn is_open(&self) -> bool {
+        let lists = [
+            &self.names,
+            &self.namespaces,
+            &self.sources,
+            &self.reasons,
+            &self.certainties,
+            &self.origins,
+        ];
+        lists.into_iter().all(Vec::is_empty) && self.kinds.is_empty() && self.severity.is_none()
     }
 
     /// True where the server hands over every event of the wanted sources, whatever is chosen among them afterwards, so

@@ -2,6 +2,7 @@
 
 use super::envelope::Envelope;
 use super::filter::{Filter, Pattern};
+use super::glance::Glance;
 use super::payload::Kind;
 use super::subject::{
     MAX_TOKEN, Prefix, Token, decode_token, encode_filter_token, encode_token, fnv1a,
@@ -9,7 +10,11 @@ use super::subject::{
 
 /// The text of an event: read, written, read again. Gives it, if it is one.
 pub(crate) fn event(bytes: &[u8]) -> Option<Envelope> {
-    let event = Envelope::parse(bytes).ok()?;
+    let event = Envelope::parse(bytes);
+    if let Some(glance) = Glance::of(bytes) {
+        assert_eq!(event.as_ref().ok().map(Envelope::glance), Some(glance));
+    }
+    let event = event.ok()?;
     let mut text = Vec::new();
     assert!(event.write_json(&mut text).is_ok());
     assert!(!text.contains(&b'\n'), "an event is a line");

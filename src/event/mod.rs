@@ -6,10 +6,11 @@
 //!
 //! One event takes this way: a domain describes what happened as a [`payload::Payload`]; the adapter stamps it into an
 //! [`envelope::Envelope`]; the bus stores it under its [`subject`]; a reader gets it back as a [`record::Record`] and
-//! picks with a [`filter::Filter`].
+//! picks with a [`filter::Filter`]. Where its text is all that is wanted, a [`glance::Glance`] is enough for that.
 
 pub mod envelope;
 pub mod filter;
+pub mod glance;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 pub mod payload;

@@ -68,6 +68,13 @@ impl FromStr for Format {
     }
 }
 
+impl Format {
+    /// Whether a line of it shows the stored text and nothing else, so that nobody need understand it.
+    pub fn shows_text_alone(&self) -> bool {
+        matches!(self, Self::Json | Self::Raw)
+    }
+}
+
 /// A word that names nothing here; trying again does not help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownWord {
@@ -164,6 +171,15 @@ impl Face {
             line.push('\n');
         }
         line
+    }
+
+    /// Writes one event as one line by its text, as [`Face::write`] does where [`Format::shows_text_alone`].
+    pub fn write_text(&self, stored: &[u8], out: &mut Vec<u8>) {
+        if self.format == Format::Raw {
+            json::write_raw(stored, out);
+        } else {
+            json::write_shown(stored, out);
+        }
     }
 
     /// Writes one process of a snapshot as one line in one `write`.

@@ -13,33 +13,43 @@ use crate::event::payload::{State, millis};
 /// The stored text as one line; line breaks between its keys, which mean nothing there, become blanks.
 pub fn raw(stored: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(stored.len() + 1);
+    write_raw(stored, &mut out);
+    out
+}
+
+/// Appends what [`raw`] gives.
+pub(super) fn write_raw(stored: &[u8], out: &mut Vec<u8>) {
     out.extend(stored.iter().map(|byte| match byte {
         b'\n' | b'\r' => b' ',
         other => *other,
     }));
     out.push(b'\n');
-    out
 }
 
 /// The stored text as one line that is safe to look at: what cannot be seen stands escaped within its strings, so that
 /// the value stays the same. Text without such characters, which is nearly all text, is handed on byte for byte.
 pub fn shown(stored: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(stored.len() + 1);
+    write_shown(stored, &mut out);
+    out
+}
+
+/// Appends what [`shown`] gives.
+pub(super) fn write_shown(stored: &[u8], out: &mut Vec<u8>) {
     // Most text is plain, and every byte is looked at without a branch.
     let is_plain = stored
         .iter()
         .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
     if is_plain {
-        let mut out = Vec::with_capacity(stored.len() + 1);
         out.extend_from_slice(stored);
         out.push(b'\n');
-        return out;
+        return;
     }
     // A key that nobody reads may hold bytes that are no text.
     let text = String::from_utf8_lossy(stored);
     if matches!(text, Cow::Borrowed(_)) && !text.chars().any(is_unseen) {
-        return raw(stored);
+        return write_raw(stored, out);
     }
-    let mut out = Vec::with_capacity(stored.len() + 64);
     let (mut units, mut bytes) = ([0; 2], [0; 4]);
     for c in text.chars() {
         match c {
@@ -54,7 +64,6 @@ pub fn shown(stored: &[u8]) -> Vec<u8> {
         }
     }
     out.push(b'\n');
-    out
 }
 
 /// One process of a snapshot as one JSON object; its first keys are those of an event, its type is `snapshot`.

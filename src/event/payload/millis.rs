@@ -89,7 +89,10 @@ impl Visitor<'_> for TimeVisitor {
 /// A time as we write it, `2026-08-20T07:18:04.120Z`; an event has half a dozen of them, and reading whatever else is a
 /// time takes ten times as long.
 fn ours(text: &str) -> Option<DateTime<Utc>> {
-    let text: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    of_digits(text.as_bytes().try_into().ok()?)
+}
+
+fn of_digits(text: &[u8; 24]) -> Option<DateTime<Utc>> {
     let marks = [
         text[4], text[7], text[10], text[13], text[16], text[19], text[23],
     ];
@@ -109,6 +112,11 @@ fn ours(text: &str) -> Option<DateTime<Utc>> {
         date.and_hms_milli_opt(hour, minute, second, number(20, 23)?)?
             .and_utc(),
     )
+}
+
+/// A time as we write it, of a year that counts as one; nothing for any other text, whether it is a time or not.
+pub(in crate::event) fn plain(text: &[u8; 24]) -> Option<DateTime<Utc>> {
+    of_digits(text).and_then(within)
 }
 
 /// The same for times that may be absent.

@@ -150,7 +150,7 @@ async fn what_is_stored_behind_the_place_that_was_taken_is_told() {
     let (bus, store) = open(&server).await;
     let base = commit(&store, 0, 1, 5).await.unwrap();
     let mut reader = reader(&bus, Begin::Now);
-    reader.take_place().await.unwrap();
+    reader.take_place("").await.unwrap();
     // The head is read here; it speaks of a moment behind the place.
     commit(&store, base, 6, 5).await.unwrap();
     reader.knows("shop", "j", 8);
@@ -161,12 +161,46 @@ async fn what_is_stored_behind_the_place_that_was_taken_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_read_ahead_lies_behind_the_place_and_the_heads_of_that_moment_are_listed() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let base = commit(&store, 0, 1, 5).await.unwrap();
+    let mut reader = reader(&bus, Begin::Now);
+    let roots = reader.take_place("core.head.*").await.unwrap();
+    assert_eq!(roots, Some(vec!["core.head.shop".to_owned()]));
+    let base = commit(&store, base, 6, 3).await.unwrap();
+    reader.read_ahead().await;
+    commit(&store, base, 9, 2).await.unwrap();
+    assert_eq!(numbers(&take(&mut reader, 5).await), [6, 7, 8, 9, 10]);
+}
+
+#[tokio::test]
+async fn a_stream_made_anew_before_anything_is_read_ahead_is_told_from_its_beginning() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    commit(&store, 0, 1, 2).await.unwrap();
+    let mut reader = reader(&bus, Begin::Now);
+    reader.take_place("").await.unwrap();
+    let delete = "$JS.API.STREAM.DELETE.PROCESS_EVENTS";
+    bus.client().request(delete, "".into()).await.unwrap();
+    let (_, store) = open(&server).await;
+    // More than the former one held, so that the place lies within it.
+    commit(&store, 0, 1, 8).await.unwrap();
+    reader.read_ahead().await;
+    assert!(matches!(told(&mut reader).await, Told::StreamRenewed));
+    assert_eq!(
+        numbers(&take(&mut reader, 8).await),
+        (1..=8).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
 async fn a_hole_before_the_first_event_that_is_read_is_told() {
     let server = NatsServer::start();
     let (bus, store) = open(&server).await;
     let base = commit(&store, 0, 1, 5).await.unwrap();
     let mut reader = reader(&bus, Begin::Now);
-    reader.take_place().await.unwrap();
+    reader.take_place("").await.unwrap();
     reader.knows("shop", "j", 5);
     commit(&store, base, 6, 2).await.unwrap();
     ask(

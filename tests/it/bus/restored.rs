@@ -145,7 +145,7 @@ async fn a_reader_that_was_handed_nothing_yet_goes_on_behind_its_beginning() {
     let (mut trial, bus) = Restored::new().await;
     trial.tell_ten().await;
     let mut placed = live(&bus, Begin::Now);
-    placed.take_place().await.unwrap();
+    placed.take_place("").await.unwrap();
     let mut now = live(&bus, Begin::Now);
     caught_up(&mut now).await;
     let crashed = Filter::all().kind("crashed").unwrap();

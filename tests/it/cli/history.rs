@@ -64,8 +64,15 @@ impl Shelf {
         for (key, value) in more.as_object().unwrap() {
             event[key] = value.clone();
         }
+        self.store(&subject, &event.to_string()).await;
+    }
+
+    /// Stores a text as it stands.
+    pub(super) async fn store(&self, subject: &str, text: &str) {
         let context = async_nats::jetstream::new(self.bus.client().clone());
-        let stored = context.publish(subject, event.to_string().into()).await;
+        let stored = context
+            .publish(subject.to_owned(), text.to_owned().into())
+            .await;
         stored.unwrap().await.unwrap();
     }
 

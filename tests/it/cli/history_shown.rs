@@ -38,6 +38,68 @@ async fn a_long_stream_is_read_in_pieces_to_its_end_and_no_further() {
 }
 
 #[tokio::test]
+async fn an_event_is_the_stored_text_however_that_stands_and_what_is_none_is_said() {
+    let shelf = Shelf::new().await;
+    // As an adapter writes it.
+    let plain = concat!(
+        r#"{"type":"crashed","process":"api","namespace":"default","timestamp":"2026-08-20T07:18:04.120Z","#,
+        r#""subject":"core.process.default.api.crashed","severity":"error","state":{"name":"api","namespace":"default","#,
+        r#""status":"Completed","is_ready":"-","has_ready_probe":false,"restarts":0,"exit_code":7,"is_running":false,"#,
+        r#""replicas":1,"namespaces":["default","größe"],"cpu_percent":3.1},"schema":1,"id":"shop.j.1","source":"shop","#,
+        r#""journal":"j","seq":1,"origin":"change","reason":"exit","certainty":"certain","#,
+        r#""occurred":{"before":"2026-08-20T07:18:04.100Z"},"exit":{"code":7,"signal":null,"expected":false},"count":1}"#,
+    );
+    let spoilt = |from: &str, to: &str| plain.replace(from, to);
+    let stored = [
+        (plain.to_owned(), true),
+        (spoilt("\"count\":1}", "\"count\":1"), false),
+        (spoilt("{\"type\"", "{ \"type\""), true),
+        (spoilt("\"seq\":1", "\"seq\":01"), false),
+        (spoilt("\"count\":1", "\"count\":1,\"later\":[1]"), true),
+        ("no event at all".to_owned(), false),
+        (
+            spoilt("\"process\":\"api\"", "\"process\":\"\\u0061pi\""),
+            true,
+        ),
+        (spoilt("07:18:04.100Z", "07:18:64.100Z"), false),
+        (
+            spoilt("2026-08-20T07:18:04.100Z", "2026-08-20T07:18:04Z"),
+            true,
+        ),
+        (plain.to_owned(), true),
+    ];
+    for (text, _) in &stored {
+        shelf.store("core.process.default.api.crashed", text).await;
+    }
+    let wanted: Vec<&str> = stored
+        .iter()
+        .filter_map(|(text, is_event)| is_event.then_some(text.as_str()))
+        .collect();
+    for more in [
+        &["-o", "raw"][..],
+        &["-o", "json"],
+        &["-o", "json", "--type", "crashed", "-N", "größe", "api"],
+        &["-o", "json", "--reverse", "-n", "10"],
+    ] {
+        let mut run = shelf.run(more);
+        assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+        let mut lines = run.out.all();
+        if more.contains(&"--reverse") {
+            lines.reverse();
+        }
+        assert_eq!(lines, wanted, "{more:?}");
+        let said = run.err.all();
+        let said = said.iter().filter(|line| line.contains("is no event"));
+        assert_eq!(said.count(), 4, "{more:?}");
+    }
+    for more in [&["--type", "started"][..], &["-N", "other"], &["web"]] {
+        let mut run = shelf.run(&[&["-o", "json"], more].concat());
+        assert_eq!(run.ends().await, 0, "{:?}", run.err.all());
+        assert_eq!(run.out.all(), Vec::<String>::new(), "{more:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_lines_of_two_that_write_into_one_pipe_stay_whole() {
     let nats = NatsServer::start();
     let (_bus, store) = open(&nats).await;
