@@ -211,9 +211,12 @@ async fn what_is_asked_with_exactly_the_rights_to_ask_is_told_as_requested() {
         let quiet = ["--evidence", "off"];
         let run = home.run(&[&args[..], &quiet, &login(&url, "a"), more].concat());
         run.says("shop: ").await;
-        let watch = ["watch", "--json", "--source", "shop", "-n", "all"];
+        let watch = ["watch", "--json", "--source", "shop", "-n", "5000"];
         let watch = home.run(&[&watch[..], &login(&url, "admin"), more].concat());
-        until(LIMIT, "the stack", async || watch.out.count("started") >= 3).await;
+        until(LIMIT, "the stack", async || {
+            watch.out.count(r#""started""#) >= 3
+        })
+        .await;
         let args = ["process", "restart", "api", "--source", "shop"];
         let mut asked = home.run(&[&args[..], &login(&url, "p"), more].concat());
         assert_eq!(asked.ends().await, 0, "{:?}", asked.err.all());
