@@ -1,5 +1,6 @@
 //! `observe config`: the file of settings, checked, shown and described.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args, Command, Subcommand};
@@ -97,6 +98,11 @@ fn shown(table: &TableArgs, named: Option<&Path>, program: &Command) -> Result<V
         say(&format!(
             "{variable} is set and names a stack: the sources of the file do not count"
         ));
+    }
+    if let (Some(found), true) = (&found, std::io::stdout().is_terminal()) {
+        // The table has no room for it there.
+        let line = format!("settings of {}", found.path.display());
+        say(&words().clean(&line, 1000));
     }
     match table.format() {
         As::Json => settings.json().or_exit(Exit::Refused),
