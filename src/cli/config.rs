@@ -40,10 +40,12 @@ enum Action {
     /// Show what is in force and where each value came from
     Show(Show),
     /// Print the JSON Schema of the file
+    #[command(after_help = "Example:\n  observe config schema > observe.schema.json")]
     Schema,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  observe config check observe.yaml")]
 struct Check {
     /// The file; without it, the one that is found
     #[arg(value_name = "FILE")]
@@ -51,6 +53,7 @@ struct Check {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  observe config show -o wide")]
 struct Show {
     #[command(flatten)]
     table: TableArgs,

@@ -172,6 +172,11 @@ mod tests {
     }
 
     #[test]
+    fn the_object_has_everything_of_the_page() {
+        insta::assert_json_snapshot!("object", report(), { ".version" => "VERSION" });
+    }
+
+    #[test]
     fn a_pipe_gets_one_line_per_finding_and_one_per_fix_in_ascii() {
         let text = page(&report(), Style::PLAIN, None);
         assert!(text.is_ascii(), "{text}");
