@@ -6,6 +6,7 @@ use std::fmt;
 use globset::{Glob, GlobMatcher};
 
 use super::envelope::Envelope;
+use super::grep::{Grep, GrepError};
 use super::payload::{Kind, Severity};
 use super::subject::{Prefix, encode_filter_token, encode_token};
 
@@ -45,6 +46,9 @@ pub enum FilterError {
         "'{0}' is no filter key; there are process, type, namespace, source, severity, reason, certainty, origin"
     )]
     Key(String),
+    /// A regular expression does not parse.
+    #[error(transparent)]
+    Grep(#[from] GrepError),
 }
 
 impl Pattern {
@@ -106,6 +110,7 @@ pub struct Filter {
     reasons: Vec<Pattern>,
     certainties: Vec<Pattern>,
     origins: Vec<Pattern>,
+    greps: Vec<Grep>,
     blindness: bool,
 }
 
@@ -180,6 +185,16 @@ impl Filter {
         Ok(self)
     }
 
+    /// Adds a regular expression to those of which one must fit the words of an event.
+    ///
+    /// # Errors
+    ///
+    /// One that does not parse.
+    pub fn grep(mut self, text: &str) -> Result<Self, FilterError> {
+        self.greps.push(Grep::parse(text)?);
+        Ok(self)
+    }
+
     /// Adds one `key=value`, as `-f` takes it; the value may list alternatives with commas.
     ///
     /// # Errors
@@ -243,6 +258,7 @@ impl Filter {
             && any(&self.reasons, &event.reason)
             && any(&self.certainties, &event.certainty)
             && any(&self.origins, event.origin.as_str())
+            && (self.greps.is_empty() || self.greps.iter().any(|grep| grep.fits(event)))
     }
 
     /// Whether events of a source may be wanted at all.
@@ -302,7 +318,8 @@ impl fmt::Display for Filter {
         };
         let kinds = self.kinds.iter().map(|kind| kind.as_str().to_owned());
         let severity = self.severity.iter().map(|least| least.as_str().to_owned());
-        let keys: [(&str, BTreeSet<String>); 8] = [
+        let greps = self.greps.iter().map(|grep| grep.text().to_owned());
+        let keys: [(&str, BTreeSet<String>); 9] = [
             ("process", texts(&self.names)),
             ("namespace", texts(&self.namespaces)),
             ("source", texts(&self.sources)),
@@ -311,6 +328,7 @@ impl fmt::Display for Filter {
             ("reason", texts(&self.reasons)),
             ("certainty", texts(&self.certainties)),
             ("origin", texts(&self.origins)),
+            ("grep", greps.collect()),
         ];
         let said: Vec<String> = keys
             .into_iter()

@@ -10,6 +10,7 @@
 
 pub mod envelope;
 pub mod filter;
+pub mod grep;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 pub mod payload;

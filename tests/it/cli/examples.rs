@@ -114,7 +114,7 @@ async fn all_live(command: &str, broker: Option<&str>) {
             assert_eq!(run.ends().await, 0, "{example}: {:?}", run.err.all());
             continue;
         }
-        if example.contains("-d ") {
+        if example.contains("-d ") || example.contains("--no-follow") {
             assert_eq!(run.ends().await, 0, "{example}: {:?}", run.err.all());
             continue;
         }

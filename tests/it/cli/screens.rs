@@ -9,10 +9,12 @@ use super::terminal::Terminal;
 use crate::support::nats::NatsServer;
 
 /// Each command and what stands before its flags.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "history",
     "history -o wide --time utc -n 2",
     "history --type connected",
+    "history -g exit.7",
+    "watch --no-follow -n 9 -g CRASHED|crashed",
     "state",
     "state -o wide",
     "state nobody",
