@@ -89,7 +89,7 @@ impl Tail {
             {
                 Ok(page) => {
                     self.turn(&mut pages, page.unwrap_or_default(), kept)
-                        .await?
+                        .await?;
                 }
                 Err(error) if error.is_fatal() => {
                     return self.told.send(Told::Failed(error)).await.map_err(|_| Gone);
@@ -118,12 +118,11 @@ impl Tail {
             }
             news.lines
         } else {
-            let shown = match kept {
-                Some(kept) => page.len().saturating_sub(kept),
-                None => {
-                    let from = page.len().saturating_sub(OVERLAP);
-                    from + self.with_seam(|seam| seam.lay_over(&page[from..]))
-                }
+            let shown = if let Some(kept) = kept {
+                page.len().saturating_sub(kept)
+            } else {
+                let from = page.len().saturating_sub(OVERLAP);
+                from + self.with_seam(|seam| seam.lay_over(&page[from..]))
             };
             let lines = page[shown..].to_vec();
             page.drain(..page.len().saturating_sub(PAGE));

@@ -83,9 +83,8 @@ fn words(event: &Envelope) -> String {
     words.extend([&*event.source, event.severity.as_str()]);
     words.extend([&*event.reason, &*event.certainty, event.origin.as_str()]);
     words.extend(event.state.as_ref().map(|state| &*state.status));
-    let mut words = words.join(" ");
-    if let Some(code) = event.exit.as_ref().and_then(|exit| exit.code) {
-        words.push_str(&format!(" exit {code}"));
-    }
-    words
+    let code = event.exit.as_ref().and_then(|exit| exit.code);
+    let exit = code.map(|code| format!("exit {code}"));
+    words.extend(exit.as_deref());
+    words.join(" ")
 }

@@ -2,6 +2,8 @@
 //! with `LANG=C`. Each is kept as a recorded screen, in which times, ports and amounts are only words: how they are set in
 //! columns is recorded where they are drawn.
 
+use std::fmt::Write as _;
+
 use super::house::House;
 use super::run::{Home, Run};
 use super::stack::Stack;
@@ -158,7 +160,7 @@ async fn record(name: &str, at: Where) {
             args.extend(tail.split(' '));
         }
         let screen = shown(&house.home, &args, at).await;
-        all.push_str(&format!("$ observe {command}\n{screen}\n\n"));
+        writeln!(all, "$ observe {command}\n{screen}\n").unwrap();
         if command.starts_with("process restart") {
             house.tells("restarted", "worker", 1).await;
         }
