@@ -28,7 +28,56 @@ pub(super) struct Tail {
     /// True when the stretch begins where the stream does.
     pub(super) whole: bool,
     pub(super) until: u64,
-    pub(super) found: VecDeque<(Place, Message)>,
+    /// What was found, in order; holes among it belong to it.
+    found: VecDeque<Found>,
+    /// How many events are among it.
+    pub(super) events: usize,
+}
+
+/// Something found at the stream's end.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// An event that matches.
+    Event(Place, Message),
+    /// What the numbers before the next event say, those of events that do not match among them.
+    Said(Told),
+}
+
+impl Tail {
+    fn new(want: usize, whole: bool, until: u64) -> Self {
+        Self {
+            want,
+            whole,
+            until,
+            found: VecDeque::new(),
+            events: 0,
+        }
+    }
+
+    /// Keeps what is to be said before the next event.
+    pub(super) fn say(&mut self, told: Told) {
+        self.found.push_back(Found::Said(told));
+    }
+
+    /// Keeps an event, and gives up what comes before the last ones that are wanted.
+    pub(super) fn keep(&mut self, place: Place, message: Message) {
+        self.found.push_back(Found::Event(place, message));
+        self.events += 1;
+        while self.events > self.want {
+            if let Some(Found::Event(..)) = self.found.pop_front() {
+                self.events -= 1;
+            }
+            // What lies before the first event that is left is not shown either.
+            while let Some(Found::Said(_)) = self.found.front() {
+                self.found.pop_front();
+            }
+        }
+    }
+
+    /// What was found.
+    pub(super) fn into_found(self) -> impl Iterator<Item = Found> {
+        self.found.into_iter()
+    }
 }
 
 /// Where a new consumer begins, and what that means.
@@ -65,12 +114,7 @@ impl Opening {
             (None, Begin::Last(want)) => {
                 let start = (info.last + 1).saturating_sub(window);
                 let whole = start <= info.first;
-                let tail = Tail {
-                    want: *want,
-                    whole,
-                    until: info.last,
-                    found: VecDeque::new(),
-                };
+                let tail = Tail::new(*want, whole, info.last);
                 Self {
                     start: Start::At(start),
                     floor: None,

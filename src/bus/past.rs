@@ -263,7 +263,8 @@ impl Past {
             let filter = &self.stretch.filter;
             let timestamp = match Glance::of(&message.payload) {
                 Some(glance) if !filter.suits(&glance) => continue,
-                Some(glance) => (!filter.is_blindness_of(&glance)).then_some(glance.timestamp),
+                Some(glance) => (!filter.searches() && !filter.is_blindness_of(&glance))
+                    .then_some(glance.timestamp),
                 None => None,
             };
             if let Some(timestamp) = timestamp {

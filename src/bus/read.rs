@@ -17,7 +17,7 @@ use super::connect::Bus;
 use super::consumer::{Heard, Place, Push, Start};
 use super::error::{BusError, clean};
 use super::link::Link;
-use super::opening::{Floor, Numbers, Opening, Tail};
+use super::opening::{Floor, Found, Numbers, Opening, Tail};
 use super::retry::Retry;
 use super::stream::{self, StreamInfo};
 use crate::event::envelope::Envelope;
@@ -301,6 +301,10 @@ impl Reader {
             Push::open(&self.bus, &self.stream, &opening.start, &self.subjects).await?;
         // From here on nothing waits: what was found counts whole or not at all.
         self.push = Some(push);
+        if opening.tail.is_some() {
+            // It is read from its beginning, perhaps once more.
+            self.numbers.forget();
+        }
         self.floor = opening.floor;
         self.tail = opening.tail;
         if let Start::Since(time) = opening.start {
@@ -349,20 +353,22 @@ impl Reader {
         }
         match &mut self.tail {
             None => {
-                self.tell(place, &message);
+                self.tell(place, &message, Numbered::Unchecked);
                 if place.pending == 0 {
                     self.reach(place.sequence, Some(Anchor::event(place)));
                 }
             }
             Some(tail) => {
                 let ended = place.pending == 0 || place.sequence >= tail.until;
-                if fits(&self.filter, &message.payload) {
-                    // A payload is a slice of the read buffer; what is kept must not hold all of that.
-                    let payload = message.payload.to_vec().into();
-                    tail.found
-                        .push_back((place, Message { payload, ..message }));
-                    if tail.found.len() > tail.want {
-                        tail.found.pop_front();
+                if let Ok(envelope) = Envelope::parse(&message.payload) {
+                    // What does not match counts too: without it the numbers of what does would have holes.
+                    if let Some(hole) = self.numbers.check(&envelope) {
+                        tail.say(hole);
+                    }
+                    if self.filter.matches(&envelope) {
+                        // A payload is a slice of the read buffer; what is kept must not hold all of that.
+                        let payload = message.payload.to_vec().into();
+                        tail.keep(place, Message { payload, ..message });
                     }
                 }
                 if ended {
@@ -375,13 +381,18 @@ impl Reader {
     /// Notes that everything up to `sequence` was seen; what stands there is an anchor where nothing better is told.
     fn reach(&mut self, sequence: u64, end: Option<Anchor>) {
         if let Some(tail) = self.tail.take() {
-            if tail.found.len() < tail.want && !tail.whole {
+            if tail.events < tail.want && !tail.whole {
                 self.window = self.window.saturating_mul(8);
                 self.push = None;
                 return;
             }
-            for (place, message) in tail.found {
-                self.tell(place, &message);
+            for found in tail.into_found() {
+                match found {
+                    Found::Event(place, message) => {
+                        self.tell(place, &message, Numbered::Checked);
+                    }
+                    Found::Said(told) => self.ready.push_back(told),
+                }
             }
             self.raise(sequence);
             self.anchor = self.anchor.or(end);
@@ -398,7 +409,7 @@ impl Reader {
         });
     }
 
-    fn tell(&mut self, place: Place, message: &Message) {
+    fn tell(&mut self, place: Place, message: &Message, numbered: Numbered) {
         self.raise(place.sequence);
         self.anchor = Some(Anchor::event(place));
         let record = match record(&self.stream, place, &message.payload) {
@@ -411,11 +422,20 @@ impl Reader {
                 return;
             }
         };
-        self.ready.extend(self.numbers.check(&record.envelope));
+        if numbered == Numbered::Unchecked {
+            self.ready.extend(self.numbers.check(&record.envelope));
+        }
         if self.filter.matches(&record.envelope) {
             self.ready.push_back(Told::Record(Box::new(record)));
         }
     }
+}
+
+/// Whether the number of an event was held against the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Numbered {
+    Checked,
+    Unchecked,
 }
 
 /// Makes a record of a delivered message, copying what is kept.
@@ -431,8 +451,4 @@ pub(super) fn record(stream: &Arc<str>, place: Place, payload: &[u8]) -> Result<
         raw: payload.into(),
         position,
     })
-}
-
-fn fits(filter: &Filter, payload: &[u8]) -> bool {
-    Envelope::parse(payload).is_ok_and(|envelope| filter.matches(&envelope))
 }

@@ -26,6 +26,26 @@ pub enum Role {
     Durable,
     /// Who reads back: `observe history`.
     History,
+    /// Who reads back how everything stood: `observe stats`, `state --at` and `diff`.
+    Past,
+    /// Who asks something of processes: `observe process`.
+    Process,
+}
+
+/// How much a right is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Without it nothing works.
+    Must,
+    /// Without it what people ask of processes is told as if nobody had asked.
+    Asked,
+}
+
+impl Role {
+    /// Whether it answers others, and so must be let answer wherever they listen.
+    pub fn answers(self) -> bool {
+        self == Self::Adapter
+    }
 }
 
 /// One right.
@@ -40,6 +60,8 @@ pub struct Right {
     pub within: Option<String>,
     /// What it is needed for, as a fragment.
     pub why: &'static str,
+    /// How much.
+    pub need: Need,
 }
 
 /// The least rights for a role on the stream of these settings. Without a source they hold for every source.
@@ -49,6 +71,8 @@ pub fn rights(role: Role, settings: &BusSettings, source: Option<&str>) -> Vec<R
         Role::Reader => of_reader(settings),
         Role::Durable => of_durable(settings),
         Role::History => of_history(settings),
+        Role::Past => of_past(settings),
+        Role::Process => of_process(settings, source),
     };
     rights.push(Right {
         verb: Verb::Subscribe,
@@ -84,7 +108,40 @@ fn of_adapter(settings: &BusSettings, source: Option<&str>) -> Vec<Right> {
             format!("{prefix}.source.{source}.*"),
             "tell of the source itself",
         ),
+        Right {
+            verb: Verb::Subscribe,
+            ..asked(settings, &source, "hear what observe process asks for")
+        },
     ]);
+    rights
+}
+
+/// The subject on which an adapter is told what people ask of processes.
+fn asked(settings: &BusSettings, source: &str, why: &'static str) -> Right {
+    Right {
+        need: Need::Asked,
+        ..publish(format!("{}.control.{source}.adapter", settings.prefix), why)
+    }
+}
+
+fn of_process(settings: &BusSettings, source: Option<&str>) -> Vec<Right> {
+    let source = source.map_or_else(|| "*".to_owned(), encode_token);
+    let api = |verb, why| api(settings, verb, "", why);
+    vec![
+        api("STREAM.INFO", "find the stream and who tells into it"),
+        api("STREAM.MSG.GET", "find the adapter that looks at the stack"),
+        asked(settings, &source, "tell it what is asked of processes"),
+    ]
+}
+
+fn of_past(settings: &BusSettings) -> Vec<Right> {
+    let mut rights = of_history(settings);
+    rights.push(api(
+        settings,
+        "STREAM.MSG.GET",
+        "",
+        "begin from how each source stands",
+    ));
     rights
 }
 
@@ -133,6 +190,7 @@ fn publish(subject: String, why: &'static str) -> Right {
         subject,
         within: None,
         why,
+        need: Need::Must,
     }
 }
 
@@ -173,6 +231,7 @@ mod tests {
             "edge.w1.head.my=2Eshop.*",
             "edge.w1.process.>",
             "edge.w1.source.my=2Eshop.*",
+            "edge.w1.control.my=2Eshop.adapter",
             "mine.>",
         ];
         assert_eq!(subjects(Role::Adapter, &settings, Some("my.shop")), wanted);
@@ -181,6 +240,24 @@ mod tests {
         assert_eq!(all[5].within, None);
         let any = subjects(Role::Adapter, &settings, None);
         assert!(any.contains(&"edge.w1.head.*".to_owned()), "{any:?}");
+    }
+
+    #[test]
+    fn what_is_asked_of_processes_is_heard_where_it_is_said() {
+        let settings = BusSettings {
+            prefix: crate::event::subject::Prefix::for_writing("edge.w1", "s", "h").unwrap(),
+            ..BusSettings::default()
+        };
+        let wanted = settings.prefix.control("my.shop");
+        for (role, verb) in [
+            (Role::Adapter, Verb::Subscribe),
+            (Role::Process, Verb::Publish),
+        ] {
+            let all = rights(role, &settings, Some("my.shop"));
+            let found: Vec<_> = all.iter().filter(|r| r.need == Need::Asked).collect();
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!((found[0].verb, &found[0].subject), (verb, &wanted));
+        }
     }
 
     #[test]

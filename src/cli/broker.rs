@@ -38,10 +38,13 @@ pub(super) struct Broker {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Start it, and keep it until it is stopped
+    #[command(after_help = "Example:\n  observe broker start")]
     Start(Binary),
     /// End it, whoever uses it
+    #[command(after_help = "Example:\n  observe broker stop")]
     Stop,
     /// Show where it listens, where its store is and how many use it
+    #[command(after_help = "Example:\n  observe broker status")]
     Status,
     #[command(name = "__warden", hide = true)]
     Warden {

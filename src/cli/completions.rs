@@ -123,10 +123,13 @@ fn candidates(arg: Arg) -> Arg {
     let words = |words: &'static [&'static str]| {
         ArgValueCandidates::new(move || words.iter().map(CompletionCandidate::new).collect())
     };
+    // Some commands call what they look at, and others choose by what was told.
+    if arg.get_long() == Some("source") {
+        return arg.add(live(Names::sources));
+    }
     match arg.get_id().as_str() {
         "names" | "process" => arg.add(live(Names::processes)),
         "namespace" => arg.add(live(Names::namespaces)),
-        "source" => arg.add(live(Names::sources)),
         "context" => arg.add(ArgValueCandidates::new(|| offered(context::names()))),
         "kind" => arg.add(ArgValueCandidates::new(|| offered(kinds()))),
         "severity" => {

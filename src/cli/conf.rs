@@ -220,6 +220,18 @@ pub(super) fn load(named: Option<&Path>) -> Result<Option<InForce>, Failure> {
     of_text(path, &text).map(Some)
 }
 
+/// The file in force for somebody who is typing: nothing is said of what is wrong with it, it is as if it were not there.
+pub(super) fn in_force_quietly(named: Option<&Path>) -> Option<&'static InForce> {
+    let found = if let Some(path) = named {
+        read(path).ok()
+    } else {
+        let here = std::env::current_dir().ok()?;
+        let found = search::search(&here, rustix::process::geteuid().as_raw()).found;
+        found.and_then(|Found { path, text }| of_text(path, &text).ok())
+    };
+    found.map(|found| IN_FORCE.get_or_init(|| found))
+}
+
 /// Reads one file.
 pub(super) fn read(path: &Path) -> Result<InForce, Failure> {
     let text = search::read(path).or_exit(Exit::Usage)?;

@@ -1,5 +1,6 @@
 //! `observe config`: the file of settings, checked, shown and described.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args, Command, Subcommand};
@@ -39,10 +40,12 @@ enum Action {
     /// Show what is in force and where each value came from
     Show(Show),
     /// Print the JSON Schema of the file
+    #[command(after_help = "Example:\n  observe config schema > observe.schema.json")]
     Schema,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  observe config check observe.yaml")]
 struct Check {
     /// The file; without it, the one that is found
     #[arg(value_name = "FILE")]
@@ -50,6 +53,7 @@ struct Check {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  observe config show -o wide")]
 struct Show {
     #[command(flatten)]
     table: TableArgs,
@@ -97,6 +101,11 @@ fn shown(table: &TableArgs, named: Option<&Path>, program: &Command) -> Result<V
         say(&format!(
             "{variable} is set and names a stack: the sources of the file do not count"
         ));
+    }
+    if let (Some(found), true) = (&found, std::io::stdout().is_terminal()) {
+        // The table has no room for it there.
+        let line = format!("settings of {}", found.path.display());
+        say(&words().clean(&line, 1000));
     }
     match table.format() {
         As::Json => settings.json().or_exit(Exit::Refused),

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker;
-use crate::bus::rights::{Role, rights};
+use crate::bus::rights::Role;
 use crate::bus::settings::{BusSettings, FirstConnect};
 use crate::bus::survey::stream_config;
 use crate::doctor::broker::Chosen;
@@ -103,12 +103,16 @@ enum As {
 enum Who {
     /// Who tells: observe adapter
     Adapter,
-    /// Who reads along: observe watch
+    /// Who reads along: observe watch, wait, run, state, source ls
     Reader,
     /// Who reads along under a name that is remembered: observe watch --durable
     Durable,
     /// Who reads back: observe history
     History,
+    /// Who reads back how everything stood: observe stats, state --at, diff
+    Past,
+    /// Who asks something of processes: observe process
+    Process,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -187,25 +191,23 @@ impl Doctor {
     }
 
     fn permissions(&self, who: Who) -> Result<String, Failure> {
-        let (role, prefix, whom) = match who {
-            Who::Adapter => (Role::Adapter, self.prefix()?, "observe adapter"),
-            Who::Reader => (Role::Reader, self.broker.reading_prefix()?, "observe watch"),
-            Who::Durable => (
-                Role::Durable,
-                self.broker.reading_prefix()?,
-                "observe watch --durable",
-            ),
-            Who::History => (
-                Role::History,
-                self.broker.reading_prefix()?,
-                "observe history",
-            ),
+        let (role, whom) = match who {
+            Who::Adapter => (Role::Adapter, "observe adapter"),
+            Who::Reader => (Role::Reader, "observe watch"),
+            Who::Durable => (Role::Durable, "observe watch --durable"),
+            Who::History => (Role::History, "observe history"),
+            Who::Past => (Role::Past, "observe stats, state --at and diff"),
+            Who::Process => (Role::Process, "observe process"),
+        };
+        let prefix = match who {
+            Who::Adapter => self.prefix()?,
+            _ => self.broker.reading_prefix()?,
         };
         let settings = self.broker.in_context(self.settings(prefix))?;
         settings.check_stream().or_exit(Exit::Usage)?;
         let whom = format!("{whom} on stream {}", settings.stream);
-        let rights = rights(role, &settings, self.name.as_deref());
-        Ok(owner::permissions(&rights, &whom))
+        let source = self.name.as_deref();
+        Ok(owner::permissions(role, &settings, source, &whom))
     }
 
     async fn case(&self) -> Result<Case, Failure> {

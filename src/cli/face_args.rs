@@ -38,6 +38,9 @@ pub(super) struct FilterArgs {
     /// Anything as KEY=VALUE: process, type, namespace, source, severity, reason, certainty, origin
     #[arg(short = 'f', long = "filter", value_name = "KEY=VALUE")]
     pub(super) filter: Vec<String>,
+    /// A regular expression that fits what is said of an event: type, names, severity, reason, status, 'exit 7'; without upper case it fits both
+    #[arg(short = 'g', long, value_name = "REGEX")]
+    pub(super) grep: Vec<String>,
 }
 
 impl FilterArgs {
@@ -61,6 +64,9 @@ impl FilterArgs {
         }
         for pair in &self.filter {
             filter = filter.key_value(pair).or_exit(Exit::Usage)?;
+        }
+        for text in &self.grep {
+            filter = filter.grep(text).or_exit(Exit::Usage)?;
         }
         Ok(filter)
     }

@@ -125,6 +125,7 @@ impl SourceProvider for Noted {
         let all = self.stacks.sources().await?;
         if let Some(listening) = &self.listening {
             listening.wants(all.iter().map(|source| source.id.clone()));
+            listening.awaits(self.stacks.nameless().await);
         }
         Ok(all)
     }

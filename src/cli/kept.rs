@@ -27,14 +27,10 @@ pub(super) async fn kept(
     match Box::pin(holding(&settings)).await {
         Ok(bus) => Ok((bus, settings, None)),
         Err(error @ (BusError::Unreachable { .. } | BusError::NoStream(_))) => {
+            let at = settings.display_url();
             let managed = args.managed();
             if !broker::has_store(&managed) {
-                return Err(Failure::say(
-                    Exit::Broker,
-                    format!(
-                        "nothing was kept here: {error} (-s names another broker; observe up keeps events from now on)"
-                    ),
-                ));
+                return Err(Failure::say(Exit::Broker, nothing_kept(&at, &error)));
             }
             let lease = broker::ensure(&managed, &warden_command()?)
                 .await
@@ -50,9 +46,45 @@ pub(super) async fn kept(
     }
 }
 
+/// What is said where nobody named a broker and none of ours has anything, each way out once.
+fn nothing_kept(at: &str, error: &BusError) -> String {
+    let found = match error {
+        BusError::Unreachable { why, .. } => format!("no broker answers at {at} ({why})"),
+        BusError::NoStream(stream) => format!("the broker at {at} has no stream {stream}"),
+        other => other.to_string(),
+    };
+    format!(
+        "nothing was kept here, and {found}; observe up keeps events from now on, --server names another broker"
+    )
+}
+
 /// A broker that nobody named, where it holds the stream.
 pub(super) async fn holding(settings: &BusSettings) -> Result<Bus, BusError> {
     let bus = connect(settings).await?;
     heads(&bus, &settings.stream, &settings.prefix).await?;
     Ok(bus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_out_is_said_once() {
+        let unreachable = BusError::Unreachable {
+            at: "nats://b:1".to_owned(),
+            why: "refused".to_owned(),
+        };
+        for error in [unreachable, BusError::NoStream("S".to_owned())] {
+            let line = nothing_kept("nats://b:1", &error);
+            for once in [
+                "nothing was kept here",
+                "nats://b:1",
+                "observe up",
+                "--server",
+            ] {
+                assert_eq!(line.matches(once).count(), 1, "{line}");
+            }
+        }
+    }
 }

@@ -147,6 +147,11 @@ impl Listening {
         self.board.wants(sources);
     }
 
+    /// At these places are stacks that have not told their names yet.
+    pub(super) fn awaits(&self, places: Vec<String>) {
+        self.board.awaits(places);
+    }
+
     /// A source is about to be reached.
     pub(super) fn tries(&self, source: &SourceId) {
         self.board.tries(source);

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser};
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use crate::broker;
@@ -22,9 +24,10 @@ use crate::process_compose::server::identify;
 use crate::process_compose::wire::decode;
 
 use super::broker_args::{BrokerArgs, with_managed};
+use super::conf;
 use super::context;
 use super::opening::stands;
-use super::source_args::SourceArgs;
+use super::source_args::{SourceArgs, configured_names, only};
 
 /// How long each of them may take to answer.
 const ANSWER: Duration = Duration::from_millis(250);
@@ -68,6 +71,10 @@ struct Whom {
     broker: BrokerArgs,
     #[command(flatten)]
     source: SourceArgs,
+    #[arg(long = "source")]
+    named: Vec<String>,
+    #[arg(long, env = "OBSERVE_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 impl Whom {
@@ -76,8 +83,12 @@ impl Whom {
         let command = Self::command().ignore_errors(true).no_binary_name(true);
         let known = known(&command, words);
         let read = |words: Vec<OsString>| {
-            let matches = command.clone().try_get_matches_from(words).ok()?;
-            Self::from_arg_matches(&matches).ok()
+            let matches = command.clone().try_get_matches_from(&words).ok()?;
+            let named = matches.get_one::<PathBuf>("config");
+            let laid = conf::in_force_quietly(named.map(PathBuf::as_path))
+                .and_then(|file| conf::lay(&command, file, &[], &matches).ok())
+                .and_then(|command| command.try_get_matches_from(words).ok());
+            Self::from_arg_matches(&laid.unwrap_or(matches)).ok()
         };
         read(known).or_else(|| read(Vec::new())).unwrap_or_default()
     }
@@ -135,12 +146,21 @@ pub(super) fn ask(typed: &[OsString]) -> Names {
 }
 
 async fn both(whom: &Whom) -> Names {
-    let (told, seen) = tokio::join!(
-        timeout(ANSWER, told(&whom.broker)),
-        timeout(ANSWER, seen(&whom.source)),
-    );
+    let configured = configured_names();
+    // Where nobody says which of several, all of them are asked.
+    let meant: Vec<_> = match only(&whom.named) {
+        None if configured.len() > 1 => configured.iter().map(|name| Some(&**name)).collect(),
+        one => vec![one],
+    };
+    let seen = meant
+        .into_iter()
+        .map(|name| timeout(ANSWER, seen(&whom.source, name)));
+    let (told, seen) = tokio::join!(timeout(ANSWER, told(&whom.broker)), join_all(seen));
     let mut names = told.ok().flatten().unwrap_or_default();
-    names.add(seen.ok().flatten().unwrap_or_default());
+    for seen in seen {
+        names.add(seen.ok().flatten().unwrap_or_default());
+    }
+    names.sources.extend(configured);
     names
 }
 
@@ -186,8 +206,8 @@ async fn heard(settings: &BusSettings) -> Option<Names> {
 }
 
 /// What the stack itself shows.
-async fn seen(args: &SourceArgs) -> Option<Names> {
-    let (Discovery::One(found), token) = args.discover().await.ok()? else {
+async fn seen(args: &SourceArgs, name: Option<&str>) -> Option<Names> {
+    let (Discovery::One(found), token) = args.discover_as(name).await.ok()? else {
         return None;
     };
     let client = Client::new(&args.place(found, token).settings).ok()?;
@@ -198,7 +218,10 @@ async fn seen(args: &SourceArgs) -> Option<Names> {
         let namespaces = row.namespaces.iter().map(str::to_owned);
         names.namespaces.extend(namespaces);
     }
-    if let Ok(server) = identify(&client).await {
+    // What the file calls it counts, and not its project.
+    if configured_names().is_empty()
+        && let Ok(server) = identify(&client).await
+    {
         names.sources.insert(server.source_name());
     }
     Some(names)

@@ -30,6 +30,9 @@ Examples:
   observe source forget lab --yes      a source that will not come back";
 
 const FORGET: &str = "\
+Example:
+  observe source forget lab --yes
+
 What is forgotten is what was told last, so that the source is in no table any more. Its events stay in the stream until
 they expire. An adapter that comes back later tells everything anew. A source that an adapter still tells is refused.
 On a terminal it asks first; elsewhere --yes is needed.";
@@ -52,6 +55,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  observe source ls -o wide")]
 struct Ls {
     #[command(flatten)]
     table: TableArgs,

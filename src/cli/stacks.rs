@@ -96,6 +96,8 @@ struct State {
     folders: Folders,
     /// The names of the places that were asked for one, where they have answered.
     names: Names,
+    /// The places that have not told a name yet, and that nobody gave one.
+    nameless: Vec<String>,
     chosen: Chosen,
 }
 
@@ -130,10 +132,16 @@ impl Stacks {
                 file,
                 folders,
                 names: Names::new(),
+                nameless: Vec::new(),
                 chosen: Chosen::default(),
             }),
             asked: AtomicBool::new(false),
         }
+    }
+
+    /// The places of the set that was given last that nobody gave a name, and that have not told one yet.
+    pub(super) async fn nameless(&self) -> Vec<String> {
+        self.state.lock().await.nameless.clone()
     }
 
     /// Lets the file be read again the next time, whether it changed or not.
@@ -156,14 +164,15 @@ impl SourceProvider for std::sync::Arc<Stacks> {
             let directories = file.directories();
             state.folders.replace(directories);
         }
-        let mut all = named(&mut state.names, wanted).await;
+        let (mut all, nameless) = named(&mut state.names, wanted).await;
+        state.nameless = nameless;
         all.extend(state.folders.look().await);
         Ok(state.chosen.distinct(all))
     }
 }
 
 /// Gives each stack its name; those that nobody named are asked for the name of their project until they answer.
-async fn named(names: &mut Names, wanted: Vec<Wanted>) -> Vec<Member> {
+async fn named(names: &mut Names, wanted: Vec<Wanted>) -> (Vec<Member>, Vec<String>) {
     let now = Instant::now();
     let questions = wanted.into_iter().map(|Wanted { name, stack }| {
         let place = stack.settings.endpoint.to_string();
@@ -177,7 +186,7 @@ async fn named(names: &mut Names, wanted: Vec<Wanted>) -> Vec<Member> {
             (place, answer, stack)
         }
     });
-    let mut all = Vec::new();
+    let (mut all, mut nameless) = (Vec::new(), Vec::new());
     for (place, answer, stack) in join_all(questions).await {
         match answer {
             Ok(name) => {
@@ -187,11 +196,14 @@ async fn named(names: &mut Names, wanted: Vec<Wanted>) -> Vec<Member> {
                     is_gone: false,
                 });
             }
-            Err(None) => {}
-            Err(Some(why)) => wait_for(names, place, why, now),
+            Err(None) => nameless.push(place),
+            Err(Some(why)) => {
+                nameless.push(place.clone());
+                wait_for(names, place, why, now);
+            }
         }
     }
-    all
+    (all, nameless)
 }
 
 /// Asks later again, and says so once.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::process_compose::client::Client;
 use crate::process_compose::error::ClientError;
 use crate::process_compose::logs::{LogSocket, OVERLAP, Seam};
+use crate::process_compose::pages::{PAGE, Pages};
 
 /// Pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,6 +43,11 @@ impl Tail {
     /// Follows until nobody listens; `kept` of the lines that are there already are shown first, and the whole of it only
     /// where this process was followed before.
     pub(super) async fn run(self, kept: Option<usize>, from_end: bool) {
+        // On a socket the server would take such a name for several.
+        if self.name.contains(',') {
+            drop(self.poll(kept, from_end).await);
+            return;
+        }
         if let Some(kept) = kept
             && self.show_kept(kept, from_end).await.is_err()
         {
@@ -66,6 +72,68 @@ impl Tail {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Follows by reading what is kept again and again.
+    async fn poll(&self, kept: Option<usize>, from_end: bool) -> Result<(), Gone> {
+        let mut pages: Option<Pages> = None;
+        loop {
+            let wanted = match pages {
+                None => kept.unwrap_or_default().max(PAGE),
+                Some(_) => PAGE,
+            };
+            match self
+                .client
+                .kept_lines(&self.name, Some(wanted), from_end)
+                .await
+            {
+                Ok(page) => {
+                    self.turn(&mut pages, page.unwrap_or_default(), kept)
+                        .await?;
+                }
+                Err(error) if error.is_fatal() => {
+                    return self.told.send(Told::Failed(error)).await.map_err(|_| Gone);
+                }
+                Err(error) => tracing::debug!(%error, name = self.name, "a log"),
+            }
+            tokio::select! {
+                () = sleep(PAUSE) => {}
+                () = self.told.closed() => return Err(Gone),
+            }
+        }
+    }
+
+    /// Shows what is new on a page of kept lines.
+    async fn turn(
+        &self,
+        pages: &mut Option<Pages>,
+        mut page: Vec<String>,
+        kept: Option<usize>,
+    ) -> Result<(), Gone> {
+        let lines = if let Some(pages) = pages {
+            let news = pages.turn(page);
+            if news.hole {
+                let hole = Told::Hole(self.name.clone());
+                self.told.send(hole).await.map_err(|_| Gone)?;
+            }
+            news.lines
+        } else {
+            let shown = if let Some(kept) = kept {
+                page.len().saturating_sub(kept)
+            } else {
+                let from = page.len().saturating_sub(OVERLAP);
+                from + self.with_seam(|seam| seam.lay_over(&page[from..]))
+            };
+            let lines = page[shown..].to_vec();
+            page.drain(..page.len().saturating_sub(PAGE));
+            *pages = Some(Pages::begin(page));
+            lines
+        };
+        for line in lines {
+            self.note(&line);
+            self.tell(line).await?;
+        }
+        Ok(())
     }
 
     async fn show_kept(&self, shown: usize, from_end: bool) -> Result<(), Gone> {

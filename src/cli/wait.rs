@@ -115,6 +115,9 @@ impl Waited {
         for line in ended.unmet(words()) {
             say(&format!("  {line}"));
         }
+        if self.outlook.entries.is_empty() {
+            say("  no process was seen in that time");
+        }
         match self.ending {
             Ending::Timeout => Exit::Timeout,
             _ => Exit::Refused,

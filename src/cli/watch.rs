@@ -49,6 +49,7 @@ Examples:
   observe watch --severity warning -N prod  what matters in one namespace
   observe watch -n 20 -o wide               the last twenty first, everything in one line
   observe watch --since 1h                  the last hour first, then what comes
+  observe watch --since 1h --no-follow -g 'exit 1.*'    the last hour alone, searched
   observe watch --count 1 --type crashed    wait for one crash
   observe watch --durable mailer --json     go on where the last watch of that name stopped
 
@@ -67,6 +68,9 @@ pub(super) struct Watch {
     /// Look at the stack itself, without a broker
     #[arg(long)]
     direct: bool,
+    /// End when everything that is stored has been shown, instead of waiting for what comes
+    #[arg(long, conflicts_with_all = ["direct", "durable"])]
+    no_follow: bool,
     /// Print one line per process first
     #[arg(long)]
     snapshot: bool,
@@ -121,7 +125,7 @@ impl Watch {
         let question = Question {
             name: "observe watch",
             direct: self.direct,
-            kept: self.durable.is_some() || self.since.is_some(),
+            kept: self.durable.is_some() || self.since.is_some() || self.no_follow,
             patience: Patience::from_flag(self.no_retry),
             fallback: "looking at the stack itself, nothing is kept",
         };
@@ -338,10 +342,15 @@ async fn bus_watch(
         address: &broker,
         says: Says::Links,
     };
+    let until = if args.no_follow {
+        Until::CaughtUp
+    } else {
+        Until::Ever
+    };
     let viewed = if let Some(viewed) = args.show_stands(&mut view, &stands, token).await {
         viewed
     } else {
-        let viewed = follow(&mut tape, &mut view, read, Until::Ever, token).await?;
+        let viewed = follow(&mut tape, &mut view, read, until, token).await?;
         viewed.unwrap_or(Viewed::Enough)
     };
     tape.leave().await;

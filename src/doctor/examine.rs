@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::broker::{self, Chosen};
 use super::finding::{Finding, Report};
+use super::setup::User;
 use super::source::{self, Whereabouts};
 use super::{adapters, memory, rights, setup, stream};
 use crate::bus::connect::Bus;
@@ -41,7 +42,12 @@ pub struct Case {
 ///
 /// Reads only; dropped, it leaves nothing behind.
 pub async fn examine(case: &Case) -> Report {
-    let mut findings = setup::setup(&case.variables);
+    let in_context = matches!(case.chosen, Chosen::Context(_) | Chosen::Selected(_));
+    let user = match case.broker.user {
+        None if !in_context => User::Unsaid,
+        _ => User::Said,
+    };
+    let mut findings = setup::setup(&case.variables, user);
     let (mut of_source, mut of_broker) = (Vec::new(), Vec::new());
     let (server, bus, remembered) = tokio::join!(
         source::look(&case.source, &mut of_source),

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::bus::rights::{Right, Verb};
+use crate::bus::rights::{Right, Role, Verb, rights};
+use crate::bus::settings::BusSettings;
 
 /// The stream's configuration as the server's API and `nats stream add --config` take it.
 pub fn stream_json(config: &Value) -> String {
@@ -74,8 +75,10 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// The rights as a block for the server's configuration, each with a word on what it is for, and the same for `nsc`.
-pub fn permissions(rights: &[Right], who: &str) -> String {
+/// The rights of a role as a block for the server's configuration, each with a word on what it is for, and the same for
+/// `nsc`.
+pub fn permissions(role: Role, settings: &BusSettings, source: Option<&str>, who: &str) -> String {
+    let rights = &rights(role, settings, source);
     let mut out = format!("# the least rights for {who}\npermissions {{\n");
     for (verb, word) in [(Verb::Publish, "publish"), (Verb::Subscribe, "subscribe")] {
         _ = writeln!(out, "  {word} {{\n    allow: [");
@@ -88,6 +91,11 @@ pub fn permissions(rights: &[Right], who: &str) -> String {
         }
         out.push_str("    ]\n  }\n");
     }
+    let mut answers = "";
+    if role.answers() {
+        out.push_str("  allow_responses: true  # answer observe process wherever it listens\n");
+        answers = " --allow-pub-response";
+    }
     out.push_str("}\n");
     let list = |verb| {
         let all = named(rights, verb);
@@ -96,7 +104,7 @@ pub fn permissions(rights: &[Right], who: &str) -> String {
     };
     _ = writeln!(
         out,
-        "# with nsc: nsc edit user NAME --allow-pub {} --allow-sub {}",
+        "# with nsc: nsc edit user NAME --allow-pub {} --allow-sub {}{answers}",
         list(Verb::Publish),
         list(Verb::Subscribe)
     );
@@ -121,8 +129,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::bus::rights::{Role, rights};
-    use crate::bus::settings::BusSettings;
     use crate::bus::survey::stream_config;
 
     #[test]
@@ -157,7 +163,10 @@ mod tests {
     #[test]
     fn rights_are_a_block_to_copy() {
         let settings = BusSettings::default();
-        let text = permissions(&rights(Role::Reader, &settings, None), "observe watch");
+        let text = permissions(Role::Reader, &settings, None, "observe watch");
         insta::assert_snapshot!(text);
+        let text = permissions(Role::Adapter, &settings, Some("shop"), "observe adapter");
+        assert!(text.contains("  allow_responses: true"), "{text}");
+        assert!(text.trim_end().ends_with(" --allow-pub-response"), "{text}");
     }
 }

@@ -156,6 +156,27 @@ mod tests {
     }
 
     #[test]
+    fn a_page_at_eighty_and_two_hundred_columns_and_in_ascii() {
+        let utf8 = Style {
+            colored: false,
+            charset: Charset::Utf8,
+        };
+        for (name, style, columns) in [
+            ("page_80", utf8, Some(80)),
+            ("page_200", utf8, Some(200)),
+            ("page_pipe", utf8, None),
+            ("page_ascii", Style::PLAIN, Some(80)),
+        ] {
+            insta::assert_snapshot!(name, page(&report(), style, columns));
+        }
+    }
+
+    #[test]
+    fn the_object_has_everything_of_the_page() {
+        insta::assert_json_snapshot!("object", report(), { ".version" => "VERSION" });
+    }
+
+    #[test]
     fn a_pipe_gets_one_line_per_finding_and_one_per_fix_in_ascii() {
         let text = page(&report(), Style::PLAIN, None);
         assert!(text.is_ascii(), "{text}");

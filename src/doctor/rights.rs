@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::finding::Finding;
 use crate::bus::connect::Bus;
-use crate::bus::rights::{Right, Role, Verb, rights};
+use crate::bus::rights::{Need, Right, Role, Verb, rights};
 use crate::bus::settings::BusSettings;
 use crate::bus::survey::{Granted, try_right};
 
@@ -24,6 +24,10 @@ pub(super) async fn look(
     let mut findings = Vec::new();
     if writing.is_some() {
         findings.push(told.finding("rights.adapter", "observe adapter", alone));
+        // Who tells nothing need not hear it.
+        if !told.lacks() {
+            findings.extend(told.unheard());
+        }
     } else {
         findings.push(Finding::info(
             "rights.adapter",
@@ -40,6 +44,8 @@ struct Tried {
     granted: usize,
     missing: Vec<String>,
     unknown: Vec<String>,
+    /// What is missing that only requests need.
+    unheard: Vec<String>,
 }
 
 async fn tried(bus: &Bus, rights: &[Right]) -> Tried {
@@ -53,6 +59,7 @@ async fn tried(bus: &Bus, rights: &[Right]) -> Tried {
         let named = format!("{verb} {}", right.subject);
         match word {
             Granted::Yes => tried.granted += 1,
+            Granted::No if right.need == Need::Asked => tried.unheard.push(named),
             Granted::No => tried.missing.push(named),
             Granted::Unknown => tried.unknown.push(named),
         }
@@ -63,6 +70,20 @@ async fn tried(bus: &Bus, rights: &[Right]) -> Tried {
 impl Tried {
     fn lacks(&self) -> bool {
         !self.missing.is_empty()
+    }
+
+    /// What is missing for requests: everything works without it, but less is told.
+    fn unheard(&self) -> Option<Finding> {
+        (!self.unheard.is_empty()).then(|| {
+            Finding::warning(
+                "rights.adapter",
+                format!(
+                    "observe adapter may not {}: what observe process does may be told as if nobody had asked for it",
+                    self.unheard.join(", ")
+                ),
+                "give this user that right (observe doctor --print-permissions adapter)",
+            )
+        })
     }
 
     /// One who can only read, or only tell, may be meant to: that alone is no error.
@@ -106,6 +127,7 @@ mod tests {
             granted: 3,
             missing: missing.iter().map(|&one| one.to_owned()).collect(),
             unknown: unknown.iter().map(|&one| one.to_owned()).collect(),
+            unheard: Vec::new(),
         };
         let lacking = tried(&["publish to a"], &[]);
         for (tried, alone, severity) in [
@@ -120,5 +142,20 @@ mod tests {
         let said = lacking.finding("rights.reader", "observe watch", true);
         assert!(said.what.contains("publish to a"), "{said:?}");
         assert!(said.fix.unwrap().contains("--print-permissions reader"));
+    }
+
+    #[test]
+    fn who_may_not_hear_requests_is_warned_and_works() {
+        let tried = Tried {
+            granted: 3,
+            unheard: vec!["subscribe to c".to_owned()],
+            ..Tried::default()
+        };
+        let finding = tried.finding("rights.adapter", "observe adapter", false);
+        assert_eq!(finding.severity, Severity::Ok, "{finding:?}");
+        let finding = tried.unheard().unwrap();
+        assert_eq!(finding.severity, Severity::Warning, "{finding:?}");
+        assert!(finding.what.contains("subscribe to c"), "{finding:?}");
+        assert_eq!(Tried::default().unheard(), None);
     }
 }

@@ -54,8 +54,17 @@ const TYPOS: [(&str, &str); 6] = [
     ("PC_TOKEN_FILE", "PC_API_TOKEN_PATH"),
 ];
 
+/// Whether anything but the environment says who the user of the broker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// A flag, the file of settings or a context does, or may.
+    Said,
+    /// Nothing does.
+    Unsaid,
+}
+
 /// Judges the names of the variables that are set and not empty.
-pub fn setup(set: &BTreeSet<String>) -> Vec<Finding> {
+pub fn setup(set: &BTreeSet<String>, user: User) -> Vec<Finding> {
     let has = |name: &str| set.contains(name);
     let mut findings = vec![Finding::ok(
         "setup.version",
@@ -81,7 +90,7 @@ pub fn setup(set: &BTreeSet<String>) -> Vec<Finding> {
             ));
         }
     }
-    if has("NATS_PASSWORD") && !has("NATS_USER") && !has("NATS_CONTEXT") {
+    if has("NATS_PASSWORD") && !has("NATS_USER") && user == User::Unsaid {
         findings.push(Finding::warning(
             "setup.conflict",
             "NATS_PASSWORD is set without NATS_USER and counts only with --user",
@@ -111,7 +120,18 @@ mod tests {
     use super::*;
 
     fn judged(names: &[&str]) -> Vec<Finding> {
-        setup(&names.iter().map(|&name| name.to_owned()).collect())
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        setup(&names, User::Unsaid)
+    }
+
+    #[test]
+    fn a_password_needs_a_user_wherever_that_is_said() {
+        let names = BTreeSet::from(["NATS_PASSWORD".to_owned()]);
+        let warned = |user| {
+            let findings = setup(&names, user);
+            findings.iter().any(|one| one.check == "setup.conflict")
+        };
+        assert!(warned(User::Unsaid) && !warned(User::Said));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use globset::{Glob, GlobMatcher};
 
 use super::envelope::Envelope;
 use super::glance::Glance;
+use super::grep::{Grep, GrepError};
 use super::payload::{Kind, Severity};
 use super::subject::{Prefix, encode_filter_token, encode_token};
 
@@ -46,6 +47,9 @@ pub enum FilterError {
         "'{0}' is no filter key; there are process, type, namespace, source, severity, reason, certainty, origin"
     )]
     Key(String),
+    /// A regular expression does not parse.
+    #[error(transparent)]
+    Grep(#[from] GrepError),
 }
 
 impl Pattern {
@@ -107,6 +111,7 @@ pub struct Filter {
     reasons: Vec<Pattern>,
     certainties: Vec<Pattern>,
     origins: Vec<Pattern>,
+    greps: Vec<Grep>,
     blindness: bool,
 }
 
@@ -181,6 +186,16 @@ impl Filter {
         Ok(self)
     }
 
+    /// Adds a regular expression to those of which one must fit the words of an event.
+    ///
+    /// # Errors
+    ///
+    /// One that does not parse.
+    pub fn grep(mut self, text: &str) -> Result<Self, FilterError> {
+        self.greps.push(Grep::parse(text)?);
+        Ok(self)
+    }
+
     /// Adds one `key=value`, as `-f` takes it; the value may list alternatives with commas.
     ///
     /// # Errors
@@ -218,10 +233,13 @@ impl Filter {
     /// Whether an event is wanted. An event about a source has no process: a filter by name or namespace leaves it out
     /// unless its own type was asked for.
     pub fn matches(&self, event: &Envelope) -> bool {
-        self.suits(&event.glance())
+        let glance = event.glance();
+        let found = || self.greps.iter().any(|grep| grep.fits(event));
+        self.suits(&glance)
+            && (!self.searches() || (self.blindness && self.is_blindness_of(&glance)) || found())
     }
 
-    /// The same by a glance.
+    /// The same by a glance: what it refuses is not wanted, and what it lets pass is, unless the filter [searches](Self::searches).
     pub fn suits(&self, event: &Glance<'_>) -> bool {
         if self.blindness && self.is_blindness_of(event) {
             return true;
@@ -247,6 +265,11 @@ impl Filter {
             && any(&self.reasons, event.reason)
             && any(&self.certainties, event.certainty)
             && any(&self.origins, event.origin.as_str())
+    }
+
+    /// Whether it searches in words that no glance has.
+    pub fn searches(&self) -> bool {
+        !self.greps.is_empty()
     }
 
     /// Whether events of a source may be wanted at all.
@@ -326,7 +349,8 @@ impl fmt::Display for Filter {
         };
         let kinds = self.kinds.iter().map(|kind| kind.as_str().to_owned());
         let severity = self.severity.iter().map(|least| least.as_str().to_owned());
-        let keys: [(&str, BTreeSet<String>); 8] = [
+        let greps = self.greps.iter().map(|grep| grep.text().to_owned());
+        let keys: [(&str, BTreeSet<String>); 9] = [
             ("process", texts(&self.names)),
             ("namespace", texts(&self.namespaces)),
             ("source", texts(&self.sources)),
@@ -335,6 +359,7 @@ impl fmt::Display for Filter {
             ("reason", texts(&self.reasons)),
             ("certainty", texts(&self.certainties)),
             ("origin", texts(&self.origins)),
+            ("grep", greps.collect()),
         ];
         let said: Vec<String> = keys
             .into_iter()

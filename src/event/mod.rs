@@ -11,6 +11,7 @@
 pub mod envelope;
 pub mod filter;
 pub mod glance;
+pub mod grep;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 pub mod payload;

@@ -115,6 +115,8 @@ struct Lists {
     entries: Vec<Arc<Entry>>,
     /// What is to be watched, watched or not.
     wanted: BTreeMap<SourceId, Missing>,
+    /// Where something is to be watched whose name is not known yet.
+    nameless: Vec<String>,
 }
 
 impl Lists {
@@ -182,6 +184,15 @@ impl Board {
             (source, wish)
         });
         lists.wanted = wishes.collect();
+    }
+
+    /// At these places something is to be watched whose name is not known, because it was never reached.
+    pub fn awaits(&self, places: Vec<String>) {
+        lock(&self.0.lists).nameless = places;
+    }
+
+    pub(super) fn nameless(&self) -> Vec<String> {
+        lock(&self.0.lists).nameless.clone()
     }
 
     /// It is tried to watch a source that is wanted.

@@ -19,6 +19,8 @@ use super::board::{Entry, Missing};
 const WORDS: usize = 300;
 /// What is said where nothing is watched.
 const NOTHING: &str = "nothing is watched yet";
+/// What is said of a place whose source has no name yet.
+const NAMELESS: &str = "not looked at yet: it has not answered, and so not said what it is called";
 /// What is said of a source that is not watched and was not refused either.
 const MISSING: &str = "not looked at yet: it or the broker has not answered";
 
@@ -169,28 +171,32 @@ pub(super) struct Health {
     at: DateTime<Utc>,
     /// Whether every source is; also where nothing is watched yet.
     pub(super) live: bool,
-    /// Whether every source is, and there is one.
+    /// Whether every source is, and there is one, and none whose name is not known yet.
     pub(super) ready: bool,
-    /// Whether every source is, and there is one.
+    /// Whether every source is, and there is one, and none whose name is not known yet.
     connected: bool,
-    /// Everything that keeps it from being ready, each with the name of its source.
+    /// Everything that keeps it from being ready, each with the name of its source, or with the place of one whose name is
+    /// not known yet.
     reasons: Vec<String>,
     /// Each source, by name.
     sources: Vec<Standing>,
 }
 
 impl Health {
-    /// Of these sources.
-    pub(super) fn of(sources: Vec<Standing>, at: DateTime<Utc>) -> Self {
+    /// Of these sources, and of what is to be watched at places that have told no name yet.
+    pub(super) fn of(sources: Vec<Standing>, nameless: &[String], at: DateTime<Utc>) -> Self {
         let each = |standing: &Standing| {
             let named = |reason: &String| format!("{}: {reason}", standing.source);
             standing.reasons.iter().map(named).collect::<Vec<_>>()
         };
         let mut reasons: Vec<String> = sources.iter().flat_map(each).collect();
-        if sources.is_empty() {
+        let unnamed = |place: &String| format!("{}: {NAMELESS}", clean(place, WORDS));
+        reasons.extend(nameless.iter().map(unnamed));
+        if reasons.is_empty() && sources.is_empty() {
             reasons.push(NOTHING.to_owned());
         }
-        let all = |is: fn(&Standing) -> bool| !sources.is_empty() && sources.iter().all(is);
+        let is_whole = !sources.is_empty() && nameless.is_empty();
+        let all = |is: fn(&Standing) -> bool| is_whole && sources.iter().all(is);
         Self {
             kind: "health",
             schema: SCHEMA,

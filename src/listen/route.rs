@@ -137,7 +137,12 @@ impl Router {
             Listed::Watched(entry) => Standing::of(entry, &entry.handle.latest(), now),
             Listed::Missing(missing) => Standing::missing(missing),
         });
-        let health = Health::of(standings.collect(), now);
+        // Who asks for one source asks by its name.
+        let nameless = match source {
+            None => self.board.nameless(),
+            Some(_) => Vec::new(),
+        };
+        let health = Health::of(standings.collect(), &nameless, now);
         let good = if way == Way::Live {
             health.live
         } else {

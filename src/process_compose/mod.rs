@@ -26,6 +26,7 @@ pub mod logs;
 pub mod nudge;
 pub mod observer;
 mod odd;
+pub mod pages;
 pub mod server;
 pub mod settings;
 pub mod translate;

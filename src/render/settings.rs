@@ -115,20 +115,26 @@ impl Settings {
                 (Role::Quiet, clean(from)),
             ]
         };
+        let is_wide = drawing.columns == Columns::Wide;
+        let terminal = drawing.terminal.filter(|_| !is_wide);
         let file = self.file.as_deref().unwrap_or_default();
+        // A terminal has room for its values rather than for one path again and again.
+        let name = file.rsplit('/').next().unwrap_or_default();
+        let place = |from| match terminal {
+            Some(_) if from == file => name,
+            _ => from,
+        };
         let settings = self.settings.iter();
         let mut rows: Vec<_> = settings
-            .map(|one| row(one.key, &one.value, &one.from))
+            .map(|one| row(one.key, &one.value, place(&one.from)))
             .collect();
         for stack in &self.sources {
             let name = stack.name.as_deref().unwrap_or_default();
-            rows.push(row(&format!("source {name}"), &stack.words(), file));
+            rows.push(row(&format!("source {name}"), &stack.words(), place(file)));
         }
         let directories = self.directories.iter();
-        rows.extend(directories.map(|stack| row("directory", &stack.words(), file)));
+        rows.extend(directories.map(|stack| row("directory", &stack.words(), place(file))));
         let titled = drawing.titles == Titles::Shown;
-        let is_wide = drawing.columns == Columns::Wide;
-        let terminal = drawing.terminal.filter(|_| !is_wide);
         let widths = outlay.widths(rows.iter(), titled, terminal);
         let head = titled.then(|| outlay.head(&widths, drawing.style));
         let rows = rows
@@ -152,6 +158,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::render::door::{Charset, width};
     use crate::render::style::Style;
     use crate::render::time::{TimeStyle, Times};
 
@@ -195,14 +202,28 @@ mod tests {
 
     #[test]
     fn each_setting_says_where_it_came_from() {
-        let drawing = Drawing {
-            style: Style::PLAIN,
-            times: Times::new(TimeStyle::Utc),
-            terminal: None,
-            columns: Columns::Usual,
-            titles: Titles::Shown,
+        let utf8 = Style {
+            colored: false,
+            charset: Charset::Utf8,
         };
-        insta::assert_snapshot!("settings", settings().lines(&drawing).concat());
+        for (name, style, terminal) in [
+            ("settings", Style::PLAIN, None),
+            ("settings_80", utf8, Some(80)),
+            ("settings_200", utf8, Some(200)),
+            ("settings_ascii", Style::PLAIN, Some(60)),
+        ] {
+            let drawing = Drawing {
+                style,
+                times: Times::new(TimeStyle::Utc),
+                terminal,
+                columns: Columns::Usual,
+                titles: Titles::Shown,
+            };
+            let lines = settings().lines(&drawing);
+            let most = terminal.unwrap_or(usize::MAX);
+            assert!(lines.iter().all(|line| width(line.trim_end()) <= most));
+            insta::assert_snapshot!(name, lines.concat());
+        }
     }
 
     #[test]

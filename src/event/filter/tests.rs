@@ -163,3 +163,36 @@ fn a_name_is_not_narrowed_at_the_server_because_it_may_be_a_group() {
         "core.process.>"
     );
 }
+
+#[test]
+fn a_regular_expression_fits_anywhere_in_the_words_of_an_event() {
+    let mut crashed = event("api-1", Some("api"), &["prod"], Kind::Crashed);
+    crashed.exit = Some(crate::event::payload::Exit {
+        code: Some(137),
+        signal: Some(9),
+        expected: false,
+    });
+    for (text, wanted) in [
+        ("crashed api", true),
+        ("CRASHED", false),
+        ("exit 13[0-9]$", true),
+        ("^started", false),
+        ("prod|lab", true),
+        ("polic(y|e)", true),
+        ("nothing", false),
+    ] {
+        let filter = Filter::all().grep(text).unwrap();
+        assert_eq!(filter.matches(&crashed), wanted, "{text}");
+        assert_eq!(filter.to_string(), format!("grep={text}"));
+    }
+    let either = Filter::all().grep("nothing").unwrap().grep("api").unwrap();
+    assert!(either.matches(&crashed));
+    let both = either.process("web").unwrap();
+    assert!(!both.matches(&crashed), "different keys must all hold");
+    let error = Filter::all().grep("a(b").unwrap_err().to_string();
+    assert!(
+        error.contains("a(b") && error.contains("unclosed group"),
+        "{error}"
+    );
+    assert!(!error.contains('\n'), "{error}");
+}

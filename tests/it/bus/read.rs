@@ -334,6 +334,41 @@ async fn the_last_events_that_match_are_found_however_far_back_and_the_rest_foll
 }
 
 #[tokio::test]
+async fn what_does_not_match_among_the_last_events_is_no_hole() {
+    let server = NatsServer::start();
+    let (bus, store) = open(&server).await;
+    let told_of = [("a", 1), ("b", 2), ("a", 3), ("b", 6), ("a", 7), ("b", 8)];
+    let events = told_of.map(|(name, seq)| event(name, EventKind::Started, seq));
+    let root = root(8);
+    let commit = Commit {
+        source: "shop",
+        root: &root,
+        expected: 0,
+        shards: &BTreeMap::new(),
+        events: &events,
+    };
+    store.commit(commit).await.unwrap();
+    for (last, wanted, holes) in [(9, vec![1, 3, 7], 1), (2, vec![3, 7], 1), (1, vec![7], 0)] {
+        let filter = Filter::all().process("a").unwrap();
+        let prefix = Prefix::default();
+        let begin = Begin::Last(last);
+        let mut reader = Reader::live(&bus, DEFAULT_STREAM, &prefix, filter, begin);
+        let (mut records, mut missing) = (Vec::new(), Vec::new());
+        loop {
+            match told(&mut reader).await {
+                Told::Record(record) => records.push(*record),
+                Told::Hole { after, before, .. } => missing.push((after, before)),
+                Told::CaughtUp(_) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(numbers(&records), wanted, "the last {last}");
+        // Only what really is missing, between what is shown.
+        assert_eq!(missing, [(3, 6)][..holes], "the last {last}");
+    }
+}
+
+#[tokio::test]
 async fn the_last_events_of_an_empty_stream_are_none() {
     let empty = NatsServer::start();
     let (bus, _) = open(&empty).await;

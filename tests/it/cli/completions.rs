@@ -99,6 +99,50 @@ async fn names_are_those_of_the_broker_too_and_bash_takes_them() {
 }
 
 #[tokio::test]
+async fn names_are_those_of_the_stacks_in_the_file_of_settings() {
+    let home = Home::new();
+    let (shop, lab) = (
+        Stack::play(STACK).await,
+        Stack::play("name: other\nkeep: true\nprocesses: {probe: {}}").await,
+    );
+    let file = format!(
+        "version: 1\nbroker: {{server: 'nats://127.0.0.1:1'}}\nsources:\n  \
+         - {{name: shop, address: 'localhost:{}'}}\n  - {{name: lab, address: 'localhost:{}'}}\n",
+        shop.port, lab.port
+    );
+    std::fs::write(home.path().join("observe.yaml"), file).unwrap();
+    for command in [
+        &["watch"][..],
+        &["up"],
+        &["adapter"],
+        &["doctor"],
+        &["state"],
+        &["wait"],
+        &["process", "stop"],
+        &["process", "logs"],
+        &["stats"],
+        &["diff"],
+        &["history"],
+    ] {
+        let words = [command, &["--source", ""]].concat();
+        comes_to_offer(&home, &words, &["lab", "shop"]).await;
+    }
+    for (words, wanted) in [
+        (&["state", "p"][..], &["probe"][..]),
+        (&["state", "w"], &["web-0", "web-1", "worker"]),
+        (&["process", "restart", "--source", "lab", "p"], &["probe"]),
+        (&["process", "restart", "--source", "shop", "a"], &["api"]),
+    ] {
+        comes_to_offer(&home, words, wanted).await;
+    }
+    let lab = ["process", "restart", "--source", "lab", "a"];
+    assert_eq!(offered(&home, &lab).await, [""; 0]);
+    // A file that is wrong is passed over, and nothing is said.
+    std::fs::write(home.path().join("observe.yaml"), "version: 1\nsauces: 3\n").unwrap();
+    assert_eq!(offered(&home, &["up", "--source", ""]).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn whoever_does_not_answer_is_not_waited_for_and_nothing_is_said() {
     let home = Home::new();
     // They take connections and say nothing.

@@ -114,7 +114,7 @@ async fn all_live(command: &str, broker: Option<&str>) {
             assert_eq!(run.ends().await, 0, "{example}: {:?}", run.err.all());
             continue;
         }
-        if example.contains("-d ") {
+        if example.contains("-d ") || example.contains("--no-follow") {
             assert_eq!(run.ends().await, 0, "{example}: {:?}", run.err.all());
             continue;
         }
@@ -188,8 +188,15 @@ async fn every_example_of_what_looks_after_them_runs() {
     let nats = NatsServer::start();
     all_run_with("doctor", Some(&nats.url())).await;
     let home = Home::new();
-    for command in ["broker", "down"] {
-        let mut help = home.run(&[command, "--help"]);
+    for command in [
+        "broker",
+        "broker start",
+        "broker status",
+        "broker stop",
+        "down",
+    ] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let mut help = home.run(&words);
         assert_eq!(help.ends().await, 0);
         for example in examples(&help.out.all().join("\n")) {
             let args: Vec<&str> = example.split(' ').skip(1).collect();
@@ -242,9 +249,111 @@ async fn every_example_of_stats_runs() {
 
 #[tokio::test]
 async fn every_example_of_what_asks_nobody_runs() {
-    for command in ["completions", "man", "version", "config"] {
+    let apart = ["completions", "man", "version", "schema", "config"];
+    let config = ["config check", "config show", "config schema"];
+    for command in apart.into_iter().chain(config) {
         all_run(command).await;
     }
+}
+
+/// The commands whose examples are run here.
+const RUN: [&str; 34] = [
+    "",
+    "up",
+    "down",
+    "adapter",
+    "watch",
+    "history",
+    "state",
+    "diff",
+    "stats",
+    "doctor",
+    "wait",
+    "run",
+    "process",
+    "process start",
+    "process stop",
+    "process restart",
+    "process scale",
+    "process logs",
+    "simulate",
+    "source",
+    "source ls",
+    "source forget",
+    "broker",
+    "broker start",
+    "broker stop",
+    "broker status",
+    "config",
+    "config check",
+    "config show",
+    "config schema",
+    "schema",
+    "completions",
+    "man",
+    "version",
+];
+
+/// The commands that a help lists, with the words before them.
+fn listed(help: &[String], before: &str) -> Vec<String> {
+    let below = help.iter().skip_while(|line| *line != "Commands:").skip(1);
+    let names = below
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty() && *name != "help");
+    names
+        .map(|name| format!("{before} {name}").trim().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_command_has_an_example_of_itself() {
+    let home = Home::new();
+    let mut open = vec![String::new()];
+    let mut seen = 0;
+    while let Some(command) = open.pop() {
+        let words = command.split(' ').filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.chain(["--help"]).collect();
+        let mut help = home.run(&words);
+        assert_eq!(help.ends().await, 0, "{command}");
+        let help = help.out.all();
+        let own = format!("observe {command}");
+        let all = examples(&help.join("\n"));
+        assert!(
+            all.iter().any(|example| example.starts_with(own.trim())),
+            "{command}: {all:?}"
+        );
+        assert!(RUN.contains(&&*command), "nobody runs those of {command}");
+        open.extend(listed(&help, &command));
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen}");
+}
+
+#[tokio::test]
+async fn every_example_of_the_first_page_that_ends_runs() {
+    let nats = NatsServer::start();
+    let (home, stack) = (Home::new(), Stack::play(STACK).await);
+    let (folder, url) = (programs(&home), nats.url());
+    let args = ["adapter", "-p", &stack.port, "-s", &url, "--source", "shop"];
+    let adapter = home.run(&args);
+    adapter.says(&stack.port).await;
+    let usual = ["wait", "-s", &url, "-u", "nobody.sock"];
+    assert_eq!(home.run(&usual).ends().await, 0);
+    let mut help = home.run(&["--help"]);
+    assert_eq!(help.ends().await, 0);
+    let mut ended = 0;
+    for example in examples(&help.out.all().join("\n")) {
+        let command = example.split(' ').nth(1).unwrap_or_default();
+        // Those go on, and theirs are run elsewhere.
+        if ["up", "watch", "adapter", "simulate"].contains(&command) {
+            continue;
+        }
+        let mut run = Run::of(&mut shell(&example, &home, &folder, (&stack, Some(&url))));
+        assert_eq!(run.ends().await, 0, "{example}: {:?}", run.err.all());
+        ended += 1;
+    }
+    assert!(ended >= 6, "{ended}");
 }
 
 #[tokio::test]
@@ -272,5 +381,12 @@ async fn every_example_of_source_runs() {
     assert_eq!(home.run(&usual).ends().await, 0);
     adapter.end_by(Signal::KILL).await;
     super::wait::age(&nats, "core.head.lab").await;
+    all_run_with("source ls", Some(&url)).await;
     all_run_with("source", Some(&url)).await;
+    let mut adapter = home.run(&args);
+    adapter.says(&stack.port).await;
+    assert_eq!(home.run(&usual).ends().await, 0);
+    adapter.end_by(Signal::KILL).await;
+    super::wait::age(&nats, "core.head.lab").await;
+    all_run_with("source forget", Some(&url)).await;
 }

@@ -23,11 +23,16 @@ struct Shown {
 impl Shown {
     /// Of stacks with these names at these ports.
     async fn of(stacks: &[(&str, &str)]) -> Self {
+        Self::with(stacks, &[]).await
+    }
+
+    async fn with(stacks: &[(&str, &str)], more: &[&str]) -> Self {
         let (home, nats) = (Home::new(), NatsServer::start());
         let file = home.path().join("observe.yaml");
         write(&file, stacks);
         let url = nats.url();
-        let run = home.run(&["adapter", "-s", &url, "--listen", "127.0.0.1:0"]);
+        let usual = ["adapter", "-s", &url, "--listen", "127.0.0.1:0"];
+        let run = home.run(&[&usual, more].concat());
         let line = run.says("listening at http://").await;
         Self {
             file,
@@ -130,6 +135,31 @@ async fn a_stack_that_was_never_reached_keeps_the_others_from_being_all() {
     write(&shown.file, &stacks[..1]);
     let all = |status, health: &Value| status == 200 && ready(health) == [("shop", true)];
     shown.health(all).await;
+}
+
+#[tokio::test]
+async fn a_stack_that_has_told_no_name_yet_is_missed_by_its_place() {
+    let stack = Stack::shop().await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = nobody.local_addr().unwrap().port().to_string();
+    drop(nobody);
+    let shown = Shown::with(&[], &["--stack", &stack.port, "--stack", &port]).await;
+    let health = shown.health(|_, health| shop_is_ready(health)).await;
+    assert_eq!(ready(&health), [("shop", true)]);
+    assert_eq!(
+        (&health["ready"], &health["connected"], &health["live"]),
+        (&false.into(), &false.into(), &true.into()),
+        "{health:#}"
+    );
+    let reasons = health["reasons"].as_array().unwrap();
+    let why = reasons[0].as_str().unwrap();
+    assert!(
+        reasons.len() == 1 && why.contains(&port) && why.contains("has not answered"),
+        "{health:#}"
+    );
+    assert_eq!(shown.get("/health").await.0, 503);
+    assert_eq!(shown.get("/health/live").await.0, 200);
+    assert_eq!(shown.get("/health?source=shop").await.0, 200);
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ mod restarts;
 mod rights;
 mod rights_readers;
 mod run;
+mod screens;
 mod service;
 mod source;
 mod source_away;

@@ -140,6 +140,33 @@ async fn following_goes_on_across_restarts_and_scaling_and_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn a_name_with_a_comma_is_followed_and_is_not_taken_for_two() {
+    const YAML: &str = r#"
+name: shop
+keep: true
+processes:
+  a: {log: {every: 100ms, lines: ["of a {n}"]}}
+  "a,b": {log: {every: 100ms, lines: ["of both {n}"]}}
+"#;
+    let scene = Scene {
+        home: Home::new(),
+        stack: Stack::play(YAML).await,
+    };
+    let mut run = scene.run(&["logs", "-f", "a,b", "-o", "json", "-n", "2"]);
+    until(LIMIT, "lines", async || numbers(&run, "a,b").len() > 12).await;
+    in_order(&numbers(&run, "a,b"), 1);
+    assert_eq!(run.out.count("of a "), 0, "{:?}", run.out.all());
+    scene.stack.control.restart("a,b").unwrap();
+    let before = numbers(&run, "a,b").len();
+    until(LIMIT, "lines of the next run", async || {
+        numbers(&run, "a,b").len() > before + 12
+    })
+    .await;
+    in_order(&numbers(&run, "a,b"), 2);
+    assert_eq!(run.end_by(Signal::INT).await, 130);
+}
+
+#[tokio::test]
 async fn following_waits_for_a_server_that_is_away_and_ends_with_its_reader() {
     let scene = writing().await;
     let mut run = scene.run(&["logs", "-f", "api", "-n", "1"]);

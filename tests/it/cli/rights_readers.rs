@@ -200,6 +200,72 @@ async fn a_history_without_one_of_its_rights_says_which() {
 }
 
 #[tokio::test]
+async fn what_is_asked_with_exactly_the_rights_to_ask_is_told_as_requested() {
+    for more in [&[][..], &MOVED] {
+        let adapter = permissions("adapter", &[&SHOP[..], more].concat()).await;
+        let process = permissions("process", more).await;
+        let users = [("a", adapter.as_str()), ("p", process.as_str())];
+        let (nats, stack, home) = (server(&users), Stack::shop().await, Home::new());
+        let url = nats.url();
+        let args = ["adapter", "-p", &stack.port, "--interval", "250ms"];
+        let quiet = ["--evidence", "off"];
+        let run = home.run(&[&args[..], &quiet, &login(&url, "a"), more].concat());
+        run.says("shop: ").await;
+        let watch = ["watch", "--json", "--source", "shop", "-n", "5000"];
+        let watch = home.run(&[&watch[..], &login(&url, "admin"), more].concat());
+        until(LIMIT, "the stack", async || {
+            watch.out.count(r#""started""#) >= 3
+        })
+        .await;
+        let args = ["process", "restart", "api", "--source", "shop"];
+        let mut asked = home.run(&[&args[..], &login(&url, "p"), more].concat());
+        assert_eq!(asked.ends().await, 0, "{:?}", asked.err.all());
+        assert!(asked.err.all().is_empty(), "{:?}", asked.err.all());
+        until(LIMIT, "it", async || watch.out.count("restarted") == 1).await;
+        let restarted: Vec<_> = watch.out.all();
+        let restarted = restarted.iter().find(|l| l.contains(r#""restarted""#));
+        let event: Value = serde_json::from_str(restarted.unwrap()).unwrap();
+        assert_eq!(event["reason"], "requested", "{event}");
+    }
+}
+
+#[tokio::test]
+async fn who_reads_how_things_stood_works_with_exactly_its_rights_and_says_which_is_missing() {
+    let (block, reader) = (
+        permissions("past", &[]).await,
+        permissions("reader", &[]).await,
+    );
+    let all = rights(&block);
+    let lacking: Vec<_> = all.iter().map(|right| without(&block, &right.1)).collect();
+    let names: Vec<_> = (0..all.len()).map(|number| format!("u{number}")).collect();
+    let mut users = vec![("past", block.as_str()), ("reader", reader.as_str())];
+    let less = names.iter().zip(&lacking);
+    users.extend(less.map(|(name, less)| (name.as_str(), less.as_str())));
+    let told = told(&users, "admin", "PROCESS_EVENTS", &[]).await;
+    let url = told.nats.url();
+    let run = async |args: &[&str], user: &str| {
+        let mut run = Home::new().run(&[args, &login(&url, user)].concat());
+        let code = run.ends().await;
+        (code, run.err.all())
+    };
+    let past: [&[&str]; 3] = [&["stats"], &["state", "--at", "1s"], &["diff", "1h"]];
+    for args in past {
+        assert_eq!(run(args, "past").await.0, 0, "{args:?}");
+        for (right, name) in all.iter().zip(&names) {
+            let outcome = run(args, name).await;
+            let refused = is_refused(&Outcome::Ended(outcome.0, outcome.1), right);
+            assert!(refused, "{args:?}: {right:?} is not needed");
+        }
+    }
+    let nobody = ["-u", "nobody.sock", "--source", "shop"];
+    for args in [&["wait"][..], &["state"], &["source", "ls"]] {
+        let more = if args[0] == "wait" { &nobody[..] } else { &[] };
+        let (code, said) = run(&[args, more].concat(), "reader").await;
+        assert_eq!(code, 0, "{args:?}: {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn with_exactly_their_rights_both_work_in_another_domain_with_other_inboxes_and_subjects() {
     let adapter = permissions("adapter", &[&SHOP[..], &MOVED].concat()).await;
     let reader = permissions("reader", &MOVED).await;

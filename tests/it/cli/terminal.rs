@@ -113,6 +113,11 @@ impl Terminal {
             code.is_some()
         })
         .await;
+        // What it wrote last may still be on its way.
+        until(LIMIT, "the end of what it wrote", async || {
+            Arc::strong_count(&self.written) == 1
+        })
+        .await;
         code.unwrap()
     }
 }
