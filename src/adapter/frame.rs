@@ -6,11 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::event::payload::{Origin, Word};
+use crate::event::sieve::{LeftOut, Sieve};
 use crate::event::store::{EventStore, MAX_MESSAGES};
 use crate::event::tell::{Rows, Tell};
 
 use super::commit::Committer;
-use super::dress::{Pen, disconnected, outgoing, own_words};
+use super::dress::{Pen, disconnected, outgoing, own_words, turned};
 use super::error::AdapterError;
 use super::gap::{self, Owed};
 use super::pending::{Frame, Piece, Standing};
@@ -62,7 +63,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// True where the next successful look tells something even if it found no difference.
     pub(super) fn owes(&self) -> bool {
         let tail = self.tail();
-        !self.owed.is_empty() || !tail.standing.connected || tail.seq == 0
+        !self.owed.is_empty() || !tail.standing.connected || tail.seq == 0 || self.turns(&tail)
     }
 
     /// Everything that happened until then has been compared: a look may have been answered long before its end.
@@ -82,6 +83,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             Basis::Salvage => Vec::new(),
         };
         let resync = gaps.iter().any(|gap| gap.why != gap::SUPERSEDED);
+        let left_out = self.left_out(look, &tail);
         let is_first = tail.seq == 0 && !tail.standing.connected && self.base.root_sequence == 0;
         let found = self.find(look.state);
         let mut pen = Pen {
@@ -99,14 +101,19 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         };
         let mut own = Piece::default();
         if look.basis == Basis::Look {
-            for notice in own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at)) {
+            let turned = turned(&tail.standing, left_out.as_deref(), look.at);
+            let words = own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at));
+            for notice in words.into_iter().chain(turned) {
                 own.events.push(outgoing(pen.notice(notice))?);
             }
             own.owed = gaps;
             self.owed.clear();
         }
         let events = in_shard_order(&self.tell, look.events);
-        let mut pieces = VecDeque::from(domain_pieces(&self.tell, &mut pen, &events, found)?);
+        let sieve = left_out.as_deref().map(|left_out| &left_out.sieve);
+        let told = domain_pieces(&self.tell, (&mut pen, sieve), &events, found)?;
+        self.hooks.pulse.leaves_out(told.left_out);
+        let mut pieces = VecDeque::from(told.pieces);
         if !own.events.is_empty() {
             pieces.push_front(own);
         }
@@ -120,6 +127,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 epoch: look.epoch.into(),
                 connected: true,
                 looked_at: self.seen_until(look),
+                left_out,
             },
             Basis::Salvage => tail.standing,
         };
@@ -129,6 +137,29 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             standing,
             before,
         })
+    }
+
+    /// What this step leaves out. The root says it, so what we were told to leave out counts from the step on that says so:
+    /// one with something to tell, or any where nobody else looks. Two adapters that were told different things would else
+    /// contradict each other at every refresh.
+    fn left_out(&self, look: &Look<'_, R::State, T::Event>, tail: &Tail) -> Option<Arc<LeftOut>> {
+        let has_to_tell = !look.events.is_empty() || tail.seq == 0;
+        let may_turn = look.basis == Basis::Look && (has_to_tell || self.stands_still());
+        let ours = self.settings.sieve.as_deref();
+        if !may_turn || ours == tail.standing.sieve() {
+            return tail.standing.left_out.clone();
+        }
+        let left_out = |sieve: &Sieve| LeftOut {
+            // What happened since the last look is sifted already.
+            since: if tail.seq == 0 { look.at } else { tail.standing.looked_at },
+            sieve: sieve.clone(),
+        };
+        ours.map(left_out).map(Arc::new)
+    }
+
+    /// True where something else is to be left out than the head says, and nobody else looks.
+    fn turns(&self, tail: &Tail) -> bool {
+        self.settings.sieve.as_deref() != tail.standing.sieve() && self.stands_still()
     }
 
     /// The rows that differ from what was told; from now on they count as told.
@@ -203,29 +234,42 @@ fn in_shard_order<'a, T: Tell>(tell: &T, events: &'a [T::Event]) -> Vec<&'a T::E
     events
 }
 
-/// The events of the domain in pieces that end where no row is half told; rows without an event come last.
+/// What becomes of the events of one look.
+struct Dressed {
+    pieces: Vec<Piece>,
+    /// Events that are not told.
+    left_out: u64,
+}
+
+/// The events of the domain in pieces that end where no row is half told; rows without an event come last. What is left out
+/// takes no number, and its row changes all the same.
 fn domain_pieces<T: Tell>(
     tell: &T,
-    pen: &mut Pen<'_>,
+    (pen, sieve): (&mut Pen<'_>, Option<&Sieve>),
     events: &[&T::Event],
     mut rows: Changes,
-) -> Result<Vec<Piece>, AdapterError> {
+) -> Result<Dressed, AdapterError> {
     let last: HashMap<&str, usize> = events
         .iter()
         .enumerate()
         .map(|(index, &event)| (tell.key(event), index))
         .collect();
-    let (mut pieces, mut end) = (Vec::new(), 0);
+    let (mut pieces, mut end, mut left_out) = (Vec::new(), 0, 0);
     let mut piece = Piece::default();
     for (index, &event) in events.iter().enumerate() {
         let key = tell.key(event);
         end = end.max(last.get(key).copied().unwrap_or(index));
-        if index == end {
-            // Most pieces are one event, and a first look is one piece for each process.
-            piece.events.reserve_exact(1);
+        match pen.process(tell.tell(event), sieve) {
+            Some(told) => {
+                if index == end {
+                    // Most pieces are one event, and a first look is one piece for each process.
+                    piece.events.reserve_exact(1);
+                }
+                piece.events.push(outgoing(told)?);
+                piece.told += 1;
+            }
+            None => left_out += 1,
         }
-        piece.events.push(outgoing(pen.process(tell.tell(event)))?);
-        piece.told += 1;
         if let Some(row) = rows.remove_entry(key) {
             if piece.rows.is_empty() {
                 piece.rows.reserve_exact(1);
@@ -240,7 +284,7 @@ fn domain_pieces<T: Tell>(
         piece.rows = rows.into_iter().collect();
         pieces.push(piece);
     }
-    Ok(pieces)
+    Ok(Dressed { pieces, left_out })
 }
 
 #[cfg(test)]
@@ -274,7 +318,8 @@ mod tests {
             at,
             seq: 0,
         };
-        let pieces = domain_pieces(&Toy, &mut pen, &Vec::from_iter(&events), rows).unwrap();
+        let events = Vec::from_iter(&events);
+        let Dressed { pieces, .. } = domain_pieces(&Toy, (&mut pen, None), &events, rows).unwrap();
         let shape = |piece: &Piece| (piece.events.len(), piece.told, piece.rows.len());
         let shapes: Vec<_> = pieces.iter().map(shape).collect();
         assert_eq!(

@@ -8,6 +8,7 @@ mod house;
 mod late;
 mod pulses;
 mod race;
+mod sieves;
 mod sights;
 mod spool;
 mod spool_file;

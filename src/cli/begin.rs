@@ -116,6 +116,7 @@ fn parts(
             claim: plan.claim,
             pending_bytes: PENDING_BYTES,
             spool,
+            sieve: plan.sieve.clone(),
         },
         hooks: Hooks {
             told: account.map(Account::hears),

@@ -10,6 +10,7 @@ use crate::render::settings::{Setting, Settings, Stack};
 use crate::render::words::count;
 
 use super::conf::{self, InForce, is_said, without_user};
+use super::settings_file::sieve;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::standing_args::{As, TableArgs};
 use super::terminal::{Output, say, words};
@@ -205,6 +206,8 @@ fn stack(source: &Source) -> Stack {
             .as_ref()
             .map(|span| span.written().to_owned()),
         evidence: source.evidence.map(Evidence::word),
+        // It was read, so its patterns are sound.
+        left_out: sieve(source).ok().flatten().map(|it| it.to_string()),
     }
 }
 
@@ -221,5 +224,6 @@ fn directory(directory: &Directory) -> Stack {
             .as_ref()
             .map(|span| span.written().to_owned()),
         evidence: directory.evidence.map(Evidence::word),
+        left_out: None,
     }
 }

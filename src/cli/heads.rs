@@ -425,6 +425,7 @@ mod tests {
             interval_ms: 2000,
             shards: Vec::new(),
             identity: crate::event::store::Identity::default(),
+            left_out: None,
         };
         let told = |journal: &str, seq| Some((journal.to_owned(), seq));
         for (seq, told, wanted) in [

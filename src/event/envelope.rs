@@ -390,6 +390,8 @@ mod tests {
             to: at("2026-08-20T07:18:04Z"),
             why: "adapter_down".into(),
             events: None,
+            sieve: None,
+            next_sieve: None,
         };
         let notice = SourceNotice {
             kind: Kind::Gap,
