@@ -140,10 +140,14 @@ impl Veils {
         self.closed.is_empty() && self.open.is_none()
     }
 
-    /// The stretches in which something about this process may have been left out; the last one may have no end.
-    pub fn over(&self, whom: &Whom<'_>) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
-        let closed = self.closed.iter().filter(|veil| veil.sieve.touches(whom));
-        let open = self.open.iter().filter(|open| open.sieve.touches(whom));
+    /// The stretches in which events of these types about this process may have been left out; the last one may have no end.
+    pub fn over(&self, whom: &Whom<'_>, kinds: &[Kind]) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+        let touches = |sieve: &Sieve| {
+            let mut kinds = kinds.iter();
+            kinds.any(|kind| sieve.may_leave_out(whom, kind, Severity::Info))
+        };
+        let closed = self.closed.iter().filter(|veil| touches(&veil.sieve));
+        let open = self.open.iter().filter(|open| touches(&open.sieve));
         let closed = closed.map(|veil| (veil.from, veil.to));
         closed
             .chain(open.map(|open| (open.since, DateTime::<Utc>::MAX_UTC)))
@@ -152,7 +156,7 @@ impl Veils {
 
     /// Whether something about this process may have been left out between two moments.
     pub fn cover(&self, whom: &Whom<'_>, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
-        let mut over = self.over(whom).into_iter();
+        let mut over = self.over(whom, &Kind::PROCESS).into_iter();
         over.any(|(begin, end)| begin < to && from < end)
     }
 }

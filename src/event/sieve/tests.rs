@@ -251,19 +251,19 @@ fn veils_begin_change_and_end_as_the_gaps_say_and_go_on_as_the_head_says() {
     assert!(veils.is_empty());
     veils.see(&gap("10:00", "10:00", None, Some(&one)));
     let open = DateTime::<Utc>::MAX_UTC;
-    assert_eq!(veils.over(&api()), [(at("10:00"), open)]);
+    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), open)]);
     // The head of a build that knows nothing of it says nothing.
     veils.stands(None);
-    assert_eq!(veils.over(&api()), [(at("10:00"), open)]);
+    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), open)]);
     veils.see(&gap("10:00", "20:00", Some(&one), Some(&other)));
-    assert_eq!(veils.over(&api()), [(at("10:00"), at("20:00"))]);
+    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), at("20:00"))]);
     veils.see(&gap("20:00", "30:00", Some(&other), None));
     // A head that was read before that gap.
     veils.stands(Some(&LeftOut {
         since: at("20:00"),
         sieve: other.clone(),
     }));
-    assert_eq!(veils.over(&api()), [(at("10:00"), at("20:00"))]);
+    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), at("20:00"))]);
     assert!(veils.cover(&api(), at("19:59"), at("25:00")));
     assert!(!veils.cover(&api(), at("20:00"), at("25:00")));
     assert!(!veils.cover(&api(), at("09:00"), at("10:00")));
