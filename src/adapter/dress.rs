@@ -126,7 +126,11 @@ pub(super) fn turned(
         return None;
     }
     let since = before.left_out.as_deref().or(now).map(|it| it.since);
-    let to = if was.is_some() { at } else { since.unwrap_or(at) };
+    let to = if was.is_some() {
+        at
+    } else {
+        since.unwrap_or(at)
+    };
     let mut told = notice(Kind::Gap, Severity::Info, LEFT_OUT, since, to);
     told.gap = Some(Gap {
         from: since,

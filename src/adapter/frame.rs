@@ -151,7 +151,11 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
         let left_out = |sieve: &Sieve| LeftOut {
             // What happened since the last look is sifted already.
-            since: if tail.seq == 0 { look.at } else { tail.standing.looked_at },
+            since: if tail.seq == 0 {
+                look.at
+            } else {
+                tail.standing.looked_at
+            },
             sieve: sieve.clone(),
         };
         ours.map(left_out).map(Arc::new)

@@ -158,8 +158,10 @@ impl<T: Tell> Live<T> {
         let epoch = Arc::clone(&standing.epoch);
         let why = (self.hooks.word)(error);
         let notice: SourceNotice = disconnected(why, Some(standing.looked_at), since);
-        self.send((&epoch, Origin::Change, now), |pen| Some(pen.notice(notice)))
-            .await
+        self.send((&epoch, Origin::Change, now), |pen| {
+            Some(pen.notice(notice))
+        })
+        .await
     }
 
     async fn send(

@@ -10,8 +10,8 @@ use crate::render::settings::{Setting, Settings, Stack};
 use crate::render::words::count;
 
 use super::conf::{self, InForce, is_said, without_user};
-use super::settings_file::sieve;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
+use super::settings_file::sieve;
 use super::standing_args::{As, TableArgs};
 use super::terminal::{Output, say, words};
 

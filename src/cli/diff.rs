@@ -129,7 +129,11 @@ fn tell_left_out(before: &[Moment], after: &[Moment], now: DateTime<Utc>) {
         standings.left_out(words())
     };
     let (mut first, second) = (lines(before), lines(after));
-    first.extend(second.into_iter().filter(|line| !lines(before).contains(line)));
+    first.extend(
+        second
+            .into_iter()
+            .filter(|line| !lines(before).contains(line)),
+    );
     first.iter().for_each(|line| say(line));
 }
 

@@ -320,6 +320,7 @@ impl Heads {
             views.push(View {
                 source: source.clone(),
                 stands,
+                sieve: seen.root.left_out.as_ref().map(|it| it.sieve.clone()),
             });
         }
         Some(views)

@@ -206,7 +206,9 @@ impl Sieve {
         let reaches = |rule: &Rule| rule.severity.is_none_or(|least| event.severity >= least);
         let stays = |rule: &Rule| rule.severity.is_none_or(|most| event.severity <= most);
         let (include, exclude) = (&rules.include, &rules.exclude);
-        include.as_ref().is_some_and(|it| !(fits(it) && reaches(it)))
+        include
+            .as_ref()
+            .is_some_and(|it| !(fits(it) && reaches(it)))
             || exclude.as_ref().is_some_and(|it| fits(it) && stays(it))
     }
 
@@ -217,9 +219,7 @@ impl Sieve {
         };
         let of_kind = |rule: &Rule| rule.kinds.is_empty() || rule.kinds.contains(kind);
         let included = |rule: &Rule| {
-            rule.means(whom)
-                && of_kind(rule)
-                && rule.severity.is_none_or(|least| severity >= least)
+            rule.means(whom) && of_kind(rule) && rule.severity.is_none_or(|least| severity >= least)
         };
         let excluded = |rule: &Rule| {
             rule.means(whom) && of_kind(rule) && rule.severity.is_none_or(|most| severity <= most)
@@ -243,8 +243,9 @@ impl Sieve {
 
 impl Rule {
     fn read(wording: &Wording) -> Result<Self, FilterError> {
-        let patterns =
-            |texts: &[String]| -> Result<Vec<_>, _> { texts.iter().map(|t| Pattern::parse(t)).collect() };
+        let patterns = |texts: &[String]| -> Result<Vec<_>, _> {
+            texts.iter().map(|t| Pattern::parse(t)).collect()
+        };
         let kinds = wording.types.iter().map(|word| {
             let kind = Kind::parse(word);
             match Kind::PROCESS.contains(&kind) {
@@ -281,10 +282,15 @@ impl Rule {
             ("name", texts(&self.names)),
             ("namespace", texts(&self.namespaces)),
             ("type", self.kinds.iter().map(ToString::to_string).collect()),
-            ("severity", self.severity.iter().map(ToString::to_string).collect()),
+            (
+                "severity",
+                self.severity.iter().map(ToString::to_string).collect(),
+            ),
         ];
         let said = keys.into_iter().filter(|(_, values)| !values.is_empty());
-        let said: Vec<_> = said.map(|(key, values)| format!("{key}={}", values.join(","))).collect();
+        let said: Vec<_> = said
+            .map(|(key, values)| format!("{key}={}", values.join(",")))
+            .collect();
         said.join(" ")
     }
 }
@@ -330,9 +336,7 @@ impl schemars::JsonSchema for Sieve {
 
     /// Open, as all of the contract is: a later build may have rules that this one does not know.
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let texts = |of: &str| {
-            serde_json::json!({ "type": "array", "items": { "type": "string" }, "description": of })
-        };
+        let texts = |of: &str| serde_json::json!({ "type": "array", "items": { "type": "string" }, "description": of });
         let rule = |what: &str, severity: &str| {
             serde_json::json!({
                 "type": "object",

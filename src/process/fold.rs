@@ -149,7 +149,9 @@ impl Course {
         let stood = |found| Stood { found, number, at };
         let before = former.and_then(|former| self.stood.insert(former.clone(), stood(None)));
         let before = before.or_else(|| self.stood.remove(name));
-        let was_broken = before.and_then(|before| before.found).is_some_and(|it| it.crashed);
+        let was_broken = before
+            .and_then(|before| before.found)
+            .is_some_and(|it| it.crashed);
         let found =
             (event.reason != "removed").then(|| Found::of_event(state.clone(), event, was_broken));
         self.stood.insert(name.clone(), stood(found));
@@ -224,7 +226,9 @@ impl Course {
         }
         self.veils.stands(head.and_then(|head| head.left_out));
         if !self.veils.is_empty() {
-            let table = head.filter(|head| self.is_of(head.journal)).and_then(|head| head.table);
+            let table = head
+                .filter(|head| self.is_of(head.journal))
+                .and_then(|head| head.table);
             self.veil(&mut processes, at, table);
         }
         let is_blind = sighted.blind_since().is_some();

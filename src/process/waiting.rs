@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::event::envelope::Envelope;
 use crate::event::filter::Pattern;
 use crate::event::payload::{Kind, State};
+use crate::event::sieve::Sieve;
 
 use super::condition::{Condition, Ill, News, Verdict, is_ill, is_waited_for};
 use super::reading::Vitals;
@@ -48,6 +49,8 @@ pub struct Sight<'a> {
     pub source: &'a str,
     /// What is seen of it.
     pub seen: Seen<'a>,
+    /// What is not told of it.
+    pub sieve: Option<&'a Sieve>,
 }
 
 /// What is seen of a source.
@@ -88,6 +91,8 @@ pub struct Entry {
     pub verdict: Verdict,
     /// What happened of which the waiting was to end.
     pub ill: Option<Ill>,
+    /// Whether what the waiting was to end on may happen to it and never be told.
+    pub is_deaf: bool,
     /// How it stands, as far as it was ever seen.
     pub state: Option<State>,
 }
@@ -95,7 +100,7 @@ pub struct Entry {
 impl Entry {
     /// Whether nothing is left to wait for.
     pub fn is_met(&self) -> bool {
-        self.verdict == Verdict::Met && self.ill.is_none()
+        self.verdict == Verdict::Met && self.ill.is_none() && !self.is_deaf
     }
 }
 
@@ -114,6 +119,22 @@ struct Followed {
     met_since: Option<Duration>,
     state: Option<State>,
     wanted: bool,
+    /// The number of its last event, told or not.
+    number: Option<u64>,
+    /// The run that went on when it was first seen.
+    first_pid: Option<Option<i64>>,
+}
+
+impl Followed {
+    /// Notes how far the row has come. What nobody heard of may have been an interruption.
+    fn reach(&mut self, row: &Row) {
+        let number = row.memory.process_seq;
+        if self.number.is_some_and(|heard| heard < number) {
+            self.met_since = None;
+        }
+        self.number = self.number.max(Some(number));
+        self.first_pid.get_or_insert(row.pid);
+    }
 }
 
 /// The waiting itself.
@@ -146,6 +167,7 @@ impl Waiting {
         let followed = self.followed.entry(key).or_default();
         followed.news.see(event);
         followed.state.clone_from(&event.state);
+        followed.number = event.process_seq.or(followed.number);
         if event.kind != Kind::StatusChanged {
             // What begins, ends or changes its health between two tables is an interruption that none of them shows.
             followed.met_since = None;
@@ -163,7 +185,7 @@ impl Waiting {
                 Seen::Table { table, at, lag } => {
                     let rows = self.wanted(table, &mut matched);
                     let when = When { at, lag };
-                    self.judge_table(sight.source, &rows, table, when)
+                    self.judge_table((sight.source, sight.sieve), &rows, table, when)
                 }
                 Seen::Blind(why) => self.judge_blind(sight.source, why),
             };
@@ -186,7 +208,10 @@ impl Waiting {
 
     fn decide(&self, entries: &[Entry], (held, one_held): (bool, bool)) -> Decision {
         let never = |entry: &Entry| matches!(entry.verdict, Verdict::Impossible(_));
-        if entries.iter().any(|entry| entry.ill.is_some()) {
+        if entries
+            .iter()
+            .any(|entry| entry.ill.is_some() || entry.is_deaf)
+        {
             return Decision::Failed;
         }
         match self.wish.quantity {
@@ -233,7 +258,7 @@ impl Waiting {
 
     fn judge_table(
         &mut self,
-        source: &str,
+        (source, sieve): (&str, Option<&Sieve>),
         rows: &[(&Row, &Vitals)],
         table: &Table,
         when: When,
@@ -247,7 +272,7 @@ impl Waiting {
         }
         let mut found: Vec<_> = rows
             .iter()
-            .map(|(row, vitals)| self.judge_row(source, row, vitals, when))
+            .map(|(row, vitals)| self.judge_row((source, sieve), (row, vitals), when))
             .collect();
         if !table.is_clear() && self.wish.condition != Condition::Gone {
             let verdict =
@@ -257,11 +282,24 @@ impl Waiting {
         found
     }
 
-    fn judge_row(&mut self, source: &str, row: &Row, vitals: &Vitals, when: When) -> (Entry, bool) {
+    fn judge_row(
+        &mut self,
+        (source, sieve): (&str, Option<&Sieve>),
+        (row, vitals): (&Row, &Vitals),
+        when: When,
+    ) -> (Entry, bool) {
         let key = (source.to_owned(), row.name.to_string());
         let followed = self.followed.entry(key).or_default();
         followed.wanted = true;
-        let verdict = self.wish.condition.judge(row, &followed.news);
+        followed.reach(row);
+        let mut verdict = self.wish.condition.judge(row, &followed.news);
+        let is_other_run = followed.first_pid != Some(row.pid);
+        let deaf = |sieve| self.wish.condition.deaf(row, sieve, is_other_run);
+        if matches!(verdict, Verdict::Pending(_))
+            && let Some(why) = sieve.and_then(deaf)
+        {
+            verdict = Verdict::Impossible(why);
+        }
         if verdict != Verdict::Met {
             followed.met_since = None;
         }
@@ -272,6 +310,18 @@ impl Waiting {
             .iter()
             .copied()
             .find(|&ill| followed.news.has(ill) || is_ill(row, ill));
+        let deaf = |sieve| fail_on.iter().find(|ill| ill.may_be_left_out(row, sieve));
+        let is_deaf = match sieve.and_then(deaf) {
+            Some(deaf) if ill.is_none() => {
+                let sieve = sieve.map(ToString::to_string).unwrap_or_default();
+                let deaf = deaf.as_str();
+                verdict = Verdict::Impossible(format!(
+                    "the adapter leaves events about it out ({sieve}), so --fail-on {deaf} cannot be kept"
+                ));
+                true
+            }
+            _ => false,
+        };
         let state = row.state(vitals);
         followed.state = Some(state.clone());
         let entry = Entry {
@@ -279,6 +329,7 @@ impl Waiting {
             name: row.name.to_string(),
             verdict,
             ill,
+            is_deaf,
             state: Some(state),
         };
         (entry, holds)
@@ -304,6 +355,7 @@ impl Waiting {
                 name: name.clone(),
                 verdict,
                 ill: ills.find(|&ill| followed.news.has(ill)),
+                is_deaf: false,
                 state: followed.state.clone(),
             };
             found.push((entry, told && self.wish.stable.is_zero()));
@@ -359,6 +411,7 @@ impl Entry {
             name: String::new(),
             verdict,
             ill: None,
+            is_deaf: false,
             state: None,
         }
     }

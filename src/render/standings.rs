@@ -113,7 +113,11 @@ impl Standings<'_> {
     /// A line for each source of which something was left out on purpose, so that it is not known how a process stood.
     pub fn left_out(&self, style: Style) -> Vec<String> {
         let line = |moment: &Moment| {
-            let hidden = moment.processes.iter().filter(|found| found.left_out).count();
+            let hidden = moment
+                .processes
+                .iter()
+                .filter(|found| found.left_out)
+                .count();
             let source = style.clean(&moment.source, SOURCE);
             let some = count(number(hidden), "process", "processes");
             let line = format!(

@@ -57,7 +57,9 @@ fn turn(gap: &Gap) -> String {
 /// A row as the head has it.
 fn row(house: &House, key: &str) -> Counter {
     let head = house.store.stream.lock().unwrap().head().unwrap();
-    let mut rows = head.rows().map(|row| serde_json::from_slice::<Counter>(row).unwrap());
+    let mut rows = head
+        .rows()
+        .map(|row| serde_json::from_slice::<Counter>(row).unwrap());
     rows.find(|row| row.key == key).unwrap()
 }
 
@@ -73,7 +75,13 @@ async fn what_is_left_out_takes_no_number_and_its_row_is_in_the_head_at_once() {
         adapter.tell(&source).await;
         assert_eq!(row(&house, key).value, source.values[key]);
     }
-    let wanted = ["connected", "nothing -> exclude name=b", "a:1", "a:2", "a:3"];
+    let wanted = [
+        "connected",
+        "nothing -> exclude name=b",
+        "a:1",
+        "a:2",
+        "a:3",
+    ];
     assert_eq!(told(&house), wanted);
     assert_eq!(row(&house, "b").told, 3);
     let seen = adapter.seen.lock().unwrap();
@@ -130,7 +138,9 @@ async fn a_sieve_that_begins_changes_or_ends_is_told_with_the_next_look() {
         wanted.push(turn.to_owned());
         assert_eq!(told(&house), wanted, "nothing else changed");
         let root = house.store.root();
-        let left_out = root.left_out.map(|left_out| (left_out.since, left_out.sieve));
+        let left_out = root
+            .left_out
+            .map(|left_out| (left_out.since, left_out.sieve));
         let ours = house.sieve.as_deref().cloned();
         assert_eq!(left_out, ours.map(|sieve| (looked_at, sieve)));
         for key in ["a", "b"] {
@@ -147,11 +157,23 @@ async fn a_sieve_that_begins_changes_or_ends_is_told_with_the_next_look() {
         assert_eq!(told(&house), wanted);
     }
     let stream = house.store.stream.lock().unwrap();
-    let gaps: Vec<_> = stream.events.iter().filter_map(|event| event.gap.clone()).collect();
-    assert_eq!(gaps[0].from, Some(gaps[0].to), "nothing was left out before");
+    let gaps: Vec<_> = stream
+        .events
+        .iter()
+        .filter_map(|event| event.gap.clone())
+        .collect();
+    assert_eq!(
+        gaps[0].from,
+        Some(gaps[0].to),
+        "nothing was left out before"
+    );
     assert!(gaps[1].from < Some(gaps[1].to));
     assert!(gaps[1].to <= gaps[2].to);
-    let origins = stream.events.iter().skip(3).map(|event| event.origin.as_str());
+    let origins = stream
+        .events
+        .iter()
+        .skip(3)
+        .map(|event| event.origin.as_str());
     assert!(origins.into_iter().all(|origin| origin == "change"));
 }
 
@@ -222,7 +244,11 @@ async fn a_sieve_that_ends_while_the_broker_is_away_is_told_in_its_place() {
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_left_everything_out_and_got_no_answer_is_found_out_by_the_head() {
-    for fault in [Fault::UnknownStored, Fault::UnknownLost, Fault::Busy("full")] {
+    for fault in [
+        Fault::UnknownStored,
+        Fault::UnknownLost,
+        Fault::Busy("full"),
+    ] {
         let house = leaving_out("b");
         let mut source = Source::new(&[("a", 1), ("b", 1)]);
         let mut adapter = house.watcher("a").await;

@@ -117,8 +117,14 @@ fn a_severity_includes_from_below_and_excludes_from_above() {
             .collect()
     };
     use Severity::{Critical, Error};
-    assert_eq!(told(&including(&[("severity", "error")])), [Error, Critical]);
-    assert_eq!(told(&excluding(&[("severity", "warning")])), [Error, Critical]);
+    assert_eq!(
+        told(&including(&[("severity", "error")])),
+        [Error, Critical]
+    );
+    assert_eq!(
+        told(&excluding(&[("severity", "warning")])),
+        [Error, Critical]
+    );
 }
 
 #[test]
@@ -176,7 +182,11 @@ fn a_crash_is_never_left_out_for_being_too_harmless() {
     let errors = excluding(&[("severity", "warning")]);
     assert!(!errors.may_leave_out(&api(), &Kind::Crashed, Severity::Error));
     assert!(errors.may_leave_out(&api(), &Kind::Restarted, Severity::Info));
-    assert!(!including(&[("severity", "error")]).may_leave_out(&api(), &Kind::Crashed, Severity::Error));
+    assert!(!including(&[("severity", "error")]).may_leave_out(
+        &api(),
+        &Kind::Crashed,
+        Severity::Error
+    ));
 }
 
 #[test]
@@ -256,14 +266,20 @@ fn veils_begin_change_and_end_as_the_gaps_say_and_go_on_as_the_head_says() {
     veils.stands(None);
     assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), open)]);
     veils.see(&gap("10:00", "20:00", Some(&one), Some(&other)));
-    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), at("20:00"))]);
+    assert_eq!(
+        veils.over(&api(), &Kind::PROCESS),
+        [(at("10:00"), at("20:00"))]
+    );
     veils.see(&gap("20:00", "30:00", Some(&other), None));
     // A head that was read before that gap.
     veils.stands(Some(&LeftOut {
         since: at("20:00"),
         sieve: other.clone(),
     }));
-    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), at("20:00"))]);
+    assert_eq!(
+        veils.over(&api(), &Kind::PROCESS),
+        [(at("10:00"), at("20:00"))]
+    );
     assert!(veils.cover(&api(), at("19:59"), at("25:00")));
     assert!(!veils.cover(&api(), at("20:00"), at("25:00")));
     assert!(!veils.cover(&api(), at("09:00"), at("10:00")));

@@ -76,11 +76,15 @@ impl Course {
                 next: self.next.get(name),
                 row: table.and_then(|table| table.row(name)),
             };
-            let Some(any) = sides.anything() else { continue };
+            let Some(any) = sides.anything() else {
+                continue;
+            };
             let whom = whom(&any);
             let covers = |from, to| self.veils.cover(&whom, from, to);
             let last = sides.last.map(|last| last.at);
-            let next = sides.next.map_or(DateTime::<Utc>::MAX_UTC, |next| next.timestamp);
+            let next = sides
+                .next
+                .map_or(DateTime::<Utc>::MAX_UTC, |next| next.timestamp);
             // What was told last holds as far as everything is told.
             if sides.is_whole() || last.is_some_and(|last| last >= at || !covers(last, at)) {
                 continue;

@@ -70,7 +70,9 @@ impl Life {
     fn loses_sight(&mut self, veils: &Veils, name: &str, at: Millis) {
         let from = self.told.last.map_or(EVER, |(_, at)| at);
         let over = self.over(veils, name).into_iter();
-        let last = over.filter(|span| span.to > from && span.from < at).map(|span| span.to);
+        let last = over
+            .filter(|span| span.to > from && span.from < at)
+            .map(|span| span.to);
         if let Some(last) = last.max() {
             self.forget(last.min(at));
         }

@@ -93,7 +93,8 @@ impl Journal {
 
     /// The same, where so many events are behind it, told or not.
     pub(super) fn stands_at(&mut self, process: &str, up: bool, number: u64) {
-        self.stats.stands(self.source, &state(process), (up, number));
+        self.stats
+            .stands(self.source, &state(process), (up, number));
     }
 
     /// The head says what is not told.

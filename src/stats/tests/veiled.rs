@@ -51,7 +51,10 @@ fn what_was_left_out_is_unknown_and_nobody_else_is_touched() {
     assert_eq!(figures(&report, "api"), (400, 300, 300, 1));
     assert_eq!(figures(&report, "web"), (1000, 0, 0, 0));
     assert_eq!(report.total.left_out, 1);
-    assert!(report.sources[0].unwatched.is_empty(), "everything was seen");
+    assert!(
+        report.sources[0].unwatched.is_empty(),
+        "everything was seen"
+    );
 }
 
 #[test]

@@ -15,7 +15,14 @@ fn sieve(name: &str) -> Sieve {
 
 /// An event about `api` with this number of its own.
 fn told(seq: u64, time: &str, kind: &str, number: u64) -> Envelope {
-    let mut more = previous(if kind == "crashed" { "Running" } else { "Completed" }, 0);
+    let mut more = previous(
+        if kind == "crashed" {
+            "Running"
+        } else {
+            "Completed"
+        },
+        0,
+    );
     more["process_seq"] = json!(number);
     event(seq, time, kind, "api", &more)
 }
@@ -79,7 +86,11 @@ fn while_events_are_left_out_what_was_told_last_is_no_more_than_that() {
     assert!(moment.processes[0].left_out);
     assert_eq!(moment.sighted, Sighted::Seen(None), "everything was seen");
     let other = case(&events[..2], &table, Some("web"));
-    assert_eq!(other.told("10:45:00"), ["api is Running"], "nobody left it out");
+    assert_eq!(
+        other.told("10:45:00"),
+        ["api is Running"],
+        "nobody left it out"
+    );
 }
 
 #[test]
@@ -100,7 +111,7 @@ fn behind_the_end_of_it_what_comes_next_says_what_was_not_told() {
         ("10:45:00", "api was Running"),
         ("11:10:00", "api is Completed"),
         ("11:30:00", "api is Running"),
-        ("11:50:00", "api is Completed"),
+        ("11:50:00", "api is Completed 3 crashed"),
     ] {
         assert_eq!(whole.told(time), [wanted], "{time}");
     }
@@ -124,7 +135,11 @@ fn of_whom_nothing_was_told_at_all_nothing_is_known_but_behind_the_end() {
     assert_eq!(silent.told("11:10:00"), ["api is Running"]);
     let table = head_of(0);
     let never = case(&events, &table, None);
-    assert_eq!(never.told("10:45:00"), ["api is Running"], "nothing ever happened to it");
+    assert_eq!(
+        never.told("10:45:00"),
+        ["api is Running"],
+        "nothing ever happened to it"
+    );
 }
 
 #[test]
