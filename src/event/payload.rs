@@ -393,7 +393,7 @@ pub struct Payload {
     pub count: u32,
     /// The state before, where there was one.
     pub previous: Option<Previous>,
-    /// Counts the events of this process: 1, 2, 3 … without holes.
+    /// Counts the events of this process: 1, 2, 3 … without holes, whether they are told or left out on purpose.
     pub process_seq: u64,
 }
 

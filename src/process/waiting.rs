@@ -1,6 +1,8 @@
 //! Waiting for a condition of many processes: tables and events go in, a decision comes out. Pure: the time is an argument,
 //! counted from when the waiting began.
 
+mod deaf;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use crate::event::sieve::Sieve;
 use super::condition::{Condition, Ill, News, Verdict, is_ill, is_waited_for};
 use super::reading::Vitals;
 use super::table::{Row, Table};
+
+use deaf::deaf;
 
 /// How many of the processes must meet the condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -123,18 +127,6 @@ struct Followed {
     number: Option<u64>,
     /// The run that went on when it was first seen.
     first_pid: Option<Option<i64>>,
-}
-
-impl Followed {
-    /// Notes how far the row has come. What nobody heard of may have been an interruption.
-    fn reach(&mut self, row: &Row) {
-        let number = row.memory.process_seq;
-        if self.number.is_some_and(|heard| heard < number) {
-            self.met_since = None;
-        }
-        self.number = self.number.max(Some(number));
-        self.first_pid.get_or_insert(row.pid);
-    }
 }
 
 /// The waiting itself.
@@ -310,18 +302,11 @@ impl Waiting {
             .iter()
             .copied()
             .find(|&ill| followed.news.has(ill) || is_ill(row, ill));
-        let deaf = |sieve| fail_on.iter().find(|ill| ill.may_be_left_out(row, sieve));
-        let is_deaf = match sieve.and_then(deaf) {
-            Some(deaf) if ill.is_none() => {
-                let sieve = sieve.map(ToString::to_string).unwrap_or_default();
-                let deaf = deaf.as_str();
-                verdict = Verdict::Impossible(format!(
-                    "the adapter leaves events about it out ({sieve}), so --fail-on {deaf} cannot be kept"
-                ));
-                true
-            }
-            _ => false,
-        };
+        let deaf = ill.map_or_else(|| deaf(fail_on, row, sieve?), |_| None);
+        let is_deaf = deaf.is_some();
+        if let Some(why) = deaf {
+            verdict = Verdict::Impossible(why);
+        }
         let state = row.state(vitals);
         followed.state = Some(state.clone());
         let entry = Entry {
