@@ -286,9 +286,9 @@ impl Waiting {
         followed.reach(row);
         let mut verdict = self.wish.condition.judge(row, &followed.news);
         let is_other_run = followed.first_pid != Some(row.pid);
-        let deaf = |sieve| self.wish.condition.deaf(row, sieve, is_other_run);
+        let unheard = |sieve| self.wish.condition.deaf(row, sieve, is_other_run);
         if matches!(verdict, Verdict::Pending(_))
-            && let Some(why) = sieve.and_then(deaf)
+            && let Some(why) = sieve.and_then(unheard)
         {
             verdict = Verdict::Impossible(why);
         }

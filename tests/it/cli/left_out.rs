@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::house::{brief, without_holes};
 use super::many::Scene;
-use super::run::{LIMIT, Run};
+use super::run::{Home, LIMIT, Run};
 use super::stack::Stack;
 use crate::support::wait::until;
 
@@ -46,13 +46,17 @@ async fn head_shows(scene: &Scene, restarts: u64) {
     .await;
 }
 
-fn reader(scene: &Scene, args: &[&str]) -> Run {
-    scene.home.run(&[args, &["-s", &scene.nats.url()]].concat())
+/// A reader who knows the broker only: where the stack is in reach too, whoever waits may look at it instead.
+fn reader(scene: &Scene, args: &[&str]) -> (Run, Home) {
+    let (home, url) = (Home::new(), scene.nats.url());
+    let at = args.iter().position(|arg| *arg == "--");
+    let (flags, rest) = args.split_at(at.unwrap_or(args.len()));
+    (home.run(&[flags, &["-s", &url], rest].concat()), home)
 }
 
 /// What ends with 1 and says that events are left out.
 async fn is_refused(scene: &Scene, args: &[&str]) {
-    let mut run = reader(scene, args);
+    let (mut run, _home) = reader(scene, args);
     assert_eq!(run.ends().await, 1, "{args:?}: {:?}", run.err.all());
     let said = run.err.all().join("\n");
     assert!(said.contains("leaves events about it out"), "{said}");
@@ -60,7 +64,7 @@ async fn is_refused(scene: &Scene, args: &[&str]) {
 }
 
 async fn says(scene: &Scene, args: &[&str], wanted: &str) -> String {
-    let mut run = reader(scene, args);
+    let (mut run, _home) = reader(scene, args);
     assert_eq!(run.ends().await, 0, "{args:?}: {:?}", run.err.all());
     let said = run.err.all().join("\n");
     assert!(said.contains(wanted), "{args:?}: {said}");
@@ -75,17 +79,15 @@ async fn readers_say_so(scene: &Scene) {
     .await;
     let fails = ["wait", "worker", "--source", "a", "--fail-on", "crashed"];
     is_refused(scene, &fails).await;
-    let runs = ["run", "--source", "a", "--fail-on", "crashed"];
-    let mut run = scene
-        .home
-        .run(&[&runs[..], &["-s", &scene.nats.url(), "--", "true"]].concat());
-    assert_eq!(run.ends().await, 1, "{:?}", run.err.all());
+    let runs = ["run", "--source", "a", "--fail-on", "crashed", "--", "true"];
+    is_refused(scene, &runs).await;
     scene.reads(&["wait", "worker", "--source", "a"]).await;
     scene
         .reads(&["wait", "api", "--source", "a", "--fail-on", "crashed"])
         .await;
     says(scene, &["history", "--json"], RULE).await;
-    let mut other = reader(scene, &["history", "--json", "--process", "api"]);
+    let api = ["history", "--json", "--process", "api"];
+    let (mut other, _home) = reader(scene, &api);
     assert_eq!(other.ends().await, 0);
     assert_eq!(other.err.count(RULE), 0, "{:?}", other.err.all());
     let stats = ["stats", "-o", "json", "--source", "a"];
