@@ -134,7 +134,9 @@ fn tell_left_out(before: &[Moment], after: &[Moment], now: DateTime<Utc>) {
             .into_iter()
             .filter(|line| !lines(before).contains(line)),
     );
-    first.iter().for_each(|line| say(line));
+    for line in &first {
+        say(line);
+    }
 }
 
 fn chosen(moments: Vec<Moment>, choice: &Choice) -> Vec<Moment> {

@@ -248,10 +248,10 @@ impl Rule {
         };
         let kinds = wording.types.iter().map(|word| {
             let kind = Kind::parse(word);
-            match Kind::PROCESS.contains(&kind) {
-                true => Ok(kind),
-                false => Err(FilterError::Kind(word.clone())),
-            }
+            let is_told = Kind::PROCESS.contains(&kind);
+            is_told
+                .then_some(kind)
+                .ok_or_else(|| FilterError::Kind(word.clone()))
         });
         let severity = wording.severity.as_ref().map(|word| {
             let found = Severity::ALL.into_iter().find(|it| it.as_str() == word);

@@ -126,8 +126,12 @@ struct Followed {
     /// The number of its last event, told or not.
     number: Option<u64>,
     /// The run that went on when it was first seen.
-    first_pid: Option<Option<i64>>,
+    first: Option<FirstRun>,
 }
+
+/// The process id of a run, where it had one.
+#[derive(Debug, PartialEq, Eq)]
+struct FirstRun(Option<i64>);
 
 /// The waiting itself.
 #[derive(Debug)]
@@ -285,7 +289,7 @@ impl Waiting {
         followed.wanted = true;
         followed.reach(row);
         let mut verdict = self.wish.condition.judge(row, &followed.news);
-        let is_other_run = followed.first_pid != Some(row.pid);
+        let is_other_run = followed.first != Some(FirstRun(row.pid));
         let unheard = |sieve| self.wish.condition.deaf(row, sieve, is_other_run);
         if matches!(verdict, Verdict::Pending(_))
             && let Some(why) = sieve.and_then(unheard)

@@ -116,14 +116,13 @@ fn a_severity_includes_from_below_and_excludes_from_above() {
         all.filter(|it| !sieve.leaves_out(&event(Kind::Crashed, *it)))
             .collect()
     };
-    use Severity::{Critical, Error};
     assert_eq!(
         told(&including(&[("severity", "error")])),
-        [Error, Critical]
+        [Severity::Error, Severity::Critical]
     );
     assert_eq!(
         told(&excluding(&[("severity", "warning")])),
-        [Error, Critical]
+        [Severity::Error, Severity::Critical]
     );
 }
 

@@ -32,7 +32,7 @@ impl Sides<'_> {
     }
 
     /// How it stood as what came next tells it; nothing where it was not there.
-    fn from_behind(&self) -> Option<Found> {
+    fn told_from_behind(&self) -> Option<Found> {
         match (self.next, self.row) {
             (Some(next), _) => {
                 let state = next.state.as_ref()?;
@@ -93,7 +93,7 @@ impl Course {
                 let last = sides.last.and_then(|last| last.found.clone());
                 Some(unknown(last, any))
             } else if last.is_some() {
-                sides.from_behind()
+                sides.told_from_behind()
             } else {
                 // Nothing was told of it before, and what is known comes from behind already.
                 continue;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Followed;
+use super::{FirstRun, Followed};
 use crate::event::sieve::Sieve;
 use crate::process::condition::Ill;
 use crate::process::table::Row;
@@ -15,7 +15,7 @@ impl Followed {
             self.met_since = None;
         }
         self.number = self.number.max(Some(number));
-        self.first_pid.get_or_insert(row.pid);
+        self.first.get_or_insert(FirstRun(row.pid));
     }
 }
 

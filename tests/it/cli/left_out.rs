@@ -100,6 +100,34 @@ async fn readers_say_so(scene: &Scene) {
     }
 }
 
+/// The rule is taken away; the other stack notices nothing.
+async fn it_ends_with_the_next_look(scene: &Scene, (one, other): (&Stack, &Stack)) {
+    let before = scene.of("b").await.len();
+    scene.file(&file([("a", one, ""), ("b", other, "")]));
+    until(LIMIT, "the end of it", async || {
+        gaps(scene.of("a").await) == 2
+    })
+    .await;
+    let turn = scene.of("a").await.pop().unwrap();
+    let gap = turn.gap.unwrap();
+    assert_eq!(gap.sieve.unwrap().to_string(), RULE);
+    assert!(gap.next_sieve.is_none() && gap.from < Some(gap.to));
+    one.exit("worker", 4).await;
+    let told = scene.tells("a", "restarted", "worker", 1).await;
+    without_holes(&told);
+    let crashed = told
+        .iter()
+        .find(|event| event.process.as_deref() == Some("worker"));
+    let crashed = crashed.unwrap();
+    // Started, crashed and restarted were left out.
+    assert_eq!(
+        (crashed.kind.as_str(), crashed.process_seq),
+        ("crashed", Some(4))
+    );
+    assert_eq!(crashed.previous.as_ref().unwrap().restarts, 1);
+    assert_eq!(scene.of("b").await.len(), before);
+}
+
 #[tokio::test]
 async fn what_is_left_out_is_in_the_head_only_and_nobody_is_lied_to() {
     let scene = Scene::new();
@@ -133,31 +161,7 @@ async fn what_is_left_out_is_in_the_head_only_and_nobody_is_lied_to() {
     without_holes(&told);
     assert_eq!(gaps(&told), 1, "{:#?}", brief(&told));
 
-    // It ends with the next look, and b notices nothing.
-    let before = scene.of("b").await.len();
-    scene.file(&file([("a", &one, ""), ("b", &other, "")]));
-    until(LIMIT, "the end of it", async || {
-        gaps(&scene.of("a").await) == 2
-    })
-    .await;
-    let turn = scene.of("a").await.pop().unwrap();
-    let gap = turn.gap.unwrap();
-    assert_eq!(gap.sieve.unwrap().to_string(), RULE);
-    assert!(gap.next_sieve.is_none() && gap.from < Some(gap.to));
-    one.exit("worker", 4).await;
-    let told = scene.tells("a", "restarted", "worker", 1).await;
-    without_holes(&told);
-    let crashed = told
-        .iter()
-        .find(|event| event.process.as_deref() == Some("worker"));
-    let crashed = crashed.unwrap();
-    // Started, crashed and restarted were left out.
-    assert_eq!(
-        (crashed.kind.as_str(), crashed.process_seq),
-        ("crashed", Some(4))
-    );
-    assert_eq!(crashed.previous.as_ref().unwrap().restarts, 1);
-    assert_eq!(scene.of("b").await.len(), before);
+    it_ends_with_the_next_look(&scene, (&one, &other)).await;
     assert_eq!(adapter.err.count("b: process-compose"), 1);
     let row = worker(&scene, &["--at", &then]).await;
     assert_eq!(
