@@ -105,7 +105,7 @@ async fn it_ends_with_the_next_look(scene: &Scene, (one, other): (&Stack, &Stack
     let before = scene.of("b").await.len();
     scene.file(&file([("a", one, ""), ("b", other, "")]));
     until(LIMIT, "the end of it", async || {
-        gaps(scene.of("a").await) == 2
+        gaps(&scene.of("a").await) == 2
     })
     .await;
     let turn = scene.of("a").await.pop().unwrap();
