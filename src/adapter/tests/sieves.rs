@@ -313,6 +313,24 @@ async fn two_adapters_that_were_told_different_things_do_not_contradict_each_oth
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_takes_a_head_over_says_what_it_leaves_out_as_soon_as_the_head_is_its_own() {
+    let mut house = House::new();
+    let source = Source::new(&[("a", 1), ("b", 1)]);
+    let mut adapter = house.watcher("a").await;
+    adapter.tell(&source).await;
+    drop(adapter);
+    seconds(60).await;
+    house.sieve = Some(without("b"));
+    let mut other = house.watcher("b").await;
+    for _ in 0..2 {
+        other.tell(&source).await;
+        seconds(2).await;
+    }
+    let wanted = ["gap: adapter_down", "nothing -> exclude name=b"];
+    assert_eq!(told(&house)[3..], wanted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_of_the_spool_says_what_is_left_out_and_one_that_says_nothing_is_as_it_was() {
     let house = leaving_out("b");
     let mut adapter = house.watcher("a").await;

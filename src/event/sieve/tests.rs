@@ -279,6 +279,12 @@ fn veils_begin_change_and_end_as_the_gaps_say_and_go_on_as_the_head_says() {
         veils.over(&api(), &Kind::PROCESS),
         [(at("10:00"), at("20:00"))]
     );
+    let web = Whom {
+        name: "web",
+        ..api()
+    };
+    let web = veils.over(&web, &Kind::PROCESS);
+    assert_eq!(web[web.len() - 1], (at("20:00"), at("30:00")));
     assert!(veils.cover(&api(), at("19:59"), at("25:00")));
     assert!(!veils.cover(&api(), at("20:00"), at("25:00")));
     assert!(!veils.cover(&api(), at("09:00"), at("10:00")));
