@@ -188,7 +188,7 @@ fn what_is_left_out_is_said_in_known_words_and_never_by_an_empty_rule() {
         ),
         (
             "exclude: {types: [crash]}",
-            "5:23: \"crash\" is none of the words here: started, stopped, crashed",
+            "5:23: \"crash\" is none of the words here; did you mean crashed?",
         ),
         (
             "exclude: {types: [restart]}",
