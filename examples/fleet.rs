@@ -100,6 +100,7 @@ impl Launch for Adapters {
                 claim: Claim::Given,
                 pending_bytes: PENDING_BYTES,
                 spool: None,
+                sieve: None,
             },
             hooks: Hooks {
                 notice: Box::new(move |notice| {

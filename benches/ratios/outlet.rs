@@ -168,6 +168,7 @@ impl Outlet {
                 claim: Claim::Derived,
                 pending_bytes: PENDING_BYTES,
                 spool: Some(spool),
+                sieve: None,
             },
             hooks: Hooks::quiet(),
             remembered: None,

@@ -312,6 +312,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             interval_ms: u64::try_from(self.settings.interval.as_millis()).unwrap_or(u64::MAX),
             shards: self.table.places(plan),
             identity: self.settings.identity.clone(),
+            left_out: cut.standing.left_out.as_deref().cloned(),
         }
     }
 

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::event::envelope::{Envelope, SourceNotice, Stamp};
-use crate::event::payload::{Kind, Occurred, Origin, Payload, Severity, Word};
+use crate::event::payload::{Gap, Kind, LEFT_OUT, Occurred, Origin, Payload, Severity, Word};
+use crate::event::sieve::{LeftOut, Sieve};
 use crate::event::store::Outgoing;
 use crate::event::subject::Prefix;
 use crate::observation::delta;
@@ -31,9 +32,14 @@ pub(super) struct Pen<'a> {
 }
 
 impl Pen<'_> {
-    /// Dresses an event of the domain.
-    pub(super) fn process(&mut self, payload: Payload) -> Envelope {
-        Envelope::dress(payload, &self.next())
+    /// Dresses an event of the domain; nothing where it is left out, and then no number is given.
+    pub(super) fn process(&mut self, payload: Payload, sieve: Option<&Sieve>) -> Option<Envelope> {
+        let envelope = Envelope::dress(payload, &self.next());
+        if sieve.is_some_and(|sieve| sieve.leaves_out(&envelope)) {
+            self.seq -= 1;
+            return None;
+        }
+        Some(envelope)
     }
 
     /// Encodes an event, once, for its way to the broker.
@@ -106,6 +112,34 @@ pub(super) fn own_words(
         words.push(restarted(epoch, after, at));
     }
     words
+}
+
+/// Something else is left out from now on than before, if that is so.
+pub(super) fn turned(
+    before: &Standing,
+    now: Option<&LeftOut>,
+    at: DateTime<Utc>,
+) -> Option<SourceNotice> {
+    let (was, is) = (before.sieve(), now.map(|now| &now.sieve));
+    if was == is {
+        return None;
+    }
+    let since = before.left_out.as_deref().or(now).map(|it| it.since);
+    let to = if was.is_some() {
+        at
+    } else {
+        since.unwrap_or(at)
+    };
+    let mut told = notice(Kind::Gap, Severity::Info, LEFT_OUT, since, to);
+    told.gap = Some(Gap {
+        from: since,
+        to,
+        why: LEFT_OUT,
+        events: None,
+        sieve: was.cloned(),
+        next_sieve: is.cloned(),
+    });
+    Some(told)
 }
 
 /// The source was reached for the first time ever, or again.

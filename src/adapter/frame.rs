@@ -6,12 +6,13 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::event::payload::{Origin, Word};
+use crate::event::sieve::{LeftOut, Sieve};
 use crate::event::store::{EventStore, MAX_MESSAGES};
 use crate::event::tell::{Rows, Tell};
 
 use super::block::Block;
 use super::commit::Committer;
-use super::dress::{Pen, disconnected, own_words};
+use super::dress::{Pen, disconnected, own_words, turned};
 use super::error::AdapterError;
 use super::gap::{self, Owed};
 use super::pending::{Frame, Piece, Standing};
@@ -64,7 +65,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     /// True where the next successful look tells something even if it found no difference.
     pub(super) fn owes(&self) -> bool {
         let tail = self.tail();
-        !self.owed.is_empty() || !tail.standing.connected || tail.seq == 0
+        !self.owed.is_empty() || !tail.standing.connected || tail.seq == 0 || self.turns(&tail)
     }
 
     /// Everything that happened until then has been compared: a look may have been answered long before its end.
@@ -84,6 +85,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             Basis::Salvage => Vec::new(),
         };
         let resync = gaps.iter().any(|gap| gap.why != gap::SUPERSEDED);
+        let left_out = self.left_out(look, &tail);
         let is_first = tail.seq == 0 && !tail.standing.connected && self.base.root_sequence == 0;
         let found = self.find(look.state);
         let byline = Byline {
@@ -101,7 +103,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let mut pen = byline.pen(tail.seq, Block::default());
         let mut own = Piece::default();
         if look.basis == Basis::Look {
-            for notice in own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at)) {
+            let turned = turned(&tail.standing, left_out.as_deref(), look.at);
+            let words = own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at));
+            for notice in words.into_iter().chain(turned) {
                 let notice = pen.notice(notice);
                 own.events.push(pen.encode(notice)?);
             }
@@ -110,18 +114,20 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
         let seq = pen.seq;
         let mut script = Script::new(&self.tell, look.events, found, (byline, seq));
-        let last_seq = script.last_seq();
+        script.sieve = left_out.clone();
         let mut pieces = VecDeque::new();
         if !own.events.is_empty() {
             pieces.push_back(own);
         }
-        // What is told in one commit is written down at once; of more, each part when its turn comes.
-        let unwritten: Option<Box<dyn Unwritten>> = if look.events.len() > MAX_MESSAGES {
-            Some(Box::new(script))
-        } else {
+        // What is told in one commit is written down at once; of more, each part when its turn comes. What is left out takes no
+        // number, so the last number is known only afterwards.
+        let is_long = look.events.len() > MAX_MESSAGES && left_out.is_none();
+        if !is_long {
             script.write(usize::MAX, &mut pieces)?;
-            None
-        };
+        }
+        self.hooks.pulse.leaves_out(script.left_out);
+        let last_seq = script.last_seq();
+        let unwritten = is_long.then(|| Box::new(script) as Box<dyn Unwritten>);
         if pieces.is_empty() && unwritten.is_none() {
             pieces.push_back(Piece::default());
         }
@@ -131,6 +137,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 epoch: look.epoch.into(),
                 connected: true,
                 looked_at: self.seen_until(look),
+                left_out,
             },
             Basis::Salvage => tail.standing,
         };
@@ -141,6 +148,33 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             standing,
             before,
         })
+    }
+
+    /// What this step leaves out. The root says it, so what we were told to leave out counts from the step on that says so:
+    /// one with something to tell, or any where nobody else looks. Two adapters that were told different things would else
+    /// contradict each other at every refresh.
+    fn left_out(&self, look: &Look<'_, R::State, T::Event>, tail: &Tail) -> Option<Arc<LeftOut>> {
+        let has_to_tell = !look.events.is_empty() || tail.seq == 0;
+        let may_turn = look.basis == Basis::Look && (has_to_tell || self.stands_still());
+        let ours = self.settings.sieve.as_deref();
+        if !may_turn || ours == tail.standing.sieve() {
+            return tail.standing.left_out.clone();
+        }
+        let left_out = |sieve: &Sieve| LeftOut {
+            // What happened since the last look is sifted already.
+            since: if tail.seq == 0 {
+                look.at
+            } else {
+                tail.standing.looked_at
+            },
+            sieve: sieve.clone(),
+        };
+        ours.map(left_out).map(Arc::new)
+    }
+
+    /// True where something else is to be left out than the head says, and nobody else looks.
+    fn turns(&self, tail: &Tail) -> bool {
+        self.settings.sieve.as_deref() != tail.standing.sieve() && self.stands_still()
     }
 
     /// The rows that differ from what was told; from now on they count as told.

@@ -80,6 +80,8 @@ impl Owed {
                 to,
                 why,
                 events: self.events,
+                sieve: None,
+                next_sieve: None,
             }),
         }
     }

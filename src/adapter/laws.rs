@@ -89,6 +89,7 @@ pub(crate) fn entries() -> Vec<Vec<u8>> {
         epoch: "2026-08-20T07:15:02.707Z".into(),
         connected: true,
         looked_at: DateTime::UNIX_EPOCH,
+        left_out: None,
     };
     let base = Base {
         root_sequence: 7,

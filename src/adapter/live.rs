@@ -97,6 +97,7 @@ impl<T: Tell> Live<T> {
             epoch: "".into(),
             connected: false,
             looked_at: at,
+            left_out: None,
         });
         let default = if is_first {
             Origin::Initial
@@ -117,9 +118,10 @@ impl<T: Tell> Live<T> {
             epoch: epoch.into(),
             connected: true,
             looked_at: at,
+            left_out: None,
         });
         for notice in own_words(&before, is_first, &gaps, (epoch, at)) {
-            self.send((epoch, origin, at), |pen| pen.notice(notice))
+            self.send((epoch, origin, at), |pen| Some(pen.notice(notice)))
                 .await?;
         }
         self.events((epoch, origin, at), events).await
@@ -132,7 +134,7 @@ impl<T: Tell> Live<T> {
     ) -> Result<(), LiveError> {
         for event in events {
             let payload = self.tell.tell(event);
-            self.send(stamp, |pen| pen.process(payload)).await?;
+            self.send(stamp, |pen| pen.process(payload, None)).await?;
         }
         Ok(())
     }
@@ -157,14 +159,16 @@ impl<T: Tell> Live<T> {
         let epoch = Arc::clone(&standing.epoch);
         let why = (self.hooks.word)(error);
         let notice: SourceNotice = disconnected(why, Some(standing.looked_at), since);
-        self.send((&epoch, Origin::Change, now), |pen| pen.notice(notice))
-            .await
+        self.send((&epoch, Origin::Change, now), |pen| {
+            Some(pen.notice(notice))
+        })
+        .await
     }
 
     async fn send(
         &mut self,
         (epoch, origin, at): (&str, Origin, DateTime<Utc>),
-        dress: impl FnOnce(&mut Pen<'_>) -> Envelope,
+        dress: impl FnOnce(&mut Pen<'_>) -> Option<Envelope>,
     ) -> Result<(), LiveError> {
         let mut pen = Pen {
             prefix: &self.prefix,
@@ -176,7 +180,9 @@ impl<T: Tell> Live<T> {
             seq: self.seq,
             block: Block::default(),
         };
-        let envelope = dress(&mut pen);
+        let Some(envelope) = dress(&mut pen) else {
+            return Ok(());
+        };
         self.seq = pen.seq;
         let mut raw = Vec::with_capacity(1024);
         envelope.write_json(&mut raw)?;

@@ -13,7 +13,7 @@ use super::gap::{self, Owed, owe};
 use super::identity::{Age, Us};
 use super::pending::{Dropped, Standing};
 use super::settings::{Hooks, Settings};
-use super::settle::places;
+use super::settle::{left_out, places};
 use super::start::{Beginning, Found, decide};
 use super::table::{Table, revisions};
 
@@ -197,6 +197,7 @@ pub(super) fn new_base(
             epoch: root.map_or("", |root| &root.epoch).into(),
             connected,
             looked_at: root.map_or_else(|| (hooks.now)(), |root| root.looked_at),
+            left_out: root.and_then(left_out),
         },
         owner: settings.adapter.clone(),
     }

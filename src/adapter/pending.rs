@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::event::sieve::{LeftOut, Sieve};
 use crate::event::store::Outgoing;
 
 use super::gap::{Owed, owe};
@@ -37,6 +38,15 @@ pub(super) struct Standing {
     pub(super) epoch: Arc<str>,
     pub(super) connected: bool,
     pub(super) looked_at: DateTime<Utc>,
+    /// Which events are not told, and since when.
+    pub(super) left_out: Option<Arc<LeftOut>>,
+}
+
+impl Standing {
+    /// What is left out.
+    pub(super) fn sieve(&self) -> Option<&Sieve> {
+        self.left_out.as_deref().map(|left_out| &left_out.sieve)
+    }
 }
 
 /// Events that are told in one piece, because they belong to one row, and the rows that are true once they are told.

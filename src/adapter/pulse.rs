@@ -106,6 +106,7 @@ pub struct Pulse {
     commits: AtomicU64,
     refreshes: AtomicU64,
     rejected: [AtomicU64; Rejection::ALL.len()],
+    left_out: AtomicU64,
     waiting: AtomicU64,
     spool_bytes: AtomicU64,
     /// The look that the head speaks of, in milliseconds since 1970; `i64::MIN` where there is none.
@@ -132,6 +133,7 @@ impl Default for Pulse {
             commits: AtomicU64::new(0),
             refreshes: AtomicU64::new(0),
             rejected: Default::default(),
+            left_out: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             spool_bytes: AtomicU64::new(0),
             head_at: AtomicI64::new(i64::MIN),
@@ -176,6 +178,11 @@ impl Pulse {
         self.rejected[why as usize].load(Ordering::Relaxed)
     }
 
+    /// Events that were seen and left out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
     /// Events that wait for the broker.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
@@ -189,6 +196,10 @@ impl Pulse {
     /// The end of the look that the head in the broker speaks of, as far as we know it.
     pub fn head_at(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.head_at.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn leaves_out(&self, events: u64) {
+        self.left_out.fetch_add(events, Ordering::Relaxed);
     }
 
     pub(super) fn committed(&self, events: usize) {

@@ -172,7 +172,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
     }
 
     /// True where nobody else looks: the last one who moved the root was us, or it has not moved for so long.
-    fn stands_still(&self) -> bool {
+    pub(super) fn stands_still(&self) -> bool {
         self.base.owner == self.settings.adapter || self.moved_at.elapsed() >= self.stale_after()
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::event::payload::Origin;
+use crate::event::sieve::LeftOut;
 use crate::event::store::MAX_MESSAGES;
 use crate::event::subject::Prefix;
 use crate::event::tell::Tell;
@@ -75,6 +76,10 @@ pub(super) struct Script<T: Tell> {
     byline: Byline,
     seq: u64,
     block: Block,
+    /// What is not told. It takes no number, and its row changes all the same.
+    pub(super) sieve: Option<Arc<LeftOut>>,
+    /// Events that were not told.
+    pub(super) left_out: u64,
 }
 
 impl<T: Tell> fmt::Debug for Script<T> {
@@ -105,10 +110,12 @@ impl<T: Tell> Script<T> {
             rows,
             byline,
             seq,
+            sieve: None,
+            left_out: 0,
         }
     }
 
-    /// The number of its last event.
+    /// The number of its last event, as long as none is left out or when all are written.
     pub(super) fn last_seq(&self) -> u64 {
         self.seq + (self.order.len() - self.written) as u64
     }
@@ -131,9 +138,14 @@ impl<T: Tell> Unwritten for Script<T> {
             };
             for &place in places {
                 let event = &self.events[place];
-                let envelope = pen.process(self.tell.tell(event));
-                piece.events.push(pen.encode(envelope)?);
-                piece.told += 1;
+                let sieve = self.sieve.as_deref().map(|left_out| &left_out.sieve);
+                match pen.process(self.tell.tell(event), sieve) {
+                    Some(envelope) => {
+                        piece.events.push(pen.encode(envelope)?);
+                        piece.told += 1;
+                    }
+                    None => self.left_out += 1,
+                }
                 if let Some(row) = self.rows.remove_entry(self.tell.key(event)) {
                     if piece.rows.is_empty() {
                         piece.rows.reserve_exact(1);

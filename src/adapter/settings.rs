@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::event::payload::{Word, millis};
+use crate::event::sieve::Sieve;
 use crate::event::store::{Identity, Outgoing};
 use crate::event::subject::Prefix;
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub pending_bytes: usize,
     /// Where what the broker has not taken waits on the disk; without it, memory alone keeps it.
     pub spool: Option<SpoolPlace>,
+    /// Which events are not told.
+    pub sieve: Option<Arc<Sieve>>,
 }
 
 /// How much the spool may hold, in bytes, unless told otherwise.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::event::sieve::LeftOut;
 use crate::event::store::{EventStore, Head, Root, StoreError};
 use crate::event::tell::{Restored, Rows, Tell};
 
@@ -413,10 +414,16 @@ impl Base {
                 epoch: Arc::from(&*root.epoch),
                 connected: root.connected,
                 looked_at: root.looked_at,
+                left_out: left_out(root),
             },
             owner: root.adapter.clone(),
         }
     }
+}
+
+/// What a root says of what is not told.
+pub(super) fn left_out(root: &Root) -> Option<Arc<LeftOut>> {
+    root.left_out.clone().map(Arc::new)
 }
 
 /// The sequences of the shards a root names.

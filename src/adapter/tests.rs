@@ -9,6 +9,7 @@ mod late;
 mod parts;
 mod pulses;
 mod race;
+mod sieves;
 mod sights;
 mod spool;
 mod spool_file;

@@ -271,6 +271,7 @@ mod tests {
             interval_ms: 2000,
             shards: Vec::new(),
             identity: Identity::default(),
+            left_out: None,
         }
     }
 

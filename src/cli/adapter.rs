@@ -195,6 +195,7 @@ async fn work(
         args: args.source,
         broker,
         claim,
+        sieve: None,
         managed: lease.is_some(),
         patience,
         verbose,

@@ -116,6 +116,7 @@ fn parts(
             claim: plan.claim,
             pending_bytes: PENDING_BYTES,
             spool,
+            sieve: plan.sieve.clone(),
         },
         hooks: Hooks {
             told: account.map(Account::hears),
@@ -261,6 +262,13 @@ pub(super) fn announce(contact: &Contact, plan: &Plan) {
     let line = line.line(words());
     say(&line);
     plan.service.status(&line);
+    if let Some(sieve) = &plan.sieve {
+        let (source, sieve) = (contact.source.as_str(), sieve.to_string());
+        let sieve = words().clean(&sieve, 400).into_owned();
+        say(&format!(
+            "{source}: events are left out: {sieve}; its head shows everything"
+        ));
+    }
 }
 
 /// What the adapter calls back: one line for everything a person should know.

@@ -12,6 +12,7 @@ use crate::render::words::count;
 
 use super::conf::{self, InForce, is_said, without_user};
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
+use super::settings_file::sieve;
 use super::standing_args::{As, TableArgs};
 use super::terminal::{Output, say, words};
 
@@ -214,6 +215,8 @@ fn stack(source: &Source) -> Stack {
             .as_ref()
             .map(|span| span.written().to_owned()),
         evidence: source.evidence.map(Evidence::word),
+        // It was read, so its patterns are sound.
+        left_out: sieve(source).ok().flatten().map(|it| it.to_string()),
     }
 }
 
@@ -230,5 +233,6 @@ fn directory(directory: &Directory) -> Stack {
             .as_ref()
             .map(|span| span.written().to_owned()),
         evidence: directory.evidence.map(Evidence::word),
+        left_out: None,
     }
 }

@@ -89,6 +89,7 @@ pub(super) async fn run(args: Diff, token: CancellationToken) -> Outcome {
         drop(output.line(text).await);
     }
     output.finish().await?;
+    tell_left_out(&before, &after, now);
     if args.table.format() != As::Json {
         args.tell_blind((&before, Some(from)), now);
         args.tell_blind((&after, to), now);
@@ -113,6 +114,28 @@ impl Diff {
         for line in standings.blind(&drawing) {
             say(&line);
         }
+    }
+}
+
+/// Says at which of the two moments something is not known because it was left out on purpose.
+fn tell_left_out(before: &[Moment], after: &[Moment], now: DateTime<Utc>) {
+    let lines = |moments| {
+        let standings = Standings {
+            moments,
+            at: None,
+            now,
+            hidden: 0,
+        };
+        standings.left_out(words())
+    };
+    let (mut first, second) = (lines(before), lines(after));
+    first.extend(
+        second
+            .into_iter()
+            .filter(|line| !lines(before).contains(line)),
+    );
+    for line in &first {
+        say(line);
     }
 }
 

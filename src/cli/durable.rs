@@ -11,6 +11,7 @@ use crate::adapter::start::Beginning;
 use crate::bus::connect::Bus;
 use crate::bus::publish::JetStreamStore;
 use crate::bus::settings::BusSettings;
+use crate::event::sieve::Sieve;
 use crate::listen::looks::Counted;
 use crate::observation::delta::Epoch;
 use crate::observation::ended::Ended;
@@ -47,6 +48,8 @@ pub(super) struct Plan {
     pub(super) args: SourceArgs,
     pub(super) broker: BusSettings,
     pub(super) claim: Claim,
+    /// Which events are not told.
+    pub(super) sieve: Option<Arc<Sieve>>,
     /// Whether the broker is the managed one, whose address changes.
     pub(super) managed: bool,
     pub(super) patience: Patience,

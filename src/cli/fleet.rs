@@ -195,6 +195,7 @@ impl Adapters {
             },
             broker,
             claim: stack.claim,
+            sieve: stack.sieve.clone(),
             managed: base.managed,
             patience: Patience::Wait,
             verbose: base.verbose,

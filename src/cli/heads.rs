@@ -320,6 +320,7 @@ impl Heads {
             views.push(View {
                 source: source.clone(),
                 stands,
+                sieve: seen.root.left_out.as_ref().map(|it| it.sieve.clone()),
             });
         }
         Some(views)
@@ -425,6 +426,7 @@ mod tests {
             interval_ms: 2000,
             shards: Vec::new(),
             identity: crate::event::store::Identity::default(),
+            left_out: None,
         };
         let told = |journal: &str, seq| Some((journal.to_owned(), seq));
         for (seq, told, wanted) in [

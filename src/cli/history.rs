@@ -11,6 +11,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::connect::Bus;
+use crate::bus::head::heads;
 use crate::bus::past::Extent;
 use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
@@ -24,7 +25,7 @@ use super::exit::{Exit, Failure, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
 use super::kept::kept;
 use super::open::broker_failure;
-use super::opening::opening;
+use super::opening::{opening, tell_left_out};
 use super::progress::Progress;
 use super::sheet::{Sheet, Stretch};
 use super::terminal::{ReaderWatch, say};
@@ -184,6 +185,12 @@ impl History {
             Ok(()) => viewed,
         };
         let whole = viewed.is_none();
+        if sheet.found() > 0 {
+            let roots = heads(bus, &settings.stream, &settings.prefix).await;
+            let roots = roots.unwrap_or_default().into_iter();
+            let roots = roots.filter_map(|at| at.root.ok());
+            roots.for_each(|root| tell_left_out(&root, &wish.filter));
+        }
         if whole && sheet.found() == 0 {
             let stretch = Stretch {
                 times: (wish.times.since, wish.times.until),

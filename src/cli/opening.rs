@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{SecondsFormat, Utc};
 
 use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
@@ -75,8 +75,26 @@ pub(super) async fn opening(
         let now = Utc::now();
         let told = when(last.as_ref(), root, now);
         say(&standing(&root.source, table, told, sight_of_root(root, now)).line(words()));
+        tell_left_out(root, filter);
     }
     Ok(stands)
+}
+
+/// Says what a source does not tell, where any of it may have been wanted.
+pub(super) fn tell_left_out(root: &Root, filter: &Filter) {
+    let Some(left_out) = &root.left_out else {
+        return;
+    };
+    if !filter.wants_source(&root.source) || !filter.may_miss(&left_out.sieve) {
+        return;
+    }
+    let (style, sieve) = (words(), left_out.sieve.to_string());
+    let since = left_out.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    say(&format!(
+        "{}: its adapter leaves events out since {since}: {}",
+        style.clean(&root.source, 60),
+        style.clean(&sieve, 400)
+    ));
 }
 
 /// The heads of the wanted sources that can be read whole; the roots of the others go to `unread`.

@@ -129,6 +129,7 @@ mod tests {
             crashed: false,
             exit: None,
             begun_at: None,
+            left_out: false,
             usage_at: Some("2026-08-20T09:00:00Z".parse().unwrap()),
         };
         Moment {

@@ -201,6 +201,7 @@ pub(super) async fn fold_back(
                 source: &head.source,
                 journal: &root.journal,
                 sighted: head.sighted(now),
+                left_out: root.left_out.as_ref(),
                 table: head.table.as_ref(),
             })
         })

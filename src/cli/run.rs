@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::envelope::Envelope;
 use crate::event::payload::{Kind, Origin};
 use crate::event::record::Record;
+use crate::process::condition::Verdict;
 use crate::process::waiting::{Entry, Waiting};
 use crate::render::json::raw;
 use crate::render::junit::Report;
@@ -173,6 +174,10 @@ fn take(
 
 fn ill(entry: &Entry) -> Option<String> {
     let name = words().clean(&entry.name, 60).into_owned();
+    if let (true, Verdict::Impossible(why)) = (entry.is_deaf, &entry.verdict) {
+        let why = words().clean(why, 400).into_owned();
+        return Some(format!("{name}: {why}"));
+    }
     entry.ill.map(|ill| match ill.as_str() {
         word @ "unhealthy" => format!("{name} is {word}"),
         word => format!("{name} {word}"),

@@ -2,19 +2,21 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::adapter::settings::Claim;
 use crate::config::Config;
-use crate::config::file::{self, Directory, Source};
-use crate::config::text::{Interval, Text};
+use crate::config::file::{self, Directory, Rule, Source};
+use crate::config::text::{Glob, Interval, Text};
+use crate::event::sieve::{Sieve, Wording};
 use crate::observation::source::SourceId;
 use crate::process_compose::settings::{Evidence, TokenSource};
 
 use super::conf::{self, InForce};
-use super::exit::Failure;
+use super::exit::{Exit, Failure, OrExit as _};
 use super::folders::Folder;
 use super::source_args::endpoint;
-use super::stacks::{Usual, Wanted};
+use super::stacks::{Stack, Usual, Wanted};
 use super::terminal::{say, words};
 
 /// By what is seen that a file changed.
@@ -99,11 +101,14 @@ impl SettingsFile {
             if self.only.as_ref().is_some_and(|only| *only != name) {
                 continue;
             }
+            let place = endpoint(source, self.in_force.folder())?;
+            let stack = Stack {
+                sieve: sieve(source)?.map(Arc::new),
+                ..self.usual(source).stack(place, true)
+            };
             all.push(Wanted {
-                stack: self
-                    .usual(source)
-                    .stack(endpoint(source, self.in_force.folder())?, true),
                 name: Some(name),
+                stack,
             });
         }
         Ok(all)
@@ -163,6 +168,25 @@ impl Own for Directory {
             self.evidence,
         )
     }
+}
+
+/// What an adapter of this stack leaves out.
+pub(super) fn sieve(source: &Source) -> Result<Option<Sieve>, Failure> {
+    if source.include.is_none() && source.exclude.is_none() {
+        return Ok(None);
+    }
+    let wording = |rule: &Rule| {
+        let texts = |globs: &[Glob]| globs.iter().map(|it| it.as_str().to_owned()).collect();
+        Wording {
+            names: texts(&rule.names),
+            namespaces: texts(&rule.namespaces),
+            types: rule.types.iter().map(|it| it.word().to_owned()).collect(),
+            severity: rule.severity.map(|it| it.word().to_owned()),
+        }
+    };
+    let (include, exclude) = (source.include.as_ref(), source.exclude.as_ref());
+    let sieve = Sieve::new(include.map(wording), exclude.map(wording));
+    sieve.or_exit(Exit::Usage).map(Some)
 }
 
 /// Whether two files say the same of everything that is only read at the start.

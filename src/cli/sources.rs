@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::record::Record;
+use crate::event::sieve::Sieve;
 use crate::observation::freshness::Freshness;
 use crate::process::moment::{Moment, Sighted};
 use crate::process::table::Table;
@@ -88,6 +89,8 @@ impl Sources {
 pub(super) struct View {
     pub(super) source: String,
     pub(super) stands: Result<Stand, String>,
+    /// What is not told of it.
+    pub(super) sieve: Option<Sieve>,
 }
 
 /// A table that may be judged by.
@@ -119,6 +122,7 @@ impl View {
         Sight {
             source: &self.source,
             seen,
+            sieve: self.sieve.as_ref(),
         }
     }
 }
@@ -202,6 +206,7 @@ impl Own {
         Some(View {
             source: self.source.clone(),
             stands,
+            sieve: None,
         })
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::adapter::settings::Claim;
+use crate::event::sieve::Sieve;
 use crate::observation::source::{ObservedSource, SourceId, SourceProvider};
 use crate::process_compose::client::Client;
 use crate::process_compose::discovery::PROBE_LIMIT;
@@ -36,6 +38,8 @@ pub(super) struct Stack {
     pub(super) interval: Duration,
     /// Whether a person gave its name.
     pub(super) claim: Claim,
+    /// Which of its events are not told.
+    pub(super) sieve: Option<Arc<Sieve>>,
 }
 
 /// How a stack is looked at, where nothing else is said of it.
@@ -61,6 +65,7 @@ impl Usual {
             settings,
             interval: self.interval,
             claim: if is_named { given } else { derived },
+            sieve: None,
         }
     }
 }

@@ -24,7 +24,7 @@ use super::redraw::{Screen, redraw};
 use super::source_args::SourceArgs;
 use super::sources::Own;
 use super::standing_args::{As, ChoiceArgs, TableArgs};
-use super::terminal::{Output, say};
+use super::terminal::{Output, say, words};
 
 /// How long the first look of our own may take.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
@@ -106,6 +106,9 @@ pub(super) async fn run(args: State, token: CancellationToken) -> Outcome {
         hidden,
     };
     args.print(&standings).await?;
+    for line in standings.left_out(words()) {
+        say(&line);
+    }
     missing(&choice, &moments)
 }
 

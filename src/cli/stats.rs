@@ -202,9 +202,11 @@ impl Stats {
                 root.looked_at
             };
             figures.is_known_until(&root.source, until);
+            figures.leaves_out(&root.source, root.left_out.as_ref());
             for row in table.rows() {
                 let state = row.state(&Vitals::default());
-                figures.stands(&root.source, &state, row.memory.open);
+                let memory = &row.memory;
+                figures.stands(&root.source, &state, (memory.open, memory.process_seq));
             }
         }
         let kept = extent.kept_since(bus, &settings.stream, now).await;
@@ -236,6 +238,9 @@ impl Stats {
             if let Some(line) = face.unwatched(sight) {
                 say(&line);
             }
+        }
+        if let Some(line) = face.left_out(report) {
+            say(&line);
         }
         let output = Output::open();
         let written = async {

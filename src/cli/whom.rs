@@ -97,6 +97,7 @@ async fn one(
         args: args.source.clone(),
         broker: settings.clone(),
         claim: claim(args.adopt, args.name.is_some()),
+        sieve: None,
         managed: lease.is_some(),
         patience,
         verbose,

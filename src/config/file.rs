@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::parse::VERSION;
-use super::text::{Interval, Span, Text};
+use super::text::{Glob, Interval, Span, Text};
 
 /// The settings of a file. All but `version` may be left out, and each has a flag that goes before it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,6 +81,76 @@ pub struct Source {
     /// Whether its state stream is listened to.
     #[serde(default)]
     pub evidence: Option<Evidence>,
+    /// Only events about processes that fit this are told. Everything else is looked at all the same, and `state` shows it.
+    #[serde(default, deserialize_with = "something")]
+    pub include: Option<Rule>,
+    /// Events about processes that fit this are not told, whatever is included.
+    #[serde(default, deserialize_with = "something")]
+    pub exclude: Option<Rule>,
+}
+
+/// Which events about processes are meant: values of one key are alternatives, different keys must all hold. Events about
+/// the source itself are always told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(extend("minProperties" = 1)))]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// Processes or groups, by name or glob.
+    pub names: Vec<Glob>,
+    /// Namespaces, by name or glob; any of a process counts.
+    pub namespaces: Vec<Glob>,
+    /// Types of events.
+    pub types: Vec<Type>,
+    /// In an include this severity or a higher one, in an exclude this one or a lower one.
+    pub severity: Option<Severity>,
+}
+
+/// A rule without a word in it is a mistake: an exclude would mean everything, and an include nothing at all.
+fn something<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rule>, D::Error> {
+    let rule = Option::<Rule>::deserialize(deserializer)?;
+    if rule.as_ref().is_some_and(|rule| *rule == Rule::default()) {
+        return Err(D::Error::custom(
+            "nothing is named here; give at least one of names, namespaces, types, severity",
+        ));
+    }
+    Ok(rule)
+}
+
+/// A type of events about processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Type {
+    /// A run began.
+    Started,
+    /// A run ended in order.
+    Stopped,
+    /// A run ended badly, or could not begin.
+    Crashed,
+    /// A run began again.
+    Restarted,
+    /// The newest run became ready.
+    Healthy,
+    /// The newest run is not ready.
+    Unhealthy,
+    /// The status differs and no other type tells it.
+    StatusChanged,
+}
+
+/// How much attention an event deserves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing to do.
+    Info,
+    /// Worth a look when there is time.
+    Warning,
+    /// Something broke.
+    Error,
+    /// Something keeps breaking.
+    Critical,
 }
 
 /// The name of a source, and where it stands.
@@ -285,6 +355,11 @@ macro_rules! words {
 
 words! {
     Evidence { Auto => "auto", Off => "off" }
+    Type {
+        Started => "started", Stopped => "stopped", Crashed => "crashed", Restarted => "restarted",
+        Healthy => "healthy", Unhealthy => "unhealthy", StatusChanged => "status_changed"
+    }
+    Severity { Info => "info", Warning => "warning", Error => "error", Critical => "critical" }
     Setup { Ensure => "ensure", Check => "check", Never => "never" }
     Time { Local => "local", Utc => "utc", Relative => "relative", None => "none" }
     Color { Auto => "auto", Always => "always", Never => "never" }

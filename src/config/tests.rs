@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{Config, Evidence};
+use super::file::{Config, Evidence, Severity, Type};
 use super::parse::{host_and_port, is_ours, parse};
 use super::search::search;
+use super::text::Glob;
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -30,6 +31,10 @@ sources:
   - name: shop
     address: localhost:9090
     interval: 5s
+    include: {types: [crashed, restarted], severity: warning}
+    exclude:
+      names: [noisy-*, '{a,b}']
+      namespaces: [batch]
   - {name: lab, socket: '${HOME}/lab.sock', token_file: lab.token, evidence: off}
 directories:
   - path: ${HOME}/stacks
@@ -53,6 +58,15 @@ output: {format: 'template={time} {type}', time: utc, color: never}
         shop.interval.as_ref().unwrap().span(),
         Duration::from_secs(5)
     );
+    let (include, exclude) = (
+        shop.include.as_ref().unwrap(),
+        shop.exclude.as_ref().unwrap(),
+    );
+    assert_eq!(include.types, [Type::Crashed, Type::Restarted]);
+    assert_eq!(include.severity, Some(Severity::Warning));
+    let names: Vec<_> = exclude.names.iter().map(Glob::as_str).collect();
+    assert_eq!(names, ["noisy-*", "{a,b}"]);
+    assert_eq!(lab.exclude, None);
     assert_eq!(lab.socket.as_ref().unwrap().as_str(), "/home/me/lab.sock");
     assert_eq!(lab.evidence, Some(Evidence::Off));
     let folder = Path::new("/etc/observe");
@@ -160,6 +174,50 @@ fn a_value_that_cannot_be_is_named_with_its_place_and_what_can() {
         ),
     ] {
         is_wrong(text, wanted);
+    }
+}
+
+#[test]
+fn what_is_left_out_is_said_in_known_words_and_never_by_an_empty_rule() {
+    let source =
+        |rule: &str| format!("version: 1\nsources:\n  - name: a\n    socket: /s\n    {rule}\n");
+    for (rule, wanted) in [
+        (
+            "exclude: {name: [x]}",
+            "5:15: there is no key \"name\"; did you mean names?",
+        ),
+        (
+            "exclude: {types: [crash]}",
+            "5:23: \"crash\" is none of the words here; did you mean crashed?",
+        ),
+        (
+            "exclude: {types: [restart]}",
+            "5:23: \"restart\" is none of the words here; did you mean restarted?",
+        ),
+        (
+            "exclude: {types: [gap]}",
+            "5:23: \"gap\" is none of the words here",
+        ),
+        (
+            "include: {severity: warn}",
+            "5:25: \"warn\" is none of the words here",
+        ),
+        ("include: {names: ['[']}", "5:23: \"[\" is no pattern: "),
+        (
+            "include: {names: ['']}",
+            "5:23: an empty pattern fits nothing",
+        ),
+        (
+            "include: {}",
+            "nothing is named here; give at least one of names",
+        ),
+        ("exclude: {names: []}", "nothing is named here"),
+        (
+            "excludes: {names: [a]}",
+            "5:5: there is no key \"excludes\"; did you mean exclude?",
+        ),
+    ] {
+        is_wrong(&source(rule), wanted);
     }
 }
 

@@ -102,6 +102,33 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// A name, or a pattern for names with `*`, `?`, `[…]`, `{a,b}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob(String);
+
+impl Glob {
+    /// What the person wrote.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Glob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = String::deserialize(deserializer)?;
+        if written.is_empty() {
+            return Err(D::Error::custom("an empty pattern fits nothing"));
+        }
+        match globset::Glob::new(&written) {
+            Ok(_) => Ok(Self(written)),
+            Err(error) => Err(D::Error::custom(format!(
+                "{written:?} is no pattern: {}; quote special characters like [*] or write the plain name",
+                error.kind()
+            ))),
+        }
+    }
+}
+
 /// A span of time in words, as a flag takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -170,7 +197,7 @@ mod schema {
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{Interval, Span, Text};
+    use super::{Glob, Interval, Span, Text};
 
     macro_rules! text {
         ($kind:ty, $name:literal, $description:literal) => {
@@ -190,6 +217,11 @@ mod schema {
         Text,
         "Text",
         "A text in which ${NAME} stands for a variable of the environment."
+    );
+    text!(
+        Glob,
+        "Glob",
+        "A name, or a pattern for names with *, ?, [...] and {a,b}."
     );
     text!(
         Span,

@@ -183,6 +183,7 @@ mod tests {
                 host: "h".into(),
                 endpoint: "localhost:8080".into(),
             },
+            left_out: None,
         };
         RootAt {
             subject: format!("core.head.{source}"),

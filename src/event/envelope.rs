@@ -55,7 +55,7 @@ pub struct Envelope {
     pub journal: String,
     /// Counts the events of a source within its journal: 1, 2, 3 … without holes.
     pub seq: u64,
-    /// Counts the events of one process; absent in events about the source.
+    /// Counts the events of one process; one that is missing was left out on purpose. Absent in events about the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_seq: Option<u64>,
     /// Identity of the supervisor's run: its start time.
@@ -390,6 +390,8 @@ mod tests {
             to: at("2026-08-20T07:18:04Z"),
             why: "adapter_down".into(),
             events: None,
+            sieve: None,
+            next_sieve: None,
         };
         let notice = SourceNotice {
             kind: Kind::Gap,

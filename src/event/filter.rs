@@ -9,6 +9,7 @@ use super::envelope::Envelope;
 use super::glance::Glance;
 use super::grep::{Grep, GrepError};
 use super::payload::{Kind, Severity};
+use super::sieve::Sieve;
 use super::subject::{Prefix, encode_filter_token, encode_token};
 
 /// One pattern for a name: a literal, or a glob with `*`, `?`, `[…]`, `{a,b}`.
@@ -275,6 +276,62 @@ impl Filter {
     /// Whether events of a source may be wanted at all.
     pub fn wants_source(&self, source: &str) -> bool {
         self.sources.is_empty() || self.sources.iter().any(|pattern| pattern.matches(source))
+    }
+
+    /// Whether something that is wanted may be left out by a sieve.
+    pub fn may_miss(&self, sieve: &Sieve) -> bool {
+        let Some((include, exclude)) = sieve.rules() else {
+            return true;
+        };
+        let wanted = |kind: &&Kind| self.kinds.is_empty() || self.kinds.contains(*kind);
+        // The least severity that is news and wanted.
+        let least = |kind: &Kind| {
+            let own = match kind {
+                Kind::Crashed => Severity::Error,
+                _ => Severity::Info,
+            };
+            self.severity.map_or(own, |least| least.max(own))
+        };
+        let named = |kinds: &BTreeSet<Kind>, kind: &Kind| kinds.is_empty() || kinds.contains(kind);
+        let misses = |kind: &Kind| {
+            let not_included = include.is_some_and(|rule| {
+                let all = rule.names.is_empty() && rule.namespaces.is_empty();
+                let told = rule
+                    .severity
+                    .is_none_or(|least_told| least(kind) >= least_told);
+                !(all && told && named(&rule.kinds, kind))
+            });
+            let excluded = exclude.is_some_and(|rule| {
+                let left_out = rule.severity.is_none_or(|most| least(kind) <= most);
+                left_out && named(&rule.kinds, kind) && self.may_mean(&rule.names)
+            });
+            not_included || excluded
+        };
+        Kind::PROCESS.iter().filter(wanted).any(misses)
+    }
+
+    /// Whether a process may be wanted that has one of these names; none means any.
+    fn may_mean(&self, names: &[Pattern]) -> bool {
+        let all = self.names.is_empty() || names.is_empty();
+        let both = |own: &Pattern| {
+            let Some(wanted) = own.literal() else {
+                return true;
+            };
+            names.iter().any(|name| match name.literal() {
+                // The name of a replica, or of its group.
+                Some(name) => {
+                    name == wanted
+                        || name
+                            .strip_prefix(wanted)
+                            .is_some_and(|it| it.starts_with('-'))
+                }
+                None => {
+                    name.matches(wanted)
+                        || (0..100).any(|at| name.matches(&format!("{wanted}-{at}")))
+                }
+            })
+        };
+        all || self.names.iter().any(both)
     }
 
     /// Whether an event tells that nobody saw a stretch of a wanted source; shown whatever else the filter says.

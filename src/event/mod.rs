@@ -6,7 +6,8 @@
 //!
 //! One event takes this way: a domain describes what happened as a [`payload::Payload`]; the adapter stamps it into an
 //! [`envelope::Envelope`]; the bus stores it under its [`subject`]; a reader gets it back as a [`record::Record`] and
-//! picks with a [`filter::Filter`]. Where its text is all that is wanted, a [`glance::Glance`] is enough for that.
+//! picks with a [`filter::Filter`]. Where its text is all that is wanted, a [`glance::Glance`] is enough for that. What an adapter
+//! leaves out on purpose it leaves out by a [`sieve::Sieve`], which readers find in the head.
 
 pub mod envelope;
 pub mod filter;
@@ -17,6 +18,7 @@ pub(crate) mod laws;
 pub mod payload;
 pub mod record;
 pub mod schema;
+pub mod sieve;
 pub mod store;
 pub mod subject;
 pub mod tell;

@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::sieve::Sieve;
+
 /// A word of an open vocabulary (`reason`, `certainty`, `why`, `status`): readers keep the ones they do not know.
 pub type Word = Cow<'static, str>;
 
@@ -250,11 +252,29 @@ pub struct Gap {
     #[serde(with = "millis")]
     #[cfg_attr(test, schemars(with = "DateTime<Utc>"))]
     pub to: DateTime<Utc>,
-    /// One of `adapter_down`, `source_unreachable`, `spool_full`, `spool_corrupt`, `superseded`, `rolled_back`, `stream_lost`, `fell_behind`.
+    /// One of `adapter_down`, `source_unreachable`, `spool_full`, `spool_corrupt`, `superseded`, `rolled_back`, `stream_lost`, `fell_behind`;
+    /// `left_out` where everything was seen, and the adapter was told to leave a part of it out from then on, not any more, or
+    /// another part.
     pub why: Word,
     /// How many events were dropped with the stretch, where somebody counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<u64>,
+    /// What was left out in the stretch, in a `left_out`; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sieve: Option<Sieve>,
+    /// What is left out from the end of the stretch on, in a `left_out`; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_sieve: Option<Sieve>,
+}
+
+/// Why a gap is told that is none of sight: an adapter was told to leave events out, or not to.
+pub const LEFT_OUT: Word = Cow::Borrowed("left_out");
+
+impl Gap {
+    /// Whether everything was seen in the stretch, and only a part of it told.
+    pub fn is_left_out(&self) -> bool {
+        self.why == LEFT_OUT
+    }
 }
 
 /// The full state of a process after the change; the nine original keys first, unknown ones of the rest absent.
@@ -373,7 +393,7 @@ pub struct Payload {
     pub count: u32,
     /// The state before, where there was one.
     pub previous: Option<Previous>,
-    /// Counts the events of this process: 1, 2, 3 … without holes.
+    /// Counts the events of this process: 1, 2, 3 … without holes, whether they are told or left out on purpose.
     pub process_seq: u64,
 }
 

@@ -84,6 +84,7 @@ mod tests {
             "rolled_back",
             "stream_lost",
             "fell_behind",
+            "left_out",
         ];
         say(schema, "/properties/type", "examples", json!(kinds));
         say(schema, "/properties/schema", "const", json!(SCHEMA));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::payload::millis;
+use super::sieve::LeftOut;
 
 /// The format of heads this build writes.
 pub const HEAD_FORMAT: u32 = 1;
@@ -84,6 +85,9 @@ pub struct Root {
     pub shards: Vec<ShardPlace>,
     /// Who is watched.
     pub identity: Identity,
+    /// Which events are not told, and since when. None where all are, and in roots of builds that left nothing out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
 }
 
 impl Root {
@@ -306,6 +310,7 @@ mod tests {
             interval_ms: 2000,
             shards: vec![ShardPlace::At(7), ShardPlace::Behind(1)],
             identity: Identity::default(),
+            left_out: None,
         }
     }
 

@@ -240,6 +240,14 @@ fn broker(text: &mut Text, all: &[One], now: DateTime<Utc>) {
         Some(number(one.pulse()?.commits()))
     });
     let family = (
+        "observe_events_left_out_total",
+        Counter,
+        "Events about processes that were seen and, as the adapter was told to, not told.",
+    );
+    each(text, family, all, |one| {
+        Some(number(one.pulse()?.left_out()))
+    });
+    let family = (
         "observe_head_refreshes_total",
         Counter,
         "Commits without events, which say that somebody looks.",

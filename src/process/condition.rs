@@ -8,7 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::event::envelope::Envelope;
-use crate::event::payload::{Kind, Origin};
+use crate::event::payload::{Kind, Origin, Severity};
+use crate::event::sieve::{Sieve, Whom};
 
 use super::phase::{Health, Phase};
 use super::table::Row;
@@ -108,6 +109,36 @@ impl Ill {
     }
 }
 
+impl Ill {
+    /// The events that tell of it.
+    fn told_by(self) -> Telling {
+        match self {
+            Self::Crashed => (Kind::Crashed, Severity::Error),
+            Self::Unhealthy => (Kind::Unhealthy, Severity::Warning),
+            Self::Restarted => (Kind::Restarted, Severity::Info),
+        }
+    }
+
+    /// Whether it may happen to a process and be left out on purpose.
+    pub fn may_be_left_out(self, row: &Row, sieve: &Sieve) -> bool {
+        may_leave_out(sieve, row, &[self.told_by()])
+    }
+}
+
+/// A type of event, and the least severity it has where it is news.
+type Telling = (Kind, Severity);
+
+fn may_leave_out(sieve: &Sieve, row: &Row, tellings: &[Telling]) -> bool {
+    let configuration = row.configuration.as_deref();
+    let whom = Whom {
+        name: &row.name,
+        group: configuration.and_then(|known| known.group.as_deref()),
+        namespaces: row.namespaces.iter().map(AsRef::as_ref).collect(),
+    };
+    let mut tellings = tellings.iter();
+    tellings.any(|(kind, severity)| sieve.may_leave_out(&whom, kind, *severity))
+}
+
 /// A word that is nothing to fail on; the message has those there are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is nothing to fail on; there are crashed, unhealthy, restarted")]
@@ -204,6 +235,26 @@ impl Condition {
             Self::Restarted => news.has(Ill::Restarted),
             _ => false,
         }
+    }
+
+    /// Why a process cannot be waited for whose events are left out, where the condition can only be told by one of them.
+    /// What a row says by itself is no such condition, nor is the end of a run for as long as no other one follows.
+    pub fn deaf(self, row: &Row, sieve: &Sieve, is_other_run: bool) -> Option<String> {
+        let end = [
+            (Kind::Stopped, Severity::Info),
+            (Kind::Crashed, Severity::Error),
+        ];
+        let tellings: &[Telling] = match self {
+            Self::Crashed => &end[1..],
+            Self::Restarted => &[(Kind::Restarted, Severity::Info)],
+            Self::Exited(_) | Self::Completed if is_other_run => &end,
+            _ => return None,
+        };
+        may_leave_out(sieve, row, tellings).then(|| {
+            format!(
+                "the adapter leaves events about it out ({sieve}), so nobody may ever hear of it"
+            )
+        })
     }
 
     /// What a process says about the condition.

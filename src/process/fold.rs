@@ -3,7 +3,10 @@
 //! The last event of a process up to the moment has its state. Where none is left, the first event after the moment says
 //! what was before it; and where there is neither, nothing happened to the process since, so that its row in the head
 //! says it. Each of these counts only as far as every event in between is there. Where nobody looked, the answer is what
-//! was known last, and says so.
+//! was known last, and says so; so it is where events were left out on purpose, unless the numbers say that none of this
+//! process was.
+
+mod veiled;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +14,7 @@ use chrono::{DateTime, Utc};
 
 use crate::event::envelope::Envelope;
 use crate::event::payload::{Kind, Origin};
+use crate::event::sieve::{LeftOut, Veils};
 
 use super::moment::{Found, Known, Moment, Sighted};
 use super::table::Table;
@@ -24,6 +28,8 @@ pub struct Told<'a> {
     pub journal: &'a str,
     /// How well the source is in sight now.
     pub sighted: Sighted,
+    /// What is not told at present.
+    pub left_out: Option<&'a LeftOut>,
     /// Its rows, where they can be read.
     pub table: Option<&'a Table>,
 }
@@ -46,8 +52,8 @@ struct Course {
     first: DateTime<Utc>,
     /// When the last one up to the moment was observed.
     last: Option<DateTime<Utc>>,
-    /// How each process stood after its last event; nothing where it was taken away.
-    stood: BTreeMap<String, Option<Found>>,
+    /// How each process stood after its last event.
+    stood: BTreeMap<String, Stood>,
     /// The first event of each process after the moment.
     next: BTreeMap<String, Envelope>,
     /// Since when the source was out of sight at the moment.
@@ -56,6 +62,19 @@ struct Course {
     unwatched: Option<DateTime<Utc>>,
     /// Whether another journal begins after the moment.
     is_renewed: bool,
+    /// When events were left out.
+    veils: Veils,
+}
+
+/// How a process stood after its last event.
+#[derive(Debug)]
+struct Stood {
+    /// Nothing where it was taken away.
+    found: Option<Found>,
+    /// The number of that event among those of the process; nothing where it counts in another journal.
+    number: Option<u64>,
+    /// When it was observed.
+    at: DateTime<Utc>,
 }
 
 impl Fold {
@@ -105,12 +124,16 @@ impl Course {
     fn before(&mut self, event: &Envelope) {
         if self.journal.as_ref() != Some(&event.journal) {
             // Not everything is told again in a new journal: what is not, is not known any more.
-            for found in self.stood.values_mut() {
-                *found = found.take().map(Found::no_longer_seen);
+            for stood in self.stood.values_mut() {
+                stood.found = stood.found.take().map(Found::no_longer_seen);
+                stood.number = None;
             }
             self.journal = Some(event.journal.clone());
         }
         self.last = self.last.max(Some(event.timestamp));
+        if self.is_left_out(event) {
+            return;
+        }
         match event.kind {
             Kind::Disconnected => {
                 self.lost = Some(event.occurred.after.unwrap_or(event.timestamp));
@@ -122,16 +145,28 @@ impl Course {
             return;
         };
         let former = event.previous.as_ref().and_then(|p| p.name.as_ref());
-        let before = former.and_then(|former| self.stood.insert(former.clone(), None));
-        let before = before.or_else(|| self.stood.remove(name)).flatten();
-        let was_broken = before.is_some_and(|before| before.crashed);
+        let (number, at) = (event.process_seq, event.timestamp);
+        let stood = |found| Stood { found, number, at };
+        let before = former.and_then(|former| self.stood.insert(former.clone(), stood(None)));
+        let before = before.or_else(|| self.stood.remove(name));
+        let was_broken = before
+            .and_then(|before| before.found)
+            .is_some_and(|it| it.crashed);
         let found =
             (event.reason != "removed").then(|| Found::of_event(state.clone(), event, was_broken));
-        self.stood.insert(name.clone(), found);
+        self.stood.insert(name.clone(), stood(found));
+    }
+
+    /// Takes a gap that says what was left out: everything was seen then.
+    fn is_left_out(&mut self, event: &Envelope) -> bool {
+        let gap = event.gap.as_ref().filter(|gap| gap.is_left_out());
+        gap.inspect(|gap| self.veils.see(gap)).is_some()
     }
 
     fn after(&mut self, event: &Envelope, at: DateTime<Utc>) {
+        let is_left_out = self.is_left_out(event);
         let blind = match (&event.kind, &event.gap) {
+            (Kind::Gap, _) if is_left_out => None,
             (Kind::Gap, Some(gap)) if gap.why == "source_unreachable" => gap.from,
             (Kind::Gap, Some(gap)) => {
                 let from = gap.from.or(self.last).unwrap_or(at);
@@ -162,7 +197,6 @@ impl Course {
         head: Option<&Told<'_>>,
         is_kept: bool,
     ) -> Moment {
-        let has_events = self.journal.is_some();
         if self.is_from_the_beginning && at < self.first {
             return Moment {
                 source,
@@ -174,8 +208,7 @@ impl Course {
         let sighted = self.sighted(at, head, is_kept);
         let mut processes = self.stood_then(is_kept);
         if let Some((head, table)) = head.and_then(|head| Some((head, head.table?))) {
-            let same =
-                !self.is_renewed && (!has_events || self.journal.as_deref() == Some(head.journal));
+            let same = self.is_of(head.journal);
             for row in table.rows() {
                 let told =
                     self.stood.contains_key(&*row.name) || self.next.contains_key(&*row.name);
@@ -191,6 +224,13 @@ impl Course {
                 }
             }
         }
+        self.veils.stands(head.and_then(|head| head.left_out));
+        if !self.veils.is_empty() {
+            let table = head
+                .filter(|head| self.is_of(head.journal))
+                .and_then(|head| head.table);
+            self.veil(&mut processes, at, table);
+        }
         let is_blind = sighted.blind_since().is_some();
         let seen = |found: Found| {
             if is_blind {
@@ -204,6 +244,12 @@ impl Course {
             sighted,
             processes: processes.into_values().map(seen).collect(),
         }
+    }
+
+    /// Whether a head goes on with what was told up to the moment.
+    fn is_of(&self, journal: &str) -> bool {
+        let same = self.journal.as_deref().is_none_or(|own| own == journal);
+        same && !self.is_renewed
     }
 
     fn sighted(&self, at: DateTime<Utc>, head: Option<&Told<'_>>, is_kept: bool) -> Sighted {
@@ -227,8 +273,8 @@ impl Course {
     /// What the events say.
     fn stood_then(&mut self, is_kept: bool) -> BTreeMap<String, Found> {
         let mut processes = BTreeMap::new();
-        for (name, found) in &self.stood {
-            if let Some(found) = found {
+        for (name, stood) in &self.stood {
+            if let Some(found) = &stood.found {
                 processes.insert(name.clone(), found.clone());
             }
         }

@@ -73,6 +73,8 @@ pub struct Found {
     pub begun_at: Option<DateTime<Utc>>,
     /// The time that age, memory and load in the state are of; absent where they are not known.
     pub usage_at: Option<DateTime<Utc>>,
+    /// Whether it is not known how it stood because events about it may have been left out on purpose.
+    pub left_out: bool,
 }
 
 impl Found {
@@ -159,6 +161,7 @@ impl Found {
             exit: state.last_exit(),
             begun_at: begun_at(&state, at),
             usage_at: Some(at),
+            left_out: false,
             state: Some(state),
         }
     }

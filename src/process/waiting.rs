@@ -1,16 +1,21 @@
 //! Waiting for a condition of many processes: tables and events go in, a decision comes out. Pure: the time is an argument,
 //! counted from when the waiting began.
 
+mod deaf;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::event::envelope::Envelope;
 use crate::event::filter::Pattern;
 use crate::event::payload::{Kind, State};
+use crate::event::sieve::Sieve;
 
 use super::condition::{Condition, Ill, News, Verdict, is_ill, is_waited_for};
 use super::reading::Vitals;
 use super::table::{Row, Table};
+
+use deaf::deaf;
 
 /// How many of the processes must meet the condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +53,8 @@ pub struct Sight<'a> {
     pub source: &'a str,
     /// What is seen of it.
     pub seen: Seen<'a>,
+    /// What is not told of it.
+    pub sieve: Option<&'a Sieve>,
 }
 
 /// What is seen of a source.
@@ -88,6 +95,8 @@ pub struct Entry {
     pub verdict: Verdict,
     /// What happened of which the waiting was to end.
     pub ill: Option<Ill>,
+    /// Whether what the waiting was to end on may happen to it and never be told.
+    pub is_deaf: bool,
     /// How it stands, as far as it was ever seen.
     pub state: Option<State>,
 }
@@ -95,7 +104,7 @@ pub struct Entry {
 impl Entry {
     /// Whether nothing is left to wait for.
     pub fn is_met(&self) -> bool {
-        self.verdict == Verdict::Met && self.ill.is_none()
+        self.verdict == Verdict::Met && self.ill.is_none() && !self.is_deaf
     }
 }
 
@@ -114,7 +123,15 @@ struct Followed {
     met_since: Option<Duration>,
     state: Option<State>,
     wanted: bool,
+    /// The number of its last event, told or not.
+    number: Option<u64>,
+    /// The run that went on when it was first seen.
+    first: Option<FirstRun>,
 }
+
+/// The process id of a run, where it had one.
+#[derive(Debug, PartialEq, Eq)]
+struct FirstRun(Option<i64>);
 
 /// The waiting itself.
 #[derive(Debug)]
@@ -146,6 +163,7 @@ impl Waiting {
         let followed = self.followed.entry(key).or_default();
         followed.news.see(event);
         followed.state.clone_from(&event.state);
+        followed.number = event.process_seq.or(followed.number);
         if event.kind != Kind::StatusChanged {
             // What begins, ends or changes its health between two tables is an interruption that none of them shows.
             followed.met_since = None;
@@ -163,7 +181,7 @@ impl Waiting {
                 Seen::Table { table, at, lag } => {
                     let rows = self.wanted(table, &mut matched);
                     let when = When { at, lag };
-                    self.judge_table(sight.source, &rows, table, when)
+                    self.judge_table((sight.source, sight.sieve), &rows, table, when)
                 }
                 Seen::Blind(why) => self.judge_blind(sight.source, why),
             };
@@ -186,7 +204,10 @@ impl Waiting {
 
     fn decide(&self, entries: &[Entry], (held, one_held): (bool, bool)) -> Decision {
         let never = |entry: &Entry| matches!(entry.verdict, Verdict::Impossible(_));
-        if entries.iter().any(|entry| entry.ill.is_some()) {
+        if entries
+            .iter()
+            .any(|entry| entry.ill.is_some() || entry.is_deaf)
+        {
             return Decision::Failed;
         }
         match self.wish.quantity {
@@ -233,7 +254,7 @@ impl Waiting {
 
     fn judge_table(
         &mut self,
-        source: &str,
+        (source, sieve): (&str, Option<&Sieve>),
         rows: &[(&Row, &Vitals)],
         table: &Table,
         when: When,
@@ -247,7 +268,7 @@ impl Waiting {
         }
         let mut found: Vec<_> = rows
             .iter()
-            .map(|(row, vitals)| self.judge_row(source, row, vitals, when))
+            .map(|(row, vitals)| self.judge_row((source, sieve), (row, vitals), when))
             .collect();
         if !table.is_clear() && self.wish.condition != Condition::Gone {
             let verdict =
@@ -257,11 +278,24 @@ impl Waiting {
         found
     }
 
-    fn judge_row(&mut self, source: &str, row: &Row, vitals: &Vitals, when: When) -> (Entry, bool) {
+    fn judge_row(
+        &mut self,
+        (source, sieve): (&str, Option<&Sieve>),
+        (row, vitals): (&Row, &Vitals),
+        when: When,
+    ) -> (Entry, bool) {
         let key = (source.to_owned(), row.name.to_string());
         let followed = self.followed.entry(key).or_default();
         followed.wanted = true;
-        let verdict = self.wish.condition.judge(row, &followed.news);
+        followed.reach(row);
+        let mut verdict = self.wish.condition.judge(row, &followed.news);
+        let is_other_run = followed.first != Some(FirstRun(row.pid));
+        let unheard = |sieve| self.wish.condition.deaf(row, sieve, is_other_run);
+        if matches!(verdict, Verdict::Pending(_))
+            && let Some(why) = sieve.and_then(unheard)
+        {
+            verdict = Verdict::Impossible(why);
+        }
         if verdict != Verdict::Met {
             followed.met_since = None;
         }
@@ -272,6 +306,11 @@ impl Waiting {
             .iter()
             .copied()
             .find(|&ill| followed.news.has(ill) || is_ill(row, ill));
+        let deaf = ill.map_or_else(|| deaf(fail_on, row, sieve?), |_| None);
+        let is_deaf = deaf.is_some();
+        if let Some(why) = deaf {
+            verdict = Verdict::Impossible(why);
+        }
         let state = row.state(vitals);
         followed.state = Some(state.clone());
         let entry = Entry {
@@ -279,6 +318,7 @@ impl Waiting {
             name: row.name.to_string(),
             verdict,
             ill,
+            is_deaf,
             state: Some(state),
         };
         (entry, holds)
@@ -304,6 +344,7 @@ impl Waiting {
                 name: name.clone(),
                 verdict,
                 ill: ills.find(|&ill| followed.news.has(ill)),
+                is_deaf: false,
                 state: followed.state.clone(),
             };
             found.push((entry, told && self.wish.stable.is_zero()));
@@ -359,6 +400,7 @@ impl Entry {
             name: String::new(),
             verdict,
             ill: None,
+            is_deaf: false,
             state: None,
         }
     }

@@ -167,6 +167,7 @@ mod tests {
             name: name.to_owned(),
             verdict,
             ill: None,
+            is_deaf: false,
             state: None,
         }
     }

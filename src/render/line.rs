@@ -11,11 +11,14 @@ use super::time::{Times, since};
 use super::words::{count, span};
 use crate::event::envelope::Envelope;
 use crate::event::payload::{Gap, Kind, Occurred, Origin, State};
+use crate::event::sieve::Sieve;
 
 /// The most columns a name takes where nothing else bounds it.
 const LONGEST: usize = 255;
 /// The most columns a foreign word takes within a text.
 const WORD: usize = 40;
+/// The most columns that the rules take by which events are left out.
+const RULES: usize = 200;
 /// The widest of the words in a text line (`restarted`, `unhealthy`).
 const KIND: usize = 9;
 /// The widest of the process types.
@@ -354,6 +357,9 @@ impl Frame {
 
     /// Only of a stretch in which nobody looked may be said that nobody looked.
     fn gap(&self, gap: &Gap) -> String {
+        if gap.is_left_out() {
+            return self.left_out(gap);
+        }
         let what = match &*gap.why {
             "adapter_down" => "nobody looked",
             "source_unreachable" => "unseen",
@@ -376,6 +382,22 @@ impl Frame {
             _ => String::new(),
         };
         format!("{what} {stretch}: {why}{lost}")
+    }
+
+    fn left_out(&self, gap: &Gap) -> String {
+        let clean = |sieve: &Sieve| self.style.clean(&sieve.to_string(), RULES).into_owned();
+        let now = match &gap.next_sieve {
+            Some(sieve) => format!("left out from now on: {}", clean(sieve)),
+            None => "nothing is left out any more".to_owned(),
+        };
+        let before = |sieve| {
+            let stretch = match gap.from {
+                Some(from) => self.stretch(from, gap.to),
+                None => format!("until {}", self.times.clock(gap.to)),
+            };
+            format!("; left out {stretch}: {}", clean(sieve))
+        };
+        now + &gap.sieve.as_ref().map(before).unwrap_or_default()
     }
 
     fn stretch(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> String {

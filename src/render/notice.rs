@@ -115,6 +115,7 @@ pub struct Blindness {
     total: Duration,
     unbounded: bool,
     events: u64,
+    left_out: bool,
     lost: Vec<(String, DateTime<Utc>)>,
 }
 
@@ -122,6 +123,7 @@ impl Blindness {
     /// Takes an event into account; those that say nothing about sight change nothing.
     pub fn see(&mut self, event: &Envelope) {
         match (&event.kind, &event.gap) {
+            (Kind::Gap, Some(gap)) if gap.is_left_out() => self.left_out = true,
             (Kind::Gap, Some(gap)) => {
                 self.stretches += 1;
                 self.events += gap.events.unwrap_or(0);
@@ -165,6 +167,9 @@ impl Blindness {
                 "{} is out of sight for {ago}",
                 style.clean(source, NAME)
             ));
+        }
+        if self.left_out {
+            parts.push("an adapter left events out".to_owned());
         }
         if parts.is_empty() {
             return None;

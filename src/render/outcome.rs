@@ -230,6 +230,7 @@ mod tests {
             name: name.to_owned(),
             verdict,
             ill: None,
+            is_deaf: false,
             state: state.map(|state| serde_json::from_value(state).unwrap()),
         }
     }

@@ -66,6 +66,9 @@ pub struct Stack {
     /// Whether its state stream is listened to, where that is said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<&'static str>,
+    /// Which of its events are not told, where any are left out: `include type=crashed; exclude name=noisy-*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }
 
 impl Stack {
@@ -76,6 +79,7 @@ impl Stack {
             self.token_file
                 .as_ref()
                 .map(|path| format!("token in {path}")),
+            self.left_out.clone(),
         ];
         let all = std::iter::once(self.at.clone()).chain(more.into_iter().flatten());
         all.collect::<Vec<_>>().join(", ")
@@ -175,6 +179,7 @@ mod tests {
             token_file: Some("${HOME}/token".to_owned()),
             interval: Some("5s".to_owned()),
             evidence: Some("off"),
+            left_out: Some("exclude name=noisy-*".to_owned()),
         };
         Settings {
             file: Some("/etc/observe.yaml".to_owned()),
@@ -195,6 +200,7 @@ mod tests {
                 token_file: None,
                 interval: None,
                 evidence: None,
+                left_out: None,
             }],
             ..Settings::none()
         }

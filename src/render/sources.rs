@@ -236,6 +236,7 @@ mod tests {
                 host: String::new(),
                 endpoint: "localhost:8080".into(),
             },
+            left_out: None,
         }
     }
 

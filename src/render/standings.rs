@@ -110,6 +110,24 @@ impl Standings<'_> {
         lines
     }
 
+    /// A line for each source of which something was left out on purpose, so that it is not known how a process stood.
+    pub fn left_out(&self, style: Style) -> Vec<String> {
+        let line = |moment: &Moment| {
+            let hidden = moment
+                .processes
+                .iter()
+                .filter(|found| found.left_out)
+                .count();
+            let source = style.clean(&moment.source, SOURCE);
+            let some = count(number(hidden), "process", "processes");
+            let line = format!(
+                "{source}: how {some} stood then is not known: the adapter left events out (include and exclude in its observe.yaml)"
+            );
+            (hidden > 0).then_some(line)
+        };
+        self.moments.iter().filter_map(line).collect()
+    }
+
     /// A line for each source that was out of sight, and says why nothing is known of it.
     pub fn blind(&self, drawing: &Drawing) -> Vec<String> {
         let blind = |moment: &&Moment| !matches!(moment.sighted, Sighted::Seen(_));

@@ -209,6 +209,17 @@ impl Face {
         })
     }
 
+    /// A line where events were left out, without its line break.
+    pub fn left_out(&self, report: &Report) -> Option<String> {
+        let some = match report.total.left_out {
+            0 => return None,
+            some => count(some, "process", "processes"),
+        };
+        Some(format!(
+            "of {some} the adapter left events out (include and exclude in its observe.yaml): at least this happened, and how long they were up then is unknown"
+        ))
+    }
+
     /// What is to be said about a line beside its figures, the gravest first.
     fn notes(&self, figures: &Figures) -> Vec<(Role, String)> {
         let mut notes = Vec::new();
@@ -223,6 +234,11 @@ impl Face {
         if figures.unknown > 0 {
             let share = percent(figures.unknown_share());
             notes.push((Role::Warning, format!("unknown {share} of the time")));
+        }
+        match figures.left_out {
+            0 => {}
+            _ if figures.processes == 1 => notes.push((Role::Warning, "not all told".to_owned())),
+            some => notes.push((Role::Warning, format!("not all told of {some}"))),
         }
         if let Some(exits) = self.exits(figures) {
             notes.push((Role::Quiet, exits));

@@ -122,6 +122,9 @@ struct Numbers {
     flaps: u64,
     /// How many of the processes flap at the end of the time.
     flapping: u64,
+    /// Of how many processes events were left out by the adapter: of them at least this was counted. Absent where it is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: u64,
     /// How the runs ended.
     exits: Vec<Exits>,
     /// What happened when, in pieces of equal length.
@@ -190,6 +193,11 @@ impl Timeline {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Numbers {
     fn of(figures: &Figures) -> Self {
         let exits = figures.exits.iter().map(|(ended, count)| Exits {
@@ -213,6 +221,7 @@ impl Numbers {
             longest_run_ms: figures.longest_run,
             flaps: figures.flaps,
             flapping: figures.flapping,
+            left_out: figures.left_out,
             exits: exits.collect(),
             timeline: Timeline::of(&figures.timeline),
         }

@@ -89,6 +89,8 @@ pub struct Figures {
     pub flaps: u64,
     /// How many of the processes flap at the end of the range.
     pub flapping: u64,
+    /// Of how many processes not everything may have been told: of them at least this was counted.
+    pub left_out: u64,
     /// How many runs ended how.
     pub exits: BTreeMap<Ended, u64>,
     /// What happened when: pieces of equal length.
@@ -132,6 +134,7 @@ impl Figures {
         self.longest_run = self.longest_run.max(other.longest_run);
         self.flaps += other.flaps;
         self.flapping += other.flapping;
+        self.left_out += other.left_out;
         for (ended, times) in &other.exits {
             *self.exits.entry(*ended).or_default() += times;
         }

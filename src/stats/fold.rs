@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::event::envelope::Envelope;
 use crate::event::payload::{Kind, State};
+use crate::event::sieve::{LeftOut, Veils};
 
 use super::figures::Figures;
 use super::life::{Life, Moment, Scope};
@@ -17,15 +18,19 @@ use super::watched::{Place, Watched};
 #[derive(Debug, Clone, Default)]
 struct Source {
     watched: Watched,
+    veils: Veils,
     lives: BTreeMap<String, Life>,
 }
 
 impl Source {
     /// The life of that name; a new one is as unknown as its source.
     fn life(&mut self, name: &str) -> &mut Life {
-        self.lives
-            .entry(name.to_owned())
-            .or_insert_with(|| Life::new(EVER))
+        self.life_and_veils(name).0
+    }
+
+    fn life_and_veils(&mut self, name: &str) -> (&mut Life, &Veils) {
+        let life = self.lives.entry(name.to_owned());
+        (life.or_insert_with(|| Life::new(EVER)), &self.veils)
     }
 }
 
@@ -62,6 +67,9 @@ impl Stats {
                 }
             }
         }
+        if let Some(gap) = &event.gap {
+            source.veils.see(gap);
+        }
         let (Some(name), Some(state)) = (&event.process, &event.state) else {
             return;
         };
@@ -74,16 +82,23 @@ impl Stats {
             let estate = former.give_up_name(at);
             source.life(name).inherit(estate, at);
         }
-        let life = source.life(name);
+        let (life, veils) = source.life_and_veils(name);
         life.is_called(state);
+        life.follows(event.process_seq, when, veils, name);
         life.see(event, when, range);
     }
 
-    /// Takes how a process stands in the head of its source: `up` where a run goes on. The head is not newer than the last
-    /// event.
-    pub fn stands(&mut self, source: &str, state: &State, up: bool) {
-        let life = self.source(source).life(&state.name);
+    /// Takes what the head of a source says is not told; before how its processes stand.
+    pub fn leaves_out(&mut self, source: &str, left_out: Option<&LeftOut>) {
+        self.source(source).veils.stands(left_out);
+    }
+
+    /// Takes how a process stands in the head of its source: `up` where a run goes on, and the number of its last event, told
+    /// or not. The head is not newer than the last event.
+    pub fn stands(&mut self, source: &str, state: &State, (up, number): (bool, u64)) {
+        let (life, veils) = self.source(source).life_and_veils(&state.name);
         life.is_called(state);
+        life.ends_with(number, veils, &state.name);
         life.stands(up);
     }
 
@@ -107,12 +122,20 @@ impl Stats {
                 range,
                 watched,
                 blind: &blind,
+                left_out: &Spans::default(),
                 buckets: question.buckets,
             };
             let mut any = false;
-            for (process, life) in source.lives {
+            for (process, mut life) in source.lives {
                 if question.selection.wants(&process, life.who()) {
                     any = true;
+                    let veiled = life.veiled(&source.veils, &process);
+                    let blind = blind.and(&veiled);
+                    let scope = Scope {
+                        blind: &blind,
+                        left_out: &veiled,
+                        ..scope
+                    };
                     found.take(&name, process, life, scope, question.by);
                 }
             }

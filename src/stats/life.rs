@@ -7,6 +7,8 @@ use super::figures::{Bucket, Ended, Figures};
 use super::flap::flaps;
 use super::span::{EVER, Millis, NEVER, Span, Spans, millis};
 
+mod veiled;
+
 /// Whether a run goes on, and since when that is so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Now {
@@ -75,6 +77,8 @@ pub(super) struct Scope<'a> {
     pub(super) watched: Span,
     /// The stretches that nobody knows anything about.
     pub(super) blind: &'a Spans,
+    /// Those among them in which something about it may have been left out.
+    pub(super) left_out: &'a Spans,
     /// Into how many pieces the range is cut.
     pub(super) buckets: usize,
 }
@@ -122,6 +126,18 @@ pub(super) struct Life {
     crashes: Vec<Millis>,
     stops: Vec<Millis>,
     counted: Figures,
+    told: Told,
+}
+
+/// How far the numbers of its events prove that all of them were told.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    /// The number of the last event, and when it was told.
+    last: Option<(u64, Millis)>,
+    /// Stretches in which nothing was left out.
+    whole: Vec<Span>,
+    /// Whether the head has it.
+    is_listed: bool,
 }
 
 /// The state that goes over to another name.
@@ -141,6 +157,7 @@ impl Life {
             crashes: Vec::new(),
             stops: Vec::new(),
             counted: Figures::default(),
+            told: Told::default(),
         }
     }
 
@@ -299,6 +316,7 @@ impl Life {
         self.close(at);
         self.now = Now::Open(at);
         self.broken = None;
+        self.told.last = None;
     }
 
     /// How it stands at the end, as the head says it, where nothing else has told it.
@@ -327,6 +345,7 @@ impl Life {
                 figures.down += length;
             }
         }
+        figures.left_out = u64::from(scope.left_out.touches(scope.range));
         let told = figures.up + figures.down;
         figures.unknown = scope.range.length().saturating_sub(told);
         for &repair in &self.repairs {

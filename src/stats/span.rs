@@ -68,6 +68,16 @@ impl Spans {
         Self(out)
     }
 
+    /// Each of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = Span> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whatever lies in one of both.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self::of(self.0.iter().chain(&other.0).copied().collect())
+    }
+
     /// Those that have something of a stretch.
     fn near(&self, span: Span) -> impl Iterator<Item = Span> + '_ {
         let first = self.0.partition_point(|own| own.to <= span.from);

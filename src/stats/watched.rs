@@ -58,7 +58,8 @@ impl Watched {
                 Place::Next
             }
         };
-        if let Some(gap) = &event.gap {
+        // Where a part was left out, everything was seen.
+        if let Some(gap) = event.gap.as_ref().filter(|gap| !gap.is_left_out()) {
             let from = gap.from.map(millis).or(before);
             self.blind_since(from, millis(gap.to));
         }

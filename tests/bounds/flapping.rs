@@ -190,6 +190,7 @@ fn settings() -> Settings {
         claim: Claim::Derived,
         pending_bytes: PENDING_BYTES,
         spool: None,
+        sieve: None,
     }
 }
 

@@ -108,6 +108,7 @@ mod tests {
     fn a_frame_is_over_when_all_of_it_is_written_and_told() {
         let standing = Standing {
             epoch: "e".into(),
+            left_out: None,
             connected: true,
             looked_at: chrono::DateTime::UNIX_EPOCH,
         };

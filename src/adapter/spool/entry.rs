@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::event::payload::Origin;
+use crate::event::sieve::LeftOut;
 use crate::event::store::Outgoing;
 
 use super::bytes::{Foreign, Reader, Writer};
@@ -102,6 +103,7 @@ pub(in crate::adapter) fn first<'a>(
         count += 1;
     }
     out.0[start..start + 4].copy_from_slice(&count.to_le_bytes());
+    left_out(&mut out, &base.standing);
     out.0
 }
 
@@ -129,6 +131,7 @@ pub(in crate::adapter) fn frame(frame: &Frame) -> Vec<u8> {
         out.long(piece.told);
         gaps(&mut out, &piece.owed);
     }
+    left_out(&mut out, &frame.standing);
     out.0
 }
 
@@ -148,6 +151,7 @@ pub(in crate::adapter) fn told(base: &Base) -> Vec<u8> {
     out.long(base.root_sequence);
     out.long(base.seq);
     standing(&mut out, &base.standing);
+    left_out(&mut out, &base.standing);
     out.0
 }
 
@@ -161,7 +165,7 @@ pub(in crate::adapter) fn decode(payload: &[u8]) -> Result<Entry, NoEntry> {
             return Err(NoEntry::Newer(format));
         }
     }
-    let entry = match tag {
+    let mut entry = match tag {
         FIRST => Entry::First(read_first(&mut bytes)?),
         FRAME => Entry::Frame(read_frame(&mut bytes)?),
         RUN => Entry::Run {
@@ -175,8 +179,38 @@ pub(in crate::adapter) fn decode(payload: &[u8]) -> Result<Entry, NoEntry> {
         },
         _ => return Err(NoEntry::Foreign),
     };
+    if let Some(standing) = entry.standing()
+        && bytes.end().is_err()
+    {
+        standing.left_out = Some(read_left_out(&mut bytes)?);
+    }
     bytes.end()?;
     Ok(entry)
+}
+
+impl Entry {
+    fn standing(&mut self) -> Option<&mut Standing> {
+        match self {
+            Self::First(first) => Some(&mut first.base.standing),
+            Self::Frame(frame) => Some(&mut frame.standing),
+            Self::Told { standing, .. } => Some(standing),
+            Self::Run { .. } => None,
+        }
+    }
+}
+
+/// What is left out stands at the end of an entry, and only where something is: the files of builds that never left
+/// anything out are read, and where nothing is left out they read ours.
+fn left_out(out: &mut Writer, standing: &Standing) {
+    if let Some(left_out) = &standing.left_out {
+        // A time and lists of texts always have a form in JSON.
+        out.bytes(&serde_json::to_vec(&**left_out).unwrap_or_default());
+    }
+}
+
+fn read_left_out(bytes: &mut Reader<'_>) -> Result<Arc<LeftOut>, Foreign> {
+    let left_out = serde_json::from_slice(bytes.bytes()?).map_err(|_| Foreign)?;
+    Ok(Arc::new(left_out))
 }
 
 fn standing(out: &mut Writer, standing: &Standing) {
@@ -190,6 +224,7 @@ fn read_standing(bytes: &mut Reader<'_>) -> Result<Standing, Foreign> {
         epoch: bytes.text()?.into(),
         connected: bytes.flag()?,
         looked_at: bytes.time()?,
+        left_out: None,
     })
 }
 

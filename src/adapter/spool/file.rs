@@ -14,6 +14,10 @@ pub(in crate::adapter) const HEADING_LONG: u64 = 16;
 
 /// What stands at a place of the file.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time is read, and taken apart at once"
+)]
 pub(in crate::adapter) enum Read {
     /// An entry; the next one stands there.
     Entry(Entry, u64),

@@ -13,6 +13,7 @@ use crate::adapter::error::AdapterError;
 use crate::adapter::pulse::Pulse;
 use crate::adapter::settings::{Acknowledged, Claim, Hooks, Notice, Settings, SpoolPlace};
 use crate::adapter::start::{Beginning, Begun, Parts};
+use crate::event::sieve::Sieve;
 use crate::event::store::Identity;
 use crate::event::subject::Prefix;
 use crate::observation::delta::{Delta, Epoch, Origin, Seq};
@@ -83,6 +84,8 @@ pub(crate) struct House {
     pub(crate) spool_max: u64,
     pub(crate) claim: Claim,
     pub(crate) project: &'static str,
+    /// What the adapters leave out that are started from now on.
+    pub(crate) sieve: Option<Arc<Sieve>>,
 }
 
 impl House {
@@ -96,6 +99,7 @@ impl House {
             spool_max: 1 << 20,
             claim: Claim::Derived,
             project: "shop",
+            sieve: None,
         }
     }
 
@@ -158,6 +162,7 @@ impl House {
                     path: folder.path().join(adapter).join("spool"),
                     limit: self.spool_max,
                 }),
+                sieve: self.sieve.clone(),
             },
             hooks,
             remembered,

@@ -231,6 +231,7 @@ fn verdict(age: Age, claim: Claim, epoch: Option<&str>, adapter: &str) -> &'stat
         interval_ms: 2000,
         shards: Vec::new(),
         identity: identity.clone(),
+        left_out: None,
     };
     let us = Us {
         adapter,

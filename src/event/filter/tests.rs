@@ -196,3 +196,45 @@ fn a_regular_expression_fits_anywhere_in_the_words_of_an_event() {
     );
     assert!(!error.contains('\n'), "{error}");
 }
+
+#[test]
+fn a_reader_is_told_only_where_what_it_wants_may_be_left_out() {
+    use crate::event::sieve::{Sieve, Wording};
+    let wording = |key: &str, value: &str| {
+        let mut wording = Wording::default();
+        match key {
+            "names" => wording.names = vec![value.into()],
+            "types" => wording.types = vec![value.into()],
+            "namespaces" => wording.namespaces = vec![value.into()],
+            _ => wording.severity = Some(value.into()),
+        }
+        wording
+    };
+    let without = |key: &str, value: &str| Sieve::new(None, Some(wording(key, value))).unwrap();
+    let only = |key: &str, value: &str| Sieve::new(Some(wording(key, value)), None).unwrap();
+    for (wanted, sieve, may) in [
+        (&[][..], without("names", "web"), true),
+        (&["process=api"], without("names", "web"), false),
+        (&["process=api"], without("names", "api-0"), true),
+        (&["process=api"], without("names", "api2"), false),
+        (&["process=api"], without("names", "*-7"), true),
+        (&["process=api"], without("names", "noisy-*"), false),
+        (&["process=a*"], without("names", "web"), true),
+        (&["type=crashed"], without("types", "healthy"), false),
+        (&["type=healthy"], without("types", "healthy"), true),
+        (&["type=gap"], without("names", "web"), false),
+        (&["severity=error"], without("severity", "warning"), false),
+        (&["severity=warning"], without("severity", "warning"), true),
+        (&["type=crashed"], without("severity", "warning"), false),
+        (&["type=crashed"], without("namespaces", "lab"), true),
+        (&["type=crashed"], only("types", "crashed"), false),
+        (&[], only("types", "crashed"), true),
+        (&["severity=error"], only("severity", "warning"), false),
+        (&["process=api"], only("names", "api"), true),
+    ] {
+        let filter = wanted.iter().fold(Filter::all(), |filter, pair| {
+            filter.key_value(pair).unwrap()
+        });
+        assert_eq!(filter.may_miss(&sieve), may, "{filter} {sieve}");
+    }
+}

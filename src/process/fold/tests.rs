@@ -7,6 +7,7 @@ use crate::event::tell::{Restored, Rows as _};
 use crate::process::rows::ProcessRows;
 
 mod unseen;
+mod veiled;
 
 fn at(text: &str) -> DateTime<Utc> {
     format!("2026-08-20T{text}Z").parse().unwrap()
@@ -75,6 +76,7 @@ struct Case<'a> {
     events: &'a [Envelope],
     head: Option<(&'a str, Sighted, &'a Table)>,
     kept_since: Option<&'a str>,
+    left_out: Option<LeftOut>,
 }
 
 impl Case<'_> {
@@ -87,6 +89,7 @@ impl Case<'_> {
             source: "shop",
             journal,
             sighted,
+            left_out: self.left_out.as_ref(),
             table: Some(table),
         });
         let heads: Vec<_> = head.into_iter().collect();
@@ -143,6 +146,7 @@ fn the_last_event_up_to_the_moment_says_how_a_process_stood() {
         events: &events,
         head: Some(("a", FRESH, &rows)),
         kept_since: None,
+        left_out: None,
     };
     assert_eq!(case.told("10:00:00"), ["api is Running"]);
     assert_eq!(case.told("10:04:59.999"), ["api is Running"]);
@@ -182,6 +186,7 @@ fn what_no_event_is_left_of_is_told_by_the_next_one_or_by_the_head() {
         events: &events,
         head: Some(("a", FRESH, &rows)),
         kept_since: Some("09:00:00"),
+        left_out: None,
     };
     let before = ["api is Running", "old is Running", "quiet is Running"];
     assert_eq!(kept.told("10:00:00"), before);
@@ -211,6 +216,7 @@ fn what_may_be_missing_between_the_moment_and_what_is_left_makes_it_unknown() {
         events: &events,
         head: Some(("a", FRESH, &rows)),
         kept_since,
+        left_out: None,
     };
     let (lost, unknown) = (case(Some("10:03:00")), ["api ? ?", "old ? ?", "quiet ? ?"]);
     assert_eq!(lost.told("10:00:00"), unknown);
@@ -244,6 +250,7 @@ fn what_a_restart_says_of_before_is_that_it_was_not_up() {
         events: &events,
         head: Some(("a", FRESH, &rows)),
         kept_since: Some("09:00:00"),
+        left_out: None,
     };
     assert_eq!(case.told("10:00:00"), ["api is Restarting"]);
     assert!(!case.at("10:00:00").processes[0].is_up());
@@ -272,6 +279,7 @@ fn a_process_has_one_name_at_a_time() {
             events,
             head: Some(("a", FRESH, &rows)),
             kept_since: Some("09:00:00"),
+            left_out: None,
         };
         assert_eq!(case.told("10:01:00"), ["api is Running"]);
         assert_eq!(case.told("10:05:00"), ["api-0 is Running"]);

@@ -103,6 +103,8 @@ fn gap() -> Envelope {
             to,
             why: "adapter_down".into(),
             events: None,
+            sieve: None,
+            next_sieve: None,
         }),
     };
     let stamp = Stamp {

@@ -99,6 +99,7 @@ impl Life {
             source: "shop",
             journal: "j",
             sighted: Sighted::Seen(None),
+            left_out: None,
             table: self.tables.last().map(|(_, table)| table),
         };
         let kept_since = left.first().map(|event| event.timestamp);

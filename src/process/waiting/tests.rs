@@ -8,6 +8,8 @@ use crate::process::phase::{Health, Phase};
 use crate::process::reading::Configuration;
 use crate::process::table::Inner;
 
+mod deaf;
+
 fn named(name: &str, row: Row) -> Row {
     Row {
         name: name.into(),
@@ -64,7 +66,7 @@ fn s(seconds: u64) -> Duration {
 }
 
 /// A waiting in the making, and the last thing it came to.
-struct Scene(Waiting);
+struct Scene(Waiting, Option<Sieve>);
 
 impl Scene {
     fn new(condition: &str, names: &[&str], change: impl FnOnce(&mut Wish)) -> Self {
@@ -81,7 +83,7 @@ impl Scene {
             fail_on: BTreeSet::new(),
         };
         change(&mut wish);
-        Self(Waiting::new(wish))
+        Self(Waiting::new(wish), None)
     }
 
     fn at(&mut self, seconds: u64, table: &Table) -> Outlook {
@@ -91,13 +93,29 @@ impl Scene {
             lag: Duration::ZERO,
         };
         let source = "shop";
-        self.0.look(&[Sight { source, seen }], s(seconds))
+        let sieve = self.1.as_ref();
+        self.0.look(
+            &[Sight {
+                source,
+                seen,
+                sieve,
+            }],
+            s(seconds),
+        )
     }
 
     fn blind(&mut self, seconds: u64) -> Outlook {
         let seen = Seen::Blind("out of sight");
         let source = "shop";
-        self.0.look(&[Sight { source, seen }], s(seconds))
+        let sieve = self.1.as_ref();
+        self.0.look(
+            &[Sight {
+                source,
+                seen,
+                sieve,
+            }],
+            s(seconds),
+        )
     }
 
     fn hears(&mut self, kind: &str, process: &str, more: &serde_json::Value) {
@@ -391,7 +409,16 @@ fn stable_waits_for_the_news_of_its_last_moment() {
             lag: s(2),
         };
         let source = "shop";
-        waiting.look(&[Sight { source, seen }], s(second)).decision
+        waiting
+            .look(
+                &[Sight {
+                    source,
+                    seen,
+                    sieve: None,
+                }],
+                s(second),
+            )
+            .decision
     };
     assert_eq!([look(0), look(5), look(6)], [Decision::Wait; 3]);
     assert_eq!(look(7), Decision::Met);
@@ -413,10 +440,12 @@ fn equal_names_in_two_sources_are_two_processes() {
         Sight {
             source: "one",
             seen: seen(&good),
+            sieve: None,
         },
         Sight {
             source: "two",
             seen: seen(&bad),
+            sieve: None,
         },
     ];
     let outlook = waiting.look(&sights, s(0));

@@ -124,6 +124,10 @@ pub struct OneProcess<'a> {
     /// The state that was known last, where it is not known for that moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_known: Option<&'a State>,
+    /// True where that is so because the adapter left events about it out; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(test, schemars(default))]
+    left_out: bool,
 }
 
 impl<'a> OneProcess<'a> {
@@ -146,6 +150,7 @@ impl<'a> OneProcess<'a> {
             usage_at: found.usage_at,
             state,
             last_known,
+            left_out: found.left_out,
         }
     }
 }

@@ -38,6 +38,7 @@ pub(in crate::render) fn found(name: &str, change: fn(&mut State)) -> Found {
         exit: row.last_exit(),
         begun_at: None,
         usage_at: None,
+        left_out: false,
         state: Some(row),
     };
     found.used_as_of(&event);

@@ -150,6 +150,8 @@ pub(super) fn gap(time: &str, from: Option<&str>, why: &'static str) -> Envelope
         to: at(time),
         why: why.into(),
         events: None,
+        sieve: None,
+        next_sieve: None,
     });
     event
 }

@@ -2,6 +2,7 @@
 
 mod laws;
 mod tables;
+mod veiled;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use super::fold::Stats;
 use super::report::{Question, Range, Report};
 use crate::event::envelope::Envelope;
 use crate::event::payload::State;
+use crate::event::sieve::LeftOut;
 
 /// So many seconds after the beginning of the range.
 pub(super) fn at(seconds: i64) -> DateTime<Utc> {
@@ -86,7 +88,18 @@ impl Journal {
 
     /// The source is looked at until then, and the process stands so.
     pub(super) fn stands(&mut self, process: &str, up: bool) {
-        self.stats.stands(self.source, &state(process), up);
+        self.stands_at(process, up, 0);
+    }
+
+    /// The same, where so many events are behind it, told or not.
+    pub(super) fn stands_at(&mut self, process: &str, up: bool, number: u64) {
+        self.stats
+            .stands(self.source, &state(process), (up, number));
+    }
+
+    /// The head says what is not told.
+    pub(super) fn leaves_out(&mut self, left_out: &LeftOut) {
+        self.stats.leaves_out(self.source, Some(left_out));
     }
 
     pub(super) fn looked_until(&mut self, seconds: i64) {

@@ -63,6 +63,7 @@ fn root(seq: u64) -> Root {
         interval_ms: 2000,
         shards: Vec::new(),
         identity: Identity::default(),
+        left_out: None,
     }
 }
 

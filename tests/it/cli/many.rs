@@ -30,7 +30,7 @@ impl Scene {
     }
 
     /// An adapter into our broker, with looks that come often.
-    fn adapter(&self, more: &[&str]) -> Run {
+    pub(super) fn adapter(&self, more: &[&str]) -> Run {
         let url = self.nats.url();
         let usual = ["adapter", "-s", &url, "--interval", "250ms"];
         self.home.run(&[&usual, more].concat())
@@ -65,7 +65,7 @@ impl Scene {
         }
     }
 
-    async fn of(&self, source: &str) -> Vec<Envelope> {
+    pub(super) async fn of(&self, source: &str) -> Vec<Envelope> {
         let mut told = events(&self.nats).await;
         told.retain(|event| event.source == source);
         told
@@ -80,7 +80,7 @@ impl Scene {
     }
 
     /// Runs a reading command; what it printed.
-    async fn reads(&self, args: &[&str]) -> Vec<String> {
+    pub(super) async fn reads(&self, args: &[&str]) -> Vec<String> {
         let url = self.nats.url();
         let mut run = self.home.run(&[args, &["-s", &url]].concat());
         assert_eq!(run.ends().await, 0, "{args:?}: {:?}", run.err.all());

@@ -25,6 +25,7 @@ mod history_shown;
 mod house;
 mod hub;
 mod leaf;
+mod left_out;
 mod listen;
 mod listen_away;
 mod listen_doors;

@@ -25,6 +25,7 @@ fn inside_a_gap_everything_is_as_it_was_known_last() {
         events: &events,
         head: Some(("a", FRESH, &rows)),
         kept_since: None,
+        left_out: None,
     };
     let within = case.at("10:15:00");
     assert_eq!(within.sighted, Sighted::Unwatched(at("10:10:00")));
@@ -52,6 +53,7 @@ fn inside_a_gap_everything_is_as_it_was_known_last() {
         events: &events,
         head: None,
         kept_since: None,
+        left_out: None,
     };
     assert_eq!(
         case.at("10:05:00").sighted,
@@ -79,6 +81,7 @@ fn out_of_sight_is_not_down_and_not_up() {
         events,
         head: Some(("a", sighted, &rows)),
         kept_since: None,
+        left_out: None,
     };
     let back = case(&events[..], FRESH);
     for time in ["10:10:03", "10:10:06", "10:19:59"] {
@@ -137,6 +140,7 @@ fn a_stale_head_says_nothing_of_what_came_after_its_last_look() {
         events: &events,
         head: Some(("a", stale, &rows)),
         kept_since: None,
+        left_out: None,
     };
     assert_eq!(case.told("12:00:00"), ["api is Running"]);
     assert_eq!(case.told("12:00:01"), ["api was Running"]);
@@ -146,6 +150,7 @@ fn a_stale_head_says_nothing_of_what_came_after_its_last_look() {
         events: &events,
         head: None,
         kept_since: None,
+        left_out: None,
     };
     assert_eq!(
         bare.at("10:30:00").sighted,
@@ -182,6 +187,7 @@ fn a_new_journal_says_nothing_of_the_time_before_it() {
         events: &events,
         head: Some(("b", FRESH, &rows)),
         kept_since: None,
+        left_out: None,
     };
     assert_eq!(
         case.told("10:05:00"),

@@ -1,0 +1,307 @@
+use serde_json::json;
+
+use super::*;
+use crate::event::envelope::Stamp;
+use crate::event::payload::{CERTAIN, Occurred, Origin, Payload, State};
+use crate::event::subject::Prefix;
+
+fn rule(pairs: &[(&str, &str)]) -> Wording {
+    let mut rule = Wording::default();
+    for &(key, value) in pairs {
+        match key {
+            "name" => rule.names.push(value.into()),
+            "namespace" => rule.namespaces.push(value.into()),
+            "type" => rule.types.push(value.into()),
+            _ => rule.severity = Some(value.into()),
+        }
+    }
+    rule
+}
+
+fn including(pairs: &[(&str, &str)]) -> Sieve {
+    Sieve::new(Some(rule(pairs)), None).unwrap()
+}
+
+fn excluding(pairs: &[(&str, &str)]) -> Sieve {
+    Sieve::new(None, Some(rule(pairs))).unwrap()
+}
+
+/// An event about `api-0` of the group `api`, in the namespaces `shop` and `core`.
+fn event(kind: Kind, severity: Severity) -> Envelope {
+    let before = "2026-08-20T07:18:04Z".parse().unwrap();
+    let state = State {
+        name: "api-0".into(),
+        namespace: "shop".into(),
+        status: "Running".into(),
+        is_ready: "-".into(),
+        has_ready_probe: false,
+        restarts: 0,
+        exit_code: 0,
+        is_running: true,
+        replicas: 1,
+        group: Some("api".into()),
+        replica: Some(0),
+        namespaces: vec!["shop".into(), "core".into()],
+        pid: None,
+        age_ms: None,
+        mem_bytes: None,
+        cpu_percent: None,
+        started_at: None,
+        ready_at: None,
+        ended_at: None,
+    };
+    let payload = Payload {
+        kind,
+        severity,
+        state,
+        reason: "policy".into(),
+        certainty: CERTAIN,
+        occurred: Occurred {
+            after: None,
+            before,
+            at: None,
+        },
+        exit: None,
+        count: 1,
+        previous: None,
+        process_seq: 1,
+    };
+    let stamp = Stamp {
+        prefix: &Prefix::default(),
+        source: "shop",
+        journal: "j",
+        seq: 1,
+        epoch: "e",
+        origin: Origin::Change,
+        timestamp: before,
+    };
+    Envelope::dress(payload, &stamp)
+}
+
+fn api() -> Whom<'static> {
+    Whom {
+        name: "api-0",
+        group: Some("api"),
+        namespaces: vec!["shop", "core"],
+    }
+}
+
+#[test]
+fn what_an_include_does_not_name_is_left_out_and_what_an_exclude_names() {
+    for (pairs, fits) in [
+        (&[("name", "api-0")][..], true),
+        (&[("name", "api")], true),
+        (&[("name", "ap*")], true),
+        (&[("name", "web")], false),
+        (&[("name", "web"), ("name", "api")], true),
+        (&[("namespace", "core")], true),
+        (&[("namespace", "lab")], false),
+        (&[("name", "api"), ("namespace", "lab")], false),
+        (&[("type", "crashed")], true),
+        (&[("type", "started"), ("type", "stopped")], false),
+        (&[("type", "started"), ("type", "crashed")], true),
+        (&[("name", "api"), ("type", "started")], false),
+        (&[("severity", "error")], true),
+    ] {
+        let crashed = event(Kind::Crashed, Severity::Error);
+        assert_eq!(!including(pairs).leaves_out(&crashed), fits, "{pairs:?}");
+        assert_eq!(excluding(pairs).leaves_out(&crashed), fits, "{pairs:?}");
+    }
+}
+
+#[test]
+fn a_severity_includes_from_below_and_excludes_from_above() {
+    let told = |sieve: &Sieve| -> Vec<Severity> {
+        let all = Severity::ALL.into_iter();
+        all.filter(|it| !sieve.leaves_out(&event(Kind::Crashed, *it)))
+            .collect()
+    };
+    assert_eq!(
+        told(&including(&[("severity", "error")])),
+        [Severity::Error, Severity::Critical]
+    );
+    assert_eq!(
+        told(&excluding(&[("severity", "warning")])),
+        [Severity::Error, Severity::Critical]
+    );
+}
+
+#[test]
+fn what_is_excluded_is_left_out_whatever_is_included() {
+    let both = Sieve::new(
+        Some(rule(&[("namespace", "shop")])),
+        Some(rule(&[("name", "api"), ("type", "healthy")])),
+    )
+    .unwrap();
+    assert!(both.leaves_out(&event(Kind::Healthy, Severity::Info)));
+    assert!(!both.leaves_out(&event(Kind::Started, Severity::Info)));
+}
+
+#[test]
+fn events_about_the_source_are_never_left_out() {
+    let mut told = event(Kind::Restarted, Severity::Info);
+    (told.process, told.namespace, told.state) = (None, None, None);
+    for sieve in [
+        including(&[("name", "web")]),
+        excluding(&[("severity", "critical")]),
+        excluding(&[("type", "restarted")]),
+    ] {
+        assert!(!sieve.leaves_out(&told), "{sieve}");
+    }
+}
+
+#[test]
+fn what_is_left_out_may_be_left_out_and_nobody_else_is_touched() {
+    let kinds = Kind::PROCESS;
+    for sieve in [
+        including(&[("name", "api")]),
+        including(&[("name", "web")]),
+        including(&[("type", "crashed")]),
+        including(&[("severity", "warning")]),
+        excluding(&[("name", "web")]),
+        excluding(&[("namespace", "core"), ("type", "started")]),
+        excluding(&[("severity", "info")]),
+    ] {
+        let mut any = false;
+        for (kind, severity) in kinds
+            .iter()
+            .flat_map(|kind| Severity::ALL.map(|severity| (kind, severity)))
+        {
+            let left_out = sieve.leaves_out(&event(kind.clone(), severity));
+            let may = sieve.may_leave_out(&api(), kind, severity);
+            assert!(may || !left_out, "{sieve}: {kind} {severity}");
+            any |= left_out;
+        }
+        assert_eq!(sieve.touches(&api()), any, "{sieve}");
+    }
+}
+
+#[test]
+fn a_crash_is_never_left_out_for_being_too_harmless() {
+    let errors = excluding(&[("severity", "warning")]);
+    assert!(!errors.may_leave_out(&api(), &Kind::Crashed, Severity::Error));
+    assert!(errors.may_leave_out(&api(), &Kind::Restarted, Severity::Info));
+    assert!(!including(&[("severity", "error")]).may_leave_out(
+        &api(),
+        &Kind::Crashed,
+        Severity::Error
+    ));
+}
+
+#[test]
+fn a_word_that_is_none_is_refused() {
+    for wrong in [
+        rule(&[("type", "gap")]),
+        rule(&[("type", "exploded")]),
+        rule(&[("severity", "loud")]),
+        rule(&[("name", "[")]),
+    ] {
+        assert!(Sieve::new(Some(wrong.clone()), None).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_sieve_reads_back_as_it_was_written() {
+    let sieve = Sieve::new(
+        Some(rule(&[("type", "crashed"), ("severity", "error")])),
+        Some(rule(&[("name", "noisy-*")])),
+    )
+    .unwrap();
+    let written = serde_json::to_value(&sieve).unwrap();
+    assert_eq!(
+        written,
+        json!({
+            "include": { "types": ["crashed"], "severity": "error" },
+            "exclude": { "names": ["noisy-*"] },
+        })
+    );
+    let read: Sieve = serde_json::from_value(written).unwrap();
+    assert_eq!(read, sieve);
+    assert_eq!(
+        read.to_string(),
+        "include type=crashed severity=error; exclude name=noisy-*"
+    );
+}
+
+#[test]
+fn rules_of_a_later_build_may_leave_out_anything_and_travel_on_unchanged() {
+    for later in [
+        json!({ "exclude": { "names": ["web"], "moods": ["bad"] } }),
+        json!({ "exclude": { "types": ["exploded"] } }),
+        json!({ "exclude": { "names": ["web"] }, "perhaps": {} }),
+        json!("everything"),
+    ] {
+        let sieve: Sieve = serde_json::from_value(later.clone()).unwrap();
+        assert!(sieve.touches(&api()), "{later}");
+        assert_eq!(serde_json::to_value(&sieve).unwrap(), later);
+        assert!(!sieve.to_string().is_empty());
+    }
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    format!("2026-08-20T07:{text}Z").parse().unwrap()
+}
+
+fn gap(from: &str, to: &str, sieve: Option<&Sieve>, next: Option<&Sieve>) -> Gap {
+    Gap {
+        from: Some(at(from)),
+        to: at(to),
+        why: super::super::payload::LEFT_OUT,
+        events: None,
+        sieve: sieve.cloned(),
+        next_sieve: next.cloned(),
+    }
+}
+
+#[test]
+fn veils_begin_change_and_end_as_the_gaps_say_and_go_on_as_the_head_says() {
+    let (one, other) = (excluding(&[("name", "api")]), excluding(&[("name", "web")]));
+    let mut veils = Veils::default();
+    assert!(veils.is_empty());
+    veils.see(&gap("10:00", "10:00", None, Some(&one)));
+    let open = DateTime::<Utc>::MAX_UTC;
+    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), open)]);
+    // The head of a build that knows nothing of it says nothing.
+    veils.stands(None);
+    assert_eq!(veils.over(&api(), &Kind::PROCESS), [(at("10:00"), open)]);
+    veils.see(&gap("10:00", "20:00", Some(&one), Some(&other)));
+    assert_eq!(
+        veils.over(&api(), &Kind::PROCESS),
+        [(at("10:00"), at("20:00"))]
+    );
+    veils.see(&gap("20:00", "30:00", Some(&other), None));
+    // A head that was read before that gap.
+    veils.stands(Some(&LeftOut {
+        since: at("20:00"),
+        sieve: other.clone(),
+    }));
+    assert_eq!(
+        veils.over(&api(), &Kind::PROCESS),
+        [(at("10:00"), at("20:00"))]
+    );
+    let web = Whom {
+        name: "web",
+        ..api()
+    };
+    let web = veils.over(&web, &Kind::PROCESS);
+    assert_eq!(web[web.len() - 1], (at("20:00"), at("30:00")));
+    assert!(veils.cover(&api(), at("19:59"), at("25:00")));
+    assert!(!veils.cover(&api(), at("20:00"), at("25:00")));
+    assert!(!veils.cover(&api(), at("09:00"), at("10:00")));
+    veils.stands(Some(&LeftOut {
+        since: at("40:00"),
+        sieve: one,
+    }));
+    assert!(veils.cover(&api(), at("39:00"), at("41:00")));
+    assert!(!veils.cover(&api(), at("30:00"), at("40:00")));
+}
+
+#[test]
+fn a_gap_of_sight_is_no_veil() {
+    let mut veils = Veils::default();
+    veils.see(&Gap {
+        why: "adapter_down".into(),
+        ..gap("10:00", "20:00", Some(&excluding(&[("name", "api")])), None)
+    });
+    assert!(veils.is_empty());
+}
