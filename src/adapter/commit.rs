@@ -162,12 +162,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let (mut fences, mut pause, began) = (0, FIRST_PAUSE, Instant::now());
         let mut fenced = false;
         loop {
-            if !self.store.is_connected() {
-                self.rest = None;
-                self.away("not connected");
-                return Ok(Progress::Waiting);
-            }
-            if self.rest.is_some_and(|(until, _)| Instant::now() < until) {
+            if !self.may_try() {
                 return Ok(Progress::Waiting);
             }
             if self.doubt {
@@ -191,14 +186,16 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                 return self.unreadable();
             }
             self.pending.write_on()?;
-            match self.commit_once().await {
-                Ok(()) => {}
+            let Err(error) = self.commit_once().await else {
+                continue;
+            };
+            match error {
                 // Not stored, that much is known; the head says the rest, or that there is none.
-                Err(StoreError::Fenced | StoreError::NoStream) if fences < MOST_FENCES => {
+                StoreError::Fenced | StoreError::NoStream if fences < MOST_FENCES => {
                     self.attempts.pop();
                     (fences, fenced) = (fences + 1, true);
                 }
-                Err(StoreError::Busy(why)) => {
+                StoreError::Busy(why) => {
                     self.attempts.pop();
                     self.doubt = false;
                     let jittered = pause.mul_f64(0.5 + fastrand::f64());
@@ -211,14 +208,24 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
                     tokio::time::sleep(jittered).await;
                     pause = (2 * pause).min(LONGEST_PAUSE);
                 }
-                Err(StoreError::Refused(line)) => return Err(AdapterError::Refused(line)),
-                Err(StoreError::Invalid(line)) => return Err(AdapterError::Invalid(line)),
-                Err(error) => {
+                StoreError::Refused(line) => return Err(AdapterError::Refused(line)),
+                StoreError::Invalid(line) => return Err(AdapterError::Invalid(line)),
+                error => {
                     self.away(&error.to_string());
                     return Ok(Progress::Waiting);
                 }
             }
         }
+    }
+
+    /// Whether the broker is there, and not left alone for a while.
+    fn may_try(&mut self) -> bool {
+        if !self.store.is_connected() {
+            self.rest = None;
+            self.away("not connected");
+            return false;
+        }
+        self.rest.is_none_or(|(until, _)| Instant::now() >= until)
     }
 
     /// One commit of as much as fits.

@@ -112,25 +112,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             own.owed = gaps;
             self.owed.clear();
         }
-        let seq = pen.seq;
-        let mut script = Script::new(&self.tell, look.events, found, (byline, seq));
-        script.sieve = left_out.clone();
-        let mut pieces = VecDeque::new();
-        if !own.events.is_empty() {
-            pieces.push_back(own);
-        }
-        // What is told in one commit is written down at once; of more, each part when its turn comes. What is left out takes no
-        // number, so the last number is known only afterwards.
-        let is_long = look.events.len() > MAX_MESSAGES && left_out.is_none();
-        if !is_long {
-            script.write(usize::MAX, &mut pieces)?;
-        }
-        self.hooks.pulse.leaves_out(script.left_out);
-        let last_seq = script.last_seq();
-        let unwritten = is_long.then(|| Box::new(script) as Box<dyn Unwritten>);
-        if pieces.is_empty() && unwritten.is_none() {
-            pieces.push_back(Piece::default());
-        }
+        let behind = (pen.seq, left_out.clone());
+        let script = Script::new(&self.tell, look.events, found, (byline, behind));
         let before = tail.standing.looked_at;
         let standing = match look.basis {
             Basis::Look => Standing {
@@ -141,10 +124,33 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             },
             Basis::Salvage => tail.standing,
         };
+        self.written(own, script, (before, standing))
+    }
+
+    /// A frame of what is told. What fits one commit is written down at once; of more, each part when its turn comes. What is
+    /// left out takes no number, so that the last number is known only afterwards.
+    fn written(
+        &self,
+        own: Piece,
+        mut script: Script<T>,
+        (before, standing): (DateTime<Utc>, Standing),
+    ) -> Result<Frame, AdapterError> {
+        let mut pieces = VecDeque::new();
+        if !own.events.is_empty() {
+            pieces.push_back(own);
+        }
+        let is_long = script.len() > MAX_MESSAGES && standing.left_out.is_none();
+        if !is_long {
+            script.write(usize::MAX, &mut pieces)?;
+        }
+        self.hooks.pulse.leaves_out(script.left_out());
+        if pieces.is_empty() && !is_long {
+            pieces.push_back(Piece::default());
+        }
         Ok(Frame {
             pieces,
-            unwritten,
-            last_seq,
+            last_seq: script.last_seq(),
+            unwritten: is_long.then(|| Box::new(script) as Box<dyn Unwritten>),
             standing,
             before,
         })

@@ -77,9 +77,9 @@ pub(super) struct Script<T: Tell> {
     seq: u64,
     block: Block,
     /// What is not told. It takes no number, and its row changes all the same.
-    pub(super) sieve: Option<Arc<LeftOut>>,
+    sieve: Option<Arc<LeftOut>>,
     /// Events that were not told.
-    pub(super) left_out: u64,
+    left_out: u64,
 }
 
 impl<T: Tell> fmt::Debug for Script<T> {
@@ -92,12 +92,12 @@ impl<T: Tell> fmt::Debug for Script<T> {
 }
 
 impl<T: Tell> Script<T> {
-    /// A script whose events are numbered behind `seq`.
+    /// A script whose events are numbered behind `seq`, but for those that are left out.
     pub(super) fn new(
         tell: &Arc<T>,
         events: &Arc<[T::Event]>,
         rows: Changes,
-        (byline, seq): (Byline, u64),
+        (byline, (seq, sieve)): (Byline, (u64, Option<Arc<LeftOut>>)),
     ) -> Self {
         let order = in_shard_order(&**tell, events);
         Self {
@@ -110,9 +110,19 @@ impl<T: Tell> Script<T> {
             rows,
             byline,
             seq,
-            sieve: None,
+            sieve,
             left_out: 0,
         }
+    }
+
+    /// How many events it has.
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// How many of those written were left out.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// The number of its last event, as long as none is left out or when all are written.
@@ -225,7 +235,7 @@ mod tests {
     fn script(keys: &[&str], rows: &[&str]) -> Script<Toy> {
         let events = keys.iter().map(|key| grown((*key).into(), 1)).collect();
         let rows = rows.iter().map(|key| (Arc::from(*key), None)).collect();
-        Script::new(&Arc::new(Toy), &events, rows, (byline(), 4))
+        Script::new(&Arc::new(Toy), &events, rows, (byline(), (4, None)))
     }
 
     const KEYS: [&str; 9] = ["a", "b", "b", "c", "d", "c", "e", "d", "f"];

@@ -151,6 +151,13 @@ impl Opening {
 /// The last number that is known of a source: its name, its journal, the number.
 pub(super) type Known = (Box<str>, Box<str>, u64);
 
+/// Whether the number of an event was held against the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbered {
+    Checked,
+    Unchecked,
+}
+
 /// The last number seen of each source; proves that nothing is missing where everything is handed over.
 #[derive(Debug)]
 pub(super) struct Numbers {

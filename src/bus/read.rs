@@ -17,7 +17,7 @@ use super::connect::Bus;
 use super::consumer::{Heard, Place, Push, Start};
 use super::error::{BusError, clean};
 use super::link::Link;
-use super::opening::{Floor, Found, Numbers, Opening, Tail};
+use super::opening::{Floor, Found, Numbered, Numbers, Opening, Tail};
 use super::retry::Retry;
 use super::stream::{self, StreamInfo};
 use crate::event::envelope::Envelope;
@@ -429,13 +429,6 @@ impl Reader {
             self.ready.push_back(Told::Record(Box::new(record)));
         }
     }
-}
-
-/// Whether the number of an event was held against the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Numbered {
-    Checked,
-    Unchecked,
 }
 
 /// Makes a record of a delivered message, copying what is kept.

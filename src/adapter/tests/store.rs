@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::event::envelope::Envelope;
@@ -201,6 +202,13 @@ impl Store {
     }
 }
 
+fn texts(shards: &BTreeMap<u32, Bytes>) -> BTreeMap<u32, Vec<u8>> {
+    let shards = shards.iter();
+    shards
+        .map(|(number, text)| (*number, text.to_vec()))
+        .collect()
+}
+
 impl EventStore for Store {
     async fn read_head(&self, _: &str) -> Result<Option<Head>, StoreError> {
         self.read_calls.fetch_add(1, Ordering::SeqCst);
@@ -232,11 +240,7 @@ impl EventStore for Store {
         let kept = Kept {
             root: commit.root.clone(),
             expected: commit.expected,
-            shards: commit
-                .shards
-                .iter()
-                .map(|(number, text)| (*number, text.to_vec()))
-                .collect(),
+            shards: texts(commit.shards),
             events: commit
                 .events
                 .iter()
