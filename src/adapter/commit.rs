@@ -4,6 +4,8 @@
 //! decides by the broker's answer; `settle` finds out by the head what became of a commit.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -244,7 +246,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             shards: &shards,
             events: &events,
         };
-        let committed = self.store.commit(commit).await;
+        let committed = beside(&mut self.pending, self.store.commit(commit)).await;
         let sequence = committed.inspect_err(|error| self.hooks.pulse.reject(error))?;
         self.doubt = false;
         if let Some(attempt) = self.attempts.pop() {
@@ -425,4 +427,18 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             self.say(Notice::BrokerBack { replayed });
         }
     }
+}
+
+/// Commits, and makes the next commit ready meanwhile, a little at a time.
+async fn beside<T>(pending: &mut Pending, commit: impl Future<Output = T>) -> T {
+    let mut commit = pin!(commit);
+    poll_fn(|context| {
+        let committed = commit.as_mut().poll(context);
+        if committed.is_pending() && pending.prepare() {
+            // Others have their turn before the next little.
+            context.waker().wake_by_ref();
+        }
+        committed
+    })
+    .await
 }

@@ -1,8 +1,8 @@
 //! The events of one look in the order in which they are told, and how far they are written down.
 //!
-//! A look of many thousands of events is told in parts, and each part is written when its turn comes: so the memory of one part
-//! is enough for all, and the broker works on one while the next is not there yet. Whoever cannot tell the rest now lets all of it
-//! be written (`Pending::complete`).
+//! A look of many thousands of events is told in parts, and each part is written while the broker is at the one before: so the
+//! memory of two parts is enough for all, and neither side waits for the other. Whoever cannot tell the rest now lets all of it be
+//! written (`Pending::complete`).
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -137,7 +137,7 @@ impl<T: Tell> Unwritten for Script<T> {
         let mut pen = self.byline.pen(self.seq, block);
         let until = self.written.saturating_add(events);
         while self.written < until {
-            let Some(end) = self.ends.pop_front() else {
+            let Some(&end) = self.ends.front() else {
                 break;
             };
             let places = &self.order[self.written..=end];
@@ -146,27 +146,32 @@ impl<T: Tell> Unwritten for Script<T> {
                 events: Vec::with_capacity(places.len()),
                 ..Piece::default()
             };
+            let mut left_out = 0;
             for &place in places {
-                let event = &self.events[place];
+                let payload = self.tell.tell(&self.events[place]);
                 let sieve = self.sieve.as_deref().map(|left_out| &left_out.sieve);
-                match pen.process(self.tell.tell(event), sieve) {
-                    Some(envelope) => {
-                        piece.events.push(pen.encode(envelope)?);
-                        piece.told += 1;
-                    }
-                    None => self.left_out += 1,
-                }
-                if let Some(row) = self.rows.remove_entry(self.tell.key(event)) {
-                    if piece.rows.is_empty() {
-                        piece.rows.reserve_exact(1);
-                    }
-                    piece.rows.push(row);
+                match pen.process(payload, sieve) {
+                    Some(envelope) => piece.events.push(pen.encode(envelope)?),
+                    None => left_out += 1,
                 }
             }
-            self.written = end + 1;
+            // Where one could not be written nothing has changed.
+            piece.told = piece.events.len() as u64;
+            let keys = places
+                .iter()
+                .map(|&place| self.tell.key(&self.events[place]));
+            for row in keys.filter_map(|key| self.rows.remove_entry(key)) {
+                if piece.rows.is_empty() {
+                    piece.rows.reserve_exact(1);
+                }
+                piece.rows.push(row);
+            }
+            (self.seq, self.written) = (pen.seq, end + 1);
+            self.left_out += left_out;
+            self.ends.pop_front();
             pieces.push_back(piece);
         }
-        (self.seq, self.block) = (pen.seq, pen.block);
+        self.block = pen.block;
         if self.ends.is_empty() && !self.rows.is_empty() {
             // Rows without an event come last.
             pieces.push_back(Piece {

@@ -9,6 +9,9 @@ use super::{Beyond, Frame, Pending, Unreadable, messages, told};
 use crate::adapter::spool::Opened;
 use crate::adapter::spool::entry;
 
+/// So many events are written at a time while the broker is at work, so that nobody waits long for his turn.
+const A_LITTLE: usize = 64;
+
 impl Pending {
     /// Goes on with what was found.
     pub(in crate::adapter) fn adopt(&mut self, opened: Opened) {
@@ -38,36 +41,59 @@ impl Pending {
     ///
     /// As for [`complete`](Self::complete).
     pub(in crate::adapter) fn write_on(&mut self) -> serde_json::Result<()> {
-        let waiting = messages(&self.window);
-        if let Some(frame) = self.window.back_mut()
-            && waiting < MAX_MESSAGES
-        {
-            self.bytes += frame.write(MAX_MESSAGES)?;
-            #[cfg(test)]
-            {
-                self.most = self.most.max(messages(&self.window));
-            }
+        if messages(&self.window) < MAX_MESSAGES {
+            self.write_some(MAX_MESSAGES)?;
         }
         Ok(())
+    }
+
+    fn write_some(&mut self, events: usize) -> serde_json::Result<()> {
+        if let Some(frame) = self.window.back_mut() {
+            self.bytes += frame.write(events)?;
+        }
+        #[cfg(test)]
+        {
+            self.most = self.most.max(messages(&self.window));
+        }
+        Ok(())
+    }
+
+    /// Writes down, or reads back, a little of what the commit after the next takes; false where that is all there. What goes
+    /// wrong goes wrong again when its turn comes.
+    pub(in crate::adapter) fn prepare(&mut self) -> bool {
+        if messages(&self.window) >= 2 * MAX_MESSAGES {
+            return false;
+        }
+        let last = self.window.back();
+        if last.is_some_and(|frame| frame.unwritten.is_some()) {
+            return self.write_some(A_LITTLE).is_ok();
+        }
+        (0..A_LITTLE / 8).all(|_| self.beyond.frames > 0 && self.read_back().is_ok())
     }
 
     /// Reads frames back until the window holds as much as one commit takes.
     pub(in crate::adapter) fn refill(&mut self) -> Result<(), Unreadable> {
         while self.beyond.frames > 0 && messages(&self.window) < MAX_MESSAGES {
-            let spool = self.spool.as_ref().ok_or(Unreadable)?;
-            let (frame, next) = spool.frame(self.beyond.at).ok_or(Unreadable)?;
-            self.beyond.at = next;
-            self.beyond.frames -= 1;
-            self.beyond.told = self.beyond.told.saturating_sub(told([&frame]));
-            self.window.push_back(frame);
-            self.kept += 1;
-            #[cfg(test)]
-            {
-                self.most = self.most.max(messages(&self.window));
-            }
+            self.read_back()?;
         }
         if self.beyond.frames == 0 {
             self.window.append(&mut self.fresh);
+        }
+        Ok(())
+    }
+
+    /// Reads the next frame back.
+    fn read_back(&mut self) -> Result<(), Unreadable> {
+        let spool = self.spool.as_ref().ok_or(Unreadable)?;
+        let (frame, next) = spool.frame(self.beyond.at).ok_or(Unreadable)?;
+        self.beyond.at = next;
+        self.beyond.frames -= 1;
+        self.beyond.told = self.beyond.told.saturating_sub(told([&frame]));
+        self.window.push_back(frame);
+        self.kept += 1;
+        #[cfg(test)]
+        {
+            self.most = self.most.max(messages(&self.window));
         }
         Ok(())
     }

@@ -28,14 +28,15 @@ fn is_told_whole(house: &House) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_look_needs_the_memory_of_one_commit() {
+async fn a_large_look_needs_the_memory_of_two_commits() {
     for house in houses() {
         let mut a = house.watcher("a").await;
         a.tell(&source()).await;
         is_told_whole(&house);
         assert_eq!(house.store.commits(), 3);
         let most = a.committer.pending.most_in_memory();
-        assert!((990..2 * 990).contains(&most), "{most}");
+        // More than one commit's worth: some of the next was written while the broker was at the last.
+        assert!((1_020..3 * 990).contains(&most), "{most}");
     }
 }
 
