@@ -102,7 +102,7 @@ async fn where_all_is_well_it_says_so_of_every_area() {
         ("stream.exists", vec!["PROCESS_EVENTS", "by observe"]),
         ("stream.settings", vec!["as they must be"]),
         ("stream.size", vec!["messages", "1.1 GB"]),
-        ("rights.adapter", vec!["all 9 rights"]),
+        ("rights.adapter", vec!["all 10 rights"]),
         ("rights.reader", vec!["all 5 rights"]),
         ("adapters.head", vec!["shop is told by", "looked"]),
         ("memory.folder", vec!["observe/adapters"]),

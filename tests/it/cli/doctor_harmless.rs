@@ -23,7 +23,7 @@ async fn it_stores_nothing_creates_nothing_and_no_subscriber_hears_its_tries() {
         "warning",
         &["no stream PROCESS_EVENTS", "observe adapter"],
     );
-    before.says("rights.adapter", "ok", &["all 9"]);
+    before.says("rights.adapter", "ok", &["all 10"]);
     admin.publish("end.of.it", "".into()).await.unwrap();
     admin.flush().await.unwrap();
     let mut heard = Vec::new();
