@@ -94,16 +94,18 @@ impl Frame {
         self.unwritten.is_none() && self.pieces.iter().all(|piece| piece.events.is_empty())
     }
 
-    /// Writes pieces of so many more events, or a few more; gives their bytes.
-    fn write(&mut self, events: usize) -> serde_json::Result<usize> {
+    /// Writes pieces of so many more events, or a few more, and adds up their bytes, also where one cannot be written.
+    fn write(&mut self, events: usize, bytes: &mut usize) -> serde_json::Result<()> {
+        let Some(rest) = &mut self.unwritten else {
+            return Ok(());
+        };
         let before = self.pieces.len();
-        if let Some(rest) = &mut self.unwritten {
-            rest.write(events, &mut self.pieces)?;
-            if rest.is_done() {
-                self.unwritten = None;
-            }
+        let written = rest.write(events, &mut self.pieces);
+        if rest.is_done() {
+            self.unwritten = None;
         }
-        Ok(self.pieces.range(before..).map(Piece::bytes).sum())
+        *bytes += self.pieces.range(before..).map(Piece::bytes).sum::<usize>();
+        written
     }
 }
 
@@ -251,7 +253,7 @@ impl Pending {
     /// As [`Unwritten::write`].
     pub(super) fn complete(&mut self) -> serde_json::Result<()> {
         for frame in self.window.iter_mut().chain(&mut self.fresh) {
-            self.bytes += frame.write(usize::MAX)?;
+            frame.write(usize::MAX, &mut self.bytes)?;
         }
         Ok(())
     }

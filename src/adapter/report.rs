@@ -95,16 +95,19 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         }
     }
 
-    /// A refresh that did not get through is no delta: nothing of it waits, the next look makes another.
+    /// Refreshes that did not get through are no deltas: nothing of them waits, the next look makes another.
     pub(super) fn forget_silent(&mut self) {
-        let Some(frame) = self.pending.drop_silent() else {
-            return;
-        };
-        // It was alone here; should the broker have it after all, it is a mere refresh to us.
-        self.attempts.clear();
-        // Whatever the next look finds there, it is to be told again.
-        let rows = frame.pieces.into_iter().flat_map(|piece| piece.rows);
-        self.told.extend(rows.map(|(key, _)| (key, u64::MAX)));
+        let mut is_any = false;
+        while let Some(frame) = self.pending.drop_silent() {
+            is_any = true;
+            // Whatever the next look finds there, it is to be told again.
+            let rows = frame.pieces.into_iter().flat_map(|piece| piece.rows);
+            self.told.extend(rows.map(|(key, _)| (key, u64::MAX)));
+        }
+        if is_any && self.pending.is_empty() {
+            // Should the broker have one of them after all, it is a mere refresh to us.
+            self.attempts.clear();
+        }
     }
 
     /// Two servers of one name would take turns; the one with the older epoch ends, once it has said so twice.

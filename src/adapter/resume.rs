@@ -132,8 +132,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         if head.is_torn {
             return false;
         }
-        let is_base = root.journal == self.base.journal && root.seq == self.base.seq;
-        !self.is_outlived() && (is_base || self.continues(root))
+        !self.is_outlived() && (self.is_at_base(head, root) || self.continues(root))
     }
 
     /// Whether more is known to be told than the queue that was taken up holds: it should have been gone.

@@ -109,7 +109,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             self.trust(&head, root);
             return Ok(Progress::Done);
         }
-        if root.journal == self.base.journal && root.seq == self.base.seq {
+        if self.is_at_base(&head, root) {
             self.refreshed(&head, root);
             return Ok(Progress::Done);
         }
@@ -141,6 +141,16 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.trust(head, root);
         self.acknowledged_to(released.gaps, released.waited, true);
         Ok(Progress::Done)
+    }
+
+    /// True where nothing was told behind our base. Where events are left out, rows may have changed without a number.
+    pub(super) fn is_at_base(&self, head: &Head, root: &Root) -> bool {
+        let is_base = root.journal == self.base.journal && root.seq == self.base.seq;
+        let is_numbered = root.left_out.is_none() || head.shards.is_none();
+        is_base
+            && (is_numbered
+                || head.root_sequence == self.base.root_sequence
+                || self.has_rows_of(head, root))
     }
 
     /// Somebody wrote the root again without telling anything, or nobody did.

@@ -109,6 +109,9 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             return false;
         }
         self.forget_silent();
+        if !self.pending.is_empty() {
+            return false;
+        }
         let epoch = self.base.standing.epoch.clone();
         self.lost(&epoch);
         true

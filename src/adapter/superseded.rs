@@ -59,6 +59,20 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         lost
     }
 
+    /// Whether a head has the rows of our base.
+    pub(super) fn has_rows_of(&self, head: &Head, root: &Root) -> bool {
+        let theirs = self.rows_of(head, root);
+        let is_theirs = |key: &Arc<str>, ours: &Row| {
+            let theirs = theirs.get(key).and_then(Option::as_ref);
+            theirs.is_some_and(|theirs| theirs.bytes == ours.bytes)
+        };
+        let mut count = 0;
+        self.table.rows().all(|(key, row)| {
+            count += 1;
+            is_theirs(key, row)
+        }) && count == theirs.len()
+    }
+
     /// The rows of a head by their keys; none where they cannot be compared with ours.
     fn rows_of(&self, head: &Head, root: &Root) -> Changes {
         if root.journal != self.base.journal {

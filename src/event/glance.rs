@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::envelope::Envelope;
 use super::payload::{Kind, Origin, Severity, millis};
+use super::plain::is_literal;
 
 /// What a filter asks about an event.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,11 +67,10 @@ impl PartialEq for Names<'_> {
 impl<'a> Glance<'a> {
     /// A glance at a text; nothing where it does not stand as we write it, whether it is an event or not.
     pub fn of(text: &'a [u8]) -> Option<Self> {
-        // So that a string ends with the next quotation mark. Every byte is looked at without a branch.
-        let is_plain = |plain, byte: &u8| plain & matches!(*byte, b' '..=b'[' | b']'..=b'~');
         let is_whole = |byte: &u8| !matches!(*byte, 0..=0x1f | b'\\');
         let is_text = || text.iter().all(is_whole) && std::str::from_utf8(text).is_ok();
-        if !(text.iter().fold(true, is_plain) || is_text()) {
+        // So that a string ends with the next quotation mark.
+        if !(is_literal(text) || is_text()) {
             return None;
         }
         let mut text = Text(text);

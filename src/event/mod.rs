@@ -16,6 +16,7 @@ pub mod grep;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 pub mod payload;
+pub mod plain;
 pub mod record;
 pub mod schema;
 pub mod sieve;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::door::is_unseen;
 use super::line::Look;
 use crate::event::payload::{State, millis};
+use crate::event::plain::is_plain;
 
 /// The stored text as one line; line breaks between its keys, which mean nothing there, become blanks.
 pub fn raw(stored: &[u8]) -> Vec<u8> {
@@ -36,11 +37,7 @@ pub fn shown(stored: &[u8]) -> Vec<u8> {
 
 /// Appends what [`shown`] gives.
 pub(super) fn write_shown(stored: &[u8], out: &mut Vec<u8>) {
-    // Most text is plain, and every byte is looked at without a branch.
-    let is_plain = stored
-        .iter()
-        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
-    if is_plain {
+    if is_plain(stored) {
         out.extend_from_slice(stored);
         out.push(b'\n');
         return;

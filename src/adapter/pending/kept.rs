@@ -49,7 +49,7 @@ impl Pending {
 
     fn write_some(&mut self, events: usize) -> serde_json::Result<()> {
         if let Some(frame) = self.window.back_mut() {
-            self.bytes += frame.write(events)?;
+            frame.write(events, &mut self.bytes)?;
         }
         #[cfg(test)]
         {

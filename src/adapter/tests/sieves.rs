@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::house::{House, seconds};
+use super::house::{House, Told, seconds};
 use super::store::Fault;
 use super::toy::{Counter, Source};
 use crate::adapter::spool::entry::{self, Entry};
@@ -347,4 +347,37 @@ async fn an_entry_of_the_spool_says_what_is_left_out_and_one_that_says_nothing_i
     let plain = entry::frame(&without);
     assert!(written.starts_with(&plain) && plain.len() < written.len());
     assert!(entry::decode(&written[..written.len() - 1]).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_adapter_did_without_a_number_is_not_written_back() {
+    let house = leaving_out("quiet");
+    let mut source = Source::new(&[("api", 1), ("quiet", 1)]);
+    let (mut a, mut b) = (house.watcher("a").await, house.watcher("b").await);
+    a.tell(&source).await;
+    b.tell(&source).await;
+    for _ in 0..3 {
+        seconds(2).await;
+        source.grow("quiet");
+        b.tell(&source).await;
+    }
+    let theirs = row(&house, "quiet");
+    let numbers = told(&house).len();
+    seconds(2).await;
+    source.grow("quiet");
+    a.tell(&source).await;
+    let ours = row(&house, "quiet");
+    assert_eq!((ours.told, ours.value), (theirs.told + 1, theirs.value + 1));
+    assert_eq!(told(&house).len(), numbers);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_by_another_adapter_is_no_reason_to_begin_again() {
+    let house = leaving_out("quiet");
+    let mut source = Source::new(&[("api", 1), ("quiet", 1)]);
+    let mut a = house.watcher("a").await;
+    a.tell(&source).await;
+    house.store.refresh(|root| root.adapter = "b".to_owned());
+    source.grow("quiet");
+    assert_eq!(a.look(&source).await.unwrap(), Told::Taken);
 }
