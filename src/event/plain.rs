@@ -7,7 +7,7 @@ const HIGH: u64 = ONES << 7;
 
 /// Whether every byte is a character of ASCII that can be seen, or a blank.
 pub fn is_plain(text: &[u8]) -> bool {
-    odd(text, |eight| unseen(eight)) == 0
+    odd(text, unseen) == 0
 }
 
 /// Whether text between quotation marks stands for itself in JSON: plain, and nothing in it is escaped.
