@@ -12,4 +12,7 @@ if [ -z "${OBSERVE_TEST_NATS_SERVER:-}" ]; then
     scripts/tools.sh
     export OBSERVE_TEST_NATS_SERVER=$PWD/.tools/nats-server
 fi
-cargo bench --bench ratios -- "$@"
+# Measured is what is shipped: built after the bench, because together with it the program would have what only tests need.
+built=$(cargo bench --bench ratios --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
+cargo build --release --bin observe
+"$built" --bench "$@"

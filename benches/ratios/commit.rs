@@ -59,7 +59,7 @@ fn many(size: Size, load: Load) -> Figure {
         ),
         Load::Head => (
             "the same bytes prebuilt, the headers and the head of ours",
-            Goal::AtLeast(0.90),
+            Goal::AtLeast(0.85),
         ),
     };
     Figure {
