@@ -42,15 +42,20 @@ fn turn(seq: u64, from: &str, to: &str, sieves: (Option<&str>, Option<&str>)) ->
 }
 
 fn head_of(number: u64) -> Table {
-    let row = json!({"n": "api", "ns": ["default"], "s": "Running", "p": "u", "e": 1, "pid": 9, "m": {"q": number}});
+    table_of(&[
+        json!({"n": "api", "ns": ["default"], "s": "Running", "p": "u", "e": 1, "pid": 9, "m": {"q": number}}),
+    ])
+}
+
+fn table_of(rows: &[Value]) -> Table {
     let restored = Restored {
         epoch: "e",
         resync: false,
         first: false,
         looked_at: at("12:00:00"),
     };
-    let line = row.to_string();
-    let mut rows = std::iter::once(line.as_bytes());
+    let lines: Vec<_> = rows.iter().map(ToString::to_string).collect();
+    let mut rows = lines.iter().map(String::as_bytes);
     ProcessRows.decode(&mut rows, restored).unwrap()
 }
 
@@ -154,4 +159,107 @@ fn who_left_unseen_is_not_there_behind_the_end_and_unknown_before() {
     assert_eq!(case.told("10:20:00"), ["api is Running"]);
     assert_eq!(case.told("10:45:00"), ["api was Running"]);
     assert!(case.told("11:10:00").is_empty());
+}
+
+#[test]
+fn whom_a_rule_means_is_known_from_whatever_knows_it() {
+    // What was told while group and namespaces were not known yet.
+    let started = event(
+        2,
+        "10:10:00",
+        "started",
+        "api-0",
+        &json!({"process_seq": 1}),
+    );
+    let known = event(
+        5,
+        "11:20:00",
+        "stopped",
+        "api-0",
+        &json!({"process_seq": 3}),
+    );
+    let row = |more: Value| {
+        let mut row = json!({"n": "api-0", "ns": ["default"], "s": "Completed", "p": "e", "e": 1, "m": {"q": 2}});
+        row.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        table_of(&[row])
+    };
+    for (rule, row, next) in [
+        (
+            json!({"names": ["api"]}),
+            json!({"c": {"g": "api"}}),
+            json!({}),
+        ),
+        (
+            json!({"names": ["api"]}),
+            json!({}),
+            json!({"group": "api"}),
+        ),
+        (
+            json!({"names": ["core"]}),
+            json!({"c": {"g": "core"}}),
+            json!({}),
+        ),
+        (
+            json!({"names": ["core"]}),
+            json!({}),
+            json!({"group": "core"}),
+        ),
+        (
+            json!({"namespaces": ["core"]}),
+            json!({"ns": ["default", "core"]}),
+            json!({}),
+        ),
+        (
+            json!({"namespaces": ["core"]}),
+            json!({}),
+            json!({"namespaces": ["default", "core"]}),
+        ),
+    ]
+    .map(|(rule, more, next)| (rule, row(more), next))
+    {
+        let sieve: Sieve = serde_json::from_value(json!({ "exclude": rule })).unwrap();
+        let mut begins = turn(3, "10:05:00", "10:05:00", (None, Some("api")));
+        begins.gap.as_mut().unwrap().next_sieve = Some(sieve.clone());
+        let mut events = vec![first(), started.clone(), begins];
+        if next != json!({}) {
+            let mut told = serde_json::to_value(&known).unwrap();
+            told["state"]
+                .as_object_mut()
+                .unwrap()
+                .extend(next.as_object().unwrap().clone());
+            events.push(serde_json::from_value(told).unwrap());
+        }
+        let case = case(&events, &row, None);
+        assert_eq!(
+            case.told("10:45:00"),
+            ["api-0 was Running"],
+            "{sieve} {next}"
+        );
+    }
+}
+
+#[test]
+fn who_was_left_out_does_not_vanish_where_no_head_goes_on_with_what_was_told() {
+    let table = head_of(9);
+    let events = [
+        first(),
+        told(2, "10:10:00", "started", 1),
+        turn(3, "10:30:00", "11:00:00", (Some("api"), None)),
+    ];
+    let whole = case(&events, &table, None);
+    for head in [None, Some(("b", Sighted::Seen(None), &table))] {
+        let case = Case {
+            head,
+            ..case(&events, &table, None)
+        };
+        let moment = case.at("11:10:00");
+        assert_eq!(
+            moment.processes.iter().map(words).collect::<Vec<_>>(),
+            ["api was Running"]
+        );
+        assert!(moment.processes[0].left_out);
+    }
+    assert_eq!(whole.told("11:10:00"), ["api is Running"]);
 }
