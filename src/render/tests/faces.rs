@@ -353,7 +353,9 @@ fn what_was_left_out_on_purpose_is_no_time_that_was_not_watched() {
         ),
     ] {
         let mut blind = Blindness::default();
-        events.into_iter().for_each(|event| blind.see(event));
+        for event in events {
+            blind.see(event);
+        }
         assert_eq!(blind.behind_silence(), wanted);
     }
 }

@@ -112,8 +112,8 @@ fn what_nobody_heard_of_interrupts_what_is_to_hold() {
 #[test]
 fn the_first_run_of_a_job_that_had_not_begun_is_no_other_run() {
     let run = |pid, restarts, row| Row {
-        pid,
         restarts,
+        pid,
         ..row
     };
     let pending = || named("api", row("Pending", Phase::Waiting));
