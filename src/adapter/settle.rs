@@ -275,6 +275,8 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         self.owe_lost(Some(from), gap::STREAM_LOST, dropped);
         self.base.root_sequence = root_sequence;
         self.base.standing.connected = true;
+        // Nobody who reads the new journal was told of it.
+        self.base.standing.left_out = None;
         self.moved_at = Instant::now();
         self.new_journal();
         self.table = Table::default();

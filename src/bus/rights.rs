@@ -135,14 +135,11 @@ fn of_process(settings: &BusSettings, source: Option<&str>) -> Vec<Right> {
 }
 
 fn of_past(settings: &BusSettings) -> Vec<Right> {
-    let mut rights = of_history(settings);
-    rights.push(api(
-        settings,
-        "STREAM.MSG.GET",
-        "",
-        "begin from how each source stands",
-    ));
-    rights
+    who_reads_back(settings, "begin from how each source stands")
+}
+
+fn of_history(settings: &BusSettings) -> Vec<Right> {
+    who_reads_back(settings, "say what the adapters leave out")
 }
 
 fn of_reader(settings: &BusSettings) -> Vec<Right> {
@@ -173,14 +170,14 @@ fn of_durable(settings: &BusSettings) -> Vec<Right> {
     rights
 }
 
-/// Where it may do more it also says since when the stream keeps events, and deletes the consumer that the server would
-/// otherwise forget by itself.
-fn of_history(settings: &BusSettings) -> Vec<Right> {
+/// Where it may do more it also deletes the consumer that the server would otherwise forget by itself.
+fn who_reads_back(settings: &BusSettings, heads: &'static str) -> Vec<Right> {
     let api = |verb, rest, why| api(settings, verb, rest, why);
     vec![
         api("STREAM.INFO", "", "find the stream and what it holds"),
         api("CONSUMER.CREATE", ".*", "find the events"),
         api("CONSUMER.MSG.NEXT", ".*", "ask for them"),
+        api("STREAM.MSG.GET", "", heads),
     ]
 }
 

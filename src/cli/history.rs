@@ -16,6 +16,7 @@ use crate::bus::past::Extent;
 use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
+use crate::event::store::Root;
 use crate::render::format::Format;
 use crate::render::time::Times as Shown;
 
@@ -160,6 +161,7 @@ impl History {
             .await
             .map_err(broker_failure)?;
         let behind = wish.behind(&settings.stream, &extent)?;
+        let roots = roots(bus, settings).await?;
         let filter = wish.filter.clone().and_blindness();
         let ground = Ground::new(bus, settings, &filter, (&extent, behind), wish.times);
         let backward = self.reverse || wish.last.is_some();
@@ -186,10 +188,9 @@ impl History {
         };
         let whole = viewed.is_none();
         if sheet.found() > 0 {
-            let roots = heads(bus, &settings.stream, &settings.prefix).await;
-            let roots = roots.unwrap_or_default().into_iter();
-            let roots = roots.filter_map(|at| at.root.ok());
-            roots.for_each(|root| tell_left_out(&root, &wish.filter));
+            for root in &roots {
+                tell_left_out(root, &wish.filter);
+            }
         }
         if whole && sheet.found() == 0 {
             let stretch = Stretch {
@@ -284,6 +285,20 @@ impl Wish {
             ));
         }
         Ok(Some(behind))
+    }
+}
+
+/// What the sources say of themselves, asked before anything is shown: who may not ask must not take what is shown for all.
+async fn roots(bus: &Bus, settings: &BusSettings) -> Result<Vec<Root>, Failure> {
+    match heads(bus, &settings.stream, &settings.prefix).await {
+        Ok(found) => Ok(found.into_iter().filter_map(|at| at.root.ok()).collect()),
+        Err(error) if error.retry_helps() => {
+            say(&format!(
+                "whether events are left out is not known: {error}"
+            ));
+            Ok(Vec::new())
+        }
+        Err(error) => Err(broker_failure(error)),
     }
 }
 

@@ -15,7 +15,6 @@ use super::exit::Failure;
 use super::face_args::FaceArgs;
 use super::fold::Fold;
 use super::terminal::ReaderWatch;
-use super::terminal::words;
 use super::view::{Blind, Sources, View, Viewed};
 
 /// A view of the past, folded where a person looks at it.
@@ -191,10 +190,8 @@ impl Sheet {
                 clock(first)
             );
         }
-        match self.blindness.line(words(), now) {
-            Some(_) => line.push_str("; not all of that time was watched"),
-            None => line.push_str("; no interruption of the watching is told in that time"),
-        }
+        line.push_str("; ");
+        line.push_str(&self.blindness.behind_silence());
         line
     }
 }

@@ -9,7 +9,7 @@ use super::envelope::Envelope;
 use super::glance::Glance;
 use super::grep::{Grep, GrepError};
 use super::payload::{Kind, Severity};
-use super::sieve::Sieve;
+use super::sieve::{Sieve, without_number};
 use super::subject::{Prefix, encode_filter_token, encode_token};
 
 /// One pattern for a name: a literal, or a glob with `*`, `?`, `[…]`, `{a,b}`.
@@ -88,6 +88,18 @@ impl Pattern {
         self.glob
             .as_ref()
             .map_or(self.text == name, |glob| glob.is_match(name))
+    }
+
+    /// Whether a replica of a group may fit; a glob is tried with numbers of up to three digits.
+    fn means_replica_of(&self, group: &str) -> bool {
+        match self.literal() {
+            Some(name) => without_number(name) == Some(group),
+            None => [1, 2, 3].into_iter().any(|width| {
+                let mut numbers = 0..10_u32.pow(width);
+                let width = width as usize;
+                numbers.any(|at| self.matches(&format!("{group}-{at:0width$}")))
+            }),
+        }
     }
 
     /// The name itself where the pattern is a literal.
@@ -317,18 +329,12 @@ impl Filter {
             let Some(wanted) = own.literal() else {
                 return true;
             };
-            names.iter().any(|name| match name.literal() {
-                // The name of a replica, or of its group.
-                Some(name) => {
-                    name == wanted
-                        || name
-                            .strip_prefix(wanted)
-                            .is_some_and(|it| it.starts_with('-'))
-                }
-                None => {
-                    name.matches(wanted)
-                        || (0..100).any(|at| name.matches(&format!("{wanted}-{at}")))
-                }
+            // The name of a replica, or of its group, on either side.
+            let group = without_number(wanted);
+            names.iter().any(|name| {
+                name.matches(wanted)
+                    || group.is_some_and(|group| name.matches(group))
+                    || name.means_replica_of(wanted)
             })
         };
         all || self.names.iter().any(both)

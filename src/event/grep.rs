@@ -33,7 +33,7 @@ impl Grep {
     ///
     /// [`GrepError`].
     pub fn parse(text: &str) -> Result<Self, GrepError> {
-        let lower = !text.chars().any(char::is_uppercase);
+        let lower = !has_upper_case(text);
         let syntax = syntax::Config::new()
             .case_insensitive(lower)
             .unicode(false)
@@ -73,6 +73,19 @@ impl fmt::Display for Grep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Whether a letter is meant as an upper-case one: that of `\S` and the like is none.
+fn has_upper_case(text: &str) -> bool {
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => drop(letters.next()),
+            letter if letter.is_uppercase() => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn words(event: &Envelope) -> String {

@@ -110,13 +110,17 @@ impl Veils {
         if !gap.is_left_out() {
             return;
         }
-        if let Some(sieve) = &gap.sieve {
-            self.closed.push(Veil {
-                from: gap.from.unwrap_or(DateTime::<Utc>::MIN_UTC),
-                to: gap.to,
-                sieve: sieve.clone(),
-            });
-        }
+        let over = match &gap.sieve {
+            Some(sieve) => Some((gap.from.unwrap_or(DateTime::<Utc>::MIN_UTC), sieve.clone())),
+            // A build that knows nothing of sieves told everything again, and nobody says since when.
+            None => self.open.take().map(|open| (open.since, open.sieve)),
+        };
+        let closed = over.map(|(from, sieve)| Veil {
+            from,
+            to: gap.to,
+            sieve,
+        });
+        self.closed.extend(closed);
         let left_out = |sieve: &Sieve| LeftOut {
             // What the look that tells it saw is left out already; it began when the one before had.
             since: gap.from.filter(|_| gap.sieve.is_none()).unwrap_or(gap.to),
@@ -200,16 +204,17 @@ impl Sieve {
             group: event.group(),
             namespaces: event.namespaces().collect(),
         };
-        let fits = |rule: &Rule| {
-            rule.means(&whom) && (rule.kinds.is_empty() || rule.kinds.contains(&event.kind))
-        };
+        // On a guess it is told rather than left out.
+        let of_kind = |rule: &Rule| rule.kinds.is_empty() || rule.kinds.contains(&event.kind);
         let reaches = |rule: &Rule| rule.severity.is_none_or(|least| event.severity >= least);
         let stays = |rule: &Rule| rule.severity.is_none_or(|most| event.severity <= most);
         let (include, exclude) = (&rules.include, &rules.exclude);
         include
             .as_ref()
-            .is_some_and(|it| !(fits(it) && reaches(it)))
-            || exclude.as_ref().is_some_and(|it| fits(it) && stays(it))
+            .is_some_and(|it| !(it.may_mean(&whom) && of_kind(it) && reaches(it)))
+            || exclude
+                .as_ref()
+                .is_some_and(|it| it.means(&whom) && of_kind(it) && stays(it))
     }
 
     /// Whether an event of this type about this process may be left out that has this severity or a higher one.
@@ -219,10 +224,12 @@ impl Sieve {
         };
         let of_kind = |rule: &Rule| rule.kinds.is_empty() || rule.kinds.contains(kind);
         let included = |rule: &Rule| {
-            rule.means(whom) && of_kind(rule) && rule.severity.is_none_or(|least| severity >= least)
+            let reaches = rule.severity.is_none_or(|least| severity >= least);
+            rule.may_mean(whom) && of_kind(rule) && reaches
         };
         let excluded = |rule: &Rule| {
-            rule.means(whom) && of_kind(rule) && rule.severity.is_none_or(|most| severity <= most)
+            let stays = rule.severity.is_none_or(|most| severity <= most);
+            rule.may_mean(whom) && of_kind(rule) && stays
         };
         rules.include.as_ref().is_some_and(|it| !included(it))
             || rules.exclude.as_ref().is_some_and(excluded)
@@ -274,6 +281,15 @@ impl Rule {
             && (self.namespaces.is_empty() || self.namespaces.iter().any(placed))
     }
 
+    /// The same, but while its group is not known a process counts as one of that which its name has without a number.
+    fn may_mean(&self, whom: &Whom<'_>) -> bool {
+        let group = whom.group.or_else(|| without_number(whom.name));
+        self.means(&Whom {
+            group,
+            ..whom.clone()
+        })
+    }
+
     fn words(&self) -> String {
         let texts = |patterns: &[Pattern]| -> Vec<String> {
             patterns.iter().map(|it| it.text().to_owned()).collect()
@@ -293,6 +309,13 @@ impl Rule {
             .collect();
         said.join(" ")
     }
+}
+
+/// What a name has before the number of a replica: `api` of `api-0`.
+pub(super) fn without_number(name: &str) -> Option<&str> {
+    let (group, number) = name.rsplit_once('-')?;
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    (is_number && !group.is_empty()).then_some(group)
 }
 
 /// `include type=crashed; exclude name=noisy-*`.

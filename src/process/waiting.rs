@@ -15,7 +15,7 @@ use super::condition::{Condition, Ill, News, Verdict, is_ill, is_waited_for};
 use super::reading::Vitals;
 use super::table::{Row, Table};
 
-use deaf::deaf;
+use deaf::{FirstRun, deaf};
 
 /// How many of the processes must meet the condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,10 +128,6 @@ struct Followed {
     /// The run that went on when it was first seen.
     first: Option<FirstRun>,
 }
-
-/// The process id of a run, where it had one.
-#[derive(Debug, PartialEq, Eq)]
-struct FirstRun(Option<i64>);
 
 /// The waiting itself.
 #[derive(Debug)]
@@ -289,7 +285,7 @@ impl Waiting {
         followed.wanted = true;
         followed.reach(row);
         let mut verdict = self.wish.condition.judge(row, &followed.news);
-        let is_other_run = followed.first != Some(FirstRun(row.pid));
+        let is_other_run = followed.is_in_other_run(row);
         let unheard = |sieve| self.wish.condition.deaf(row, sieve, is_other_run);
         if matches!(verdict, Verdict::Pending(_))
             && let Some(why) = sieve.and_then(unheard)

@@ -147,6 +147,21 @@ impl Blindness {
         self.lost.retain(|(name, _)| name != source);
     }
 
+    /// What it says to a person who was shown no event.
+    pub fn behind_silence(&self) -> String {
+        let watched = if self.stretches > 0 || !self.lost.is_empty() {
+            "not all of that time was watched"
+        } else {
+            "no interruption of the watching is told in that time"
+        };
+        let left_out = if self.left_out {
+            "; events were left out in that time"
+        } else {
+            ""
+        };
+        format!("{watched}{left_out}")
+    }
+
     /// One line with its line break, or nothing where all was seen.
     pub fn line(&self, style: Style, now: DateTime<Utc>) -> Option<String> {
         let mut parts = Vec::new();

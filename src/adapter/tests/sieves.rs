@@ -350,6 +350,7 @@ async fn an_entry_of_the_spool_says_what_is_left_out_and_one_that_says_nothing_i
 }
 
 #[tokio::test(start_paused = true)]
+
 async fn what_another_adapter_did_without_a_number_is_not_written_back() {
     let house = leaving_out("quiet");
     let mut source = Source::new(&[("api", 1), ("quiet", 1)]);
@@ -380,4 +381,25 @@ async fn a_refresh_by_another_adapter_is_no_reason_to_begin_again() {
     house.store.refresh(|root| root.adapter = "b".to_owned());
     source.grow("quiet");
     assert_eq!(a.look(&source).await.unwrap(), Told::Taken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_journal_says_what_is_left_out() {
+    let house = leaving_out("b");
+    let mut source = Source::new(&[("a", 1), ("b", 1)]);
+    let mut adapter = house.watcher("a").await;
+    adapter.tell(&source).await;
+    let former = house.store.root().left_out.unwrap();
+    house.store.stream.lock().unwrap().gone = true;
+    for key in ["a", "b", "a"] {
+        seconds(2).await;
+        source.grow(key);
+        adapter.tell(&source).await;
+    }
+    let told = told(&house);
+    let turn = "nothing -> exclude name=b".to_owned();
+    assert_eq!(told.iter().filter(|it| **it == turn).count(), 1, "{told:?}");
+    let left_out = house.store.root().left_out.unwrap();
+    assert_eq!(left_out.sieve, former.sieve);
+    assert!(left_out.since > former.since);
 }

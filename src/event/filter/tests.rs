@@ -180,6 +180,11 @@ fn a_regular_expression_fits_anywhere_in_the_words_of_an_event() {
         ("prod|lab", true),
         ("polic(y|e)", true),
         ("nothing", false),
+        (r"\Wrunning\D", true),
+        (r"\A\w+.*r\Snning", true),
+        (r"run\Bning", true),
+        (r"RUNNING\D", false),
+        (r"\x52UNNING", false),
     ] {
         let filter = Filter::all().grep(text).unwrap();
         assert_eq!(filter.matches(&crashed), wanted, "{text}");
@@ -220,6 +225,13 @@ fn a_reader_is_told_only_where_what_it_wants_may_be_left_out() {
         (&["process=api"], without("names", "*-7"), true),
         (&["process=api"], without("names", "noisy-*"), false),
         (&["process=a*"], without("names", "web"), true),
+        (&["process=api-0"], without("names", "api"), true),
+        (&["process=api-0"], without("names", "ap?"), true),
+        (&["process=api-0"], without("names", "{api,web}"), true),
+        (&["process=api-0"], without("names", "api-1"), false),
+        (&["process=api-x"], without("names", "api"), false),
+        (&["process=api"], without("names", "api-1??"), true),
+        (&["process=api"], without("names", "api-0[0-4]"), true),
         (&["type=crashed"], without("types", "healthy"), false),
         (&["type=healthy"], without("types", "healthy"), true),
         (&["type=gap"], without("names", "web"), false),

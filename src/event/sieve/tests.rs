@@ -138,6 +138,42 @@ fn what_is_excluded_is_left_out_whatever_is_included() {
 }
 
 #[test]
+fn while_a_group_is_not_known_a_replica_is_told_rather_than_left_out() {
+    for (name, rule, included) in [
+        ("api-0", "api", true),
+        ("api-12", "a?i", true),
+        ("api-0", "{api,web}", true),
+        ("api-0", "ap", false),
+        ("api-x", "api", false),
+        ("api-", "api", false),
+        ("api0", "api", false),
+        ("my-api-0", "my", false),
+    ] {
+        let mut started = event(Kind::Started, Severity::Info);
+        started.process = Some(name.to_owned());
+        if let Some(state) = &mut started.state {
+            (state.name, state.group) = (name.to_owned(), None);
+        }
+        let whom = Whom {
+            name,
+            group: None,
+            ..api()
+        };
+        let (only, without) = (including(&[("name", rule)]), excluding(&[("name", rule)]));
+        assert_eq!(!only.leaves_out(&started), included, "{name} {rule}");
+        assert_eq!(!only.touches(&whom), included, "{name} {rule}");
+        // It may be a process of that very name.
+        assert!(!without.leaves_out(&started), "{name} {rule}");
+        assert_eq!(without.touches(&whom), included, "{name} {rule}");
+        let known = Whom {
+            group: Some(name),
+            ..whom
+        };
+        assert!(only.touches(&known) && !without.touches(&known), "{name}");
+    }
+}
+
+#[test]
 fn events_about_the_source_are_never_left_out() {
     let mut told = event(Kind::Restarted, Severity::Info);
     (told.process, told.namespace, told.state) = (None, None, None);
@@ -304,4 +340,19 @@ fn a_gap_of_sight_is_no_veil() {
         ..gap("10:00", "20:00", Some(&excluding(&[("name", "api")])), None)
     });
     assert!(veils.is_empty());
+}
+
+#[test]
+fn what_was_left_out_before_a_build_that_knows_no_sieves_stays_left_out() {
+    let (one, other) = (excluding(&[("name", "api")]), excluding(&[("name", "web")]));
+    for next in [Some(&other), Some(&one), None] {
+        let mut veils = Veils::default();
+        veils.see(&gap("10:00", "10:00", None, Some(&one)));
+        veils.see(&gap("30:00", "40:00", None, next));
+        let over = veils.over(&api(), &Kind::PROCESS);
+        assert_eq!(over[0], (at("10:00"), at("40:00")), "{next:?}");
+        let goes_on = next == Some(&one);
+        assert_eq!(over.len(), 1 + usize::from(goes_on), "{next:?}");
+        assert_eq!(veils.cover(&api(), at("41:00"), at("50:00")), goes_on);
+    }
 }

@@ -45,14 +45,19 @@ impl Sides<'_> {
         }
     }
 
-    fn anything(&self) -> Option<Found> {
+    /// Whoever knows anything of it, as they know it.
+    fn known(&self) -> Vec<Found> {
         let last = self.last.and_then(|last| last.found.clone());
-        let next = || {
-            let next = self.next?;
-            Some(Found::of_event(next.state.clone()?, next, false))
-        };
-        let row = || self.row.map(|row| Found::of_row(row, None));
-        last.or_else(next).or_else(row)
+        let next = self
+            .next
+            .and_then(|next| Some(Found::of_event(next.state.clone()?, next, false)));
+        let row = self.row.map(|row| Found::of_row(row, None));
+        [last, next, row].into_iter().flatten().collect()
+    }
+
+    /// Whether the head goes on with what was told, or an event does: else nobody says what came of it.
+    fn goes_on(&self, table: Option<&Table>) -> bool {
+        table.is_some() || self.next.is_some()
     }
 }
 
@@ -76,11 +81,12 @@ impl Course {
                 next: self.next.get(name),
                 row: table.and_then(|table| table.row(name)),
             };
-            let Some(any) = sides.anything() else {
+            let known = sides.known();
+            let Some(any) = known.first().cloned() else {
                 continue;
             };
-            let whom = whom(&any);
-            let covers = |from, to| self.veils.cover(&whom, from, to);
+            let whoms = whoms(&known);
+            let covers = |from, to| whoms.iter().any(|whom| self.veils.cover(whom, from, to));
             let last = sides.last.map(|last| last.at);
             let next = sides
                 .next
@@ -89,7 +95,7 @@ impl Course {
             if sides.is_whole() || last.is_some_and(|last| last >= at || !covers(last, at)) {
                 continue;
             }
-            let found = if covers(at, next) {
+            let found = if covers(at, next) || (last.is_some() && !sides.goes_on(table)) {
                 let last = sides.last.and_then(|last| last.found.clone());
                 Some(unknown(last, any))
             } else if last.is_some() {
@@ -115,10 +121,13 @@ fn unknown(last: Option<Found>, any: Found) -> Found {
     }
 }
 
-fn whom(found: &Found) -> Whom<'_> {
-    Whom {
+/// A process as each of them knows it. A group is learned late, so who does not know it is told by the others.
+fn whoms(known: &[Found]) -> Vec<Whom<'_>> {
+    let group = known.iter().find_map(|found| found.group.as_deref());
+    let whoms = known.iter().map(|found| Whom {
         name: &found.name,
-        group: found.group.as_deref(),
+        group: found.group.as_deref().or(group),
         namespaces: found.namespaces.iter().map(AsRef::as_ref).collect(),
-    }
+    });
+    whoms.collect()
 }

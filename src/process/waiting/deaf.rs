@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{FirstRun, Followed};
+use super::Followed;
 use crate::event::sieve::Sieve;
 use crate::process::condition::Ill;
 use crate::process::table::Row;
@@ -15,7 +15,34 @@ impl Followed {
             self.met_since = None;
         }
         self.number = self.number.max(Some(number));
-        self.first.get_or_insert(FirstRun(row.pid));
+        let first = self.first.get_or_insert(FirstRun::of(row));
+        if first.pid.is_none() && first.restarts == row.restarts {
+            // It had not begun when it was first seen.
+            first.pid = row.pid;
+        }
+    }
+
+    /// Whether another run goes on than when the process was first seen.
+    pub(super) fn is_in_other_run(&self, row: &Row) -> bool {
+        let first = self.first.as_ref();
+        first.is_none_or(|first| first.pid != row.pid)
+    }
+}
+
+/// The run that went on when a process was first seen, or the first one where it had not begun.
+#[derive(Debug)]
+pub(super) struct FirstRun {
+    /// Nothing where it has none.
+    pid: Option<i64>,
+    restarts: i64,
+}
+
+impl FirstRun {
+    fn of(row: &Row) -> Self {
+        Self {
+            pid: row.pid,
+            restarts: row.restarts,
+        }
     }
 }
 

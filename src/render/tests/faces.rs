@@ -331,6 +331,36 @@ fn what_nobody_saw_is_said_once_at_the_end() {
 }
 
 #[test]
+fn what_was_left_out_on_purpose_is_no_time_that_was_not_watched() {
+    let left_out = gap("03:00:00", Some("02:56:31"), "left_out");
+    let down = gap("03:00:00", Some("02:56:31"), "adapter_down");
+    let lost = source_event("03:20:00", Kind::Disconnected, "", Some("03:19:00"));
+    let (watched, not_watched) = (
+        "no interruption of the watching is told in that time",
+        "not all of that time was watched",
+    );
+    for (events, wanted) in [
+        (vec![], watched.to_owned()),
+        (vec![&down], not_watched.to_owned()),
+        (vec![&lost], not_watched.to_owned()),
+        (
+            vec![&left_out],
+            format!("{watched}; events were left out in that time"),
+        ),
+        (
+            vec![&left_out, &down],
+            format!("{not_watched}; events were left out in that time"),
+        ),
+    ] {
+        let mut blind = Blindness::default();
+        for event in events {
+            blind.see(event);
+        }
+        assert_eq!(blind.behind_silence(), wanted);
+    }
+}
+
+#[test]
 fn an_unknown_word_names_the_known_ones() {
     assert_eq!("wide".parse(), Ok(Format::Wide));
     assert_eq!(

@@ -176,7 +176,7 @@ async fn a_watch_without_one_of_its_rights_says_which() {
 async fn a_history_without_one_of_its_rights_says_which() {
     let block = permissions("history", &[]).await;
     let all = rights(&block);
-    assert_eq!(all.len(), 4, "{all:?}");
+    assert_eq!(all.len(), 5, "{all:?}");
     let lacking: Vec<_> = all
         .iter()
         .map(|(_, subject)| without(&block, subject))

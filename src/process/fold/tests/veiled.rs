@@ -42,15 +42,20 @@ fn turn(seq: u64, from: &str, to: &str, sieves: (Option<&str>, Option<&str>)) ->
 }
 
 fn head_of(number: u64) -> Table {
-    let row = json!({"n": "api", "ns": ["default"], "s": "Running", "p": "u", "e": 1, "pid": 9, "m": {"q": number}});
+    table_of(&[
+        json!({"n": "api", "ns": ["default"], "s": "Running", "p": "u", "e": 1, "pid": 9, "m": {"q": number}}),
+    ])
+}
+
+fn table_of(rows: &[Value]) -> Table {
     let restored = Restored {
         epoch: "e",
         resync: false,
         first: false,
         looked_at: at("12:00:00"),
     };
-    let line = row.to_string();
-    let mut rows = std::iter::once(line.as_bytes());
+    let lines: Vec<_> = rows.iter().map(ToString::to_string).collect();
+    let mut rows = lines.iter().map(String::as_bytes);
     ProcessRows.decode(&mut rows, restored).unwrap()
 }
 
@@ -154,4 +159,88 @@ fn who_left_unseen_is_not_there_behind_the_end_and_unknown_before() {
     assert_eq!(case.told("10:20:00"), ["api is Running"]);
     assert_eq!(case.told("10:45:00"), ["api was Running"]);
     assert!(case.told("11:10:00").is_empty());
+}
+
+/// These keys, and those.
+fn with(mut all: Value, more: &Value) -> Value {
+    let more = more.as_object().unwrap().clone();
+    all.as_object_mut().unwrap().extend(more);
+    all
+}
+
+/// A begin of `api-0` that was told before its group and all of its namespaces were known, a rule, and what is known later.
+fn learned_late(rule: &Value, later: Option<&Value>) -> Vec<Envelope> {
+    let mut begins = turn(3, "10:05:00", "10:05:00", (None, Some("api")));
+    let sieve = serde_json::from_value(json!({ "exclude": rule }));
+    begins.gap.as_mut().unwrap().next_sieve = Some(sieve.unwrap());
+    let started = json!({"process_seq": 1});
+    let started = event(2, "10:10:00", "started", "api-0", &started);
+    let later = later.map(|later| {
+        let state = with(state("api-0", "stopped"), later);
+        let more = json!({"process_seq": 3, "state": state});
+        event(5, "11:20:00", "stopped", "api-0", &more)
+    });
+    [first(), started, begins]
+        .into_iter()
+        .chain(later)
+        .collect()
+}
+
+#[test]
+fn whom_a_rule_means_is_known_from_whatever_knows_it() {
+    let group = json!({"names": ["api"]});
+    let namespace = json!({"namespaces": ["core"]});
+    let namespaces = json!({"namespaces": ["default", "core"]});
+    for (rule, row, later) in [
+        (&group, json!({"c": {"g": "api"}}), None),
+        (&group, json!({}), Some(json!({"group": "api"}))),
+        (&group, json!({}), None),
+        (&namespace, json!({"ns": ["default", "core"]}), None),
+        (&namespace, json!({}), Some(namespaces)),
+    ] {
+        let usual = json!({"n": "api-0", "ns": ["default"], "s": "Completed", "p": "e", "e": 1, "m": {"q": 2}});
+        let table = table_of(&[with(usual, &row)]);
+        let events = learned_late(rule, later.as_ref());
+        let case = case(&events, &table, None);
+        let told = case.told("10:45:00");
+        assert_eq!(told, ["api-0 was Running"], "{rule} {row} {later:?}");
+    }
+}
+
+#[test]
+fn a_process_of_its_own_with_a_number_in_its_name_is_not_taken_for_a_replica_by_who_knows_it() {
+    let row = json!({"n": "api-0", "ns": ["default"], "s": "Completed", "p": "e", "e": 1, "m": {"q": 2}, "c": {"g": "api-0"}});
+    let more = json!({"process_seq": 1});
+    let events = [
+        first(),
+        turn(2, "10:05:00", "10:05:00", (None, Some("api"))),
+        event(3, "10:10:00", "started", "api-0", &more),
+    ];
+    let table = table_of(&[row]);
+    let case = case(&events, &table, None);
+    assert_eq!(case.told("10:45:00"), ["api-0 is Running"]);
+}
+
+#[test]
+fn who_was_left_out_does_not_vanish_where_no_head_goes_on_with_what_was_told() {
+    let table = head_of(9);
+    let events = [
+        first(),
+        told(2, "10:10:00", "started", 1),
+        turn(3, "10:30:00", "11:00:00", (Some("api"), None)),
+    ];
+    let whole = case(&events, &table, None);
+    for head in [None, Some(("b", Sighted::Seen(None), &table))] {
+        let case = Case {
+            head,
+            ..case(&events, &table, None)
+        };
+        let moment = case.at("11:10:00");
+        assert_eq!(
+            moment.processes.iter().map(words).collect::<Vec<_>>(),
+            ["api was Running"]
+        );
+        assert!(moment.processes[0].left_out);
+    }
+    assert_eq!(whole.told("11:10:00"), ["api is Running"]);
 }

@@ -108,3 +108,31 @@ fn what_nobody_heard_of_interrupts_what_is_to_hold() {
     assert_eq!(scene.at(7, &after).decision, Decision::Wait);
     assert_eq!(scene.at(10, &after).decision, Decision::Met);
 }
+
+#[test]
+fn the_first_run_of_a_job_that_had_not_begun_is_no_other_run() {
+    let run = |pid, restarts, row| Row {
+        restarts,
+        pid,
+        ..row
+    };
+    let pending = || named("api", row("Pending", Phase::Waiting));
+    for (runs, wanted) in [
+        (&[(7, 0)][..], Decision::Wait),
+        (&[(7, 0), (7, 0)], Decision::Wait),
+        (&[(7, 0), (8, 0)], Decision::Failed),
+        // Between the looks it began, ended badly, and was begun again.
+        (&[(7, 1)], Decision::Failed),
+    ] {
+        let mut scene = Scene::new("completed", &["api"], |_| ());
+        scene.1 = Some(leaving_out(&[]));
+        let first = table(vec![run(None, 0, pending())]);
+        assert_eq!(scene.at(1, &first).decision, Decision::Wait);
+        let mut decision = Decision::Wait;
+        for (at, &(pid, restarts)) in (2..).zip(runs) {
+            let table = table(vec![run(Some(pid), restarts, up("api"))]);
+            decision = scene.at(at, &table).decision;
+        }
+        assert_eq!(decision, wanted, "{runs:?}");
+    }
+}
