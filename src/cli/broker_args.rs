@@ -35,6 +35,9 @@ pub(super) struct BrokerArgs {
     /// Context of the nats command: what it says stands below the single flags and variables
     #[arg(long, value_name = "NAME", env = "NATS_CONTEXT")]
     pub(super) context: Option<String>,
+    /// Take no context, neither one that is named nor the one that is selected
+    #[arg(long, overrides_with = "context")]
+    pub(super) no_context: bool,
     /// User name
     #[arg(long, env = "NATS_USER", hide_env_values = true)]
     pub(super) user: Option<String>,
@@ -71,6 +74,9 @@ pub(super) struct BrokerArgs {
     /// Prefix of reply subjects
     #[arg(long, value_name = "PREFIX")]
     pub(super) inbox_prefix: Option<String>,
+    /// Name under which the broker lists this connection
+    #[arg(long, value_name = "NAME")]
+    pub(super) connection_name: Option<String>,
     /// Name of the stream
     #[arg(long, value_name = "NAME", default_value = DEFAULT_STREAM)]
     pub(super) stream: String,
@@ -159,7 +165,16 @@ impl BrokerArgs {
     }
 
     fn named_context(&self) -> Option<&str> {
-        self.context.as_deref().filter(|name| !name.is_empty())
+        let named = self.context.as_deref().filter(|name| !name.is_empty());
+        named.filter(|_| !self.no_context)
+    }
+
+    /// What the selected context makes of settings, if there is one that may count.
+    pub(super) fn under_selected(&self, settings: &BusSettings) -> Option<BusSettings> {
+        if self.no_context {
+            return None;
+        }
+        context::under_selected(settings)
     }
 
     /// The settings with what the context says that somebody named, if somebody did.
@@ -177,7 +192,7 @@ impl BrokerArgs {
     /// The settings with what the selected context says, where there is one that can be used. Who only reads passes over
     /// a broker that holds nothing: it was selected for something else.
     async fn in_selected(&self, settings: &BusSettings) -> Option<BusSettings> {
-        let selected = context::under_selected(settings)?;
+        let selected = self.under_selected(settings)?;
         let why = format!("{}, which is selected", configured(&selected));
         if selected.first_connect == FirstConnect::MayWait {
             return Some(selected);
@@ -276,7 +291,7 @@ impl BrokerArgs {
             js_domain: self.js_domain.clone(),
             js_api_prefix: self.js_api_prefix.clone(),
             inbox_prefix: self.inbox_prefix.clone(),
-            connection_name: name.to_owned(),
+            connection_name: self.connection_name.as_deref().unwrap_or(name).to_owned(),
             first_connect,
             stream: self.stream.clone(),
             prefix,
@@ -320,5 +335,38 @@ impl StreamArgs {
             retention: Some(self.retention),
             ..settings
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_the_name_of_its_command_or_the_one_it_is_given() {
+        let name = |given: Option<&str>| {
+            let args = BrokerArgs {
+                connection_name: given.map(str::to_owned),
+                ..BrokerArgs::default()
+            };
+            let prefix = Prefix::default();
+            let settings = args.settings("observe watch", prefix, FirstConnect::MayWait);
+            settings.connection_name
+        };
+        assert_eq!(name(None), "observe watch");
+        assert_eq!(name(Some("night shift")), "night shift");
+    }
+
+    #[test]
+    fn no_context_goes_before_one_that_is_named() {
+        let named = |no_context| {
+            let args = BrokerArgs {
+                context: Some("lab".to_owned()),
+                no_context,
+                ..BrokerArgs::default()
+            };
+            args.is_configured()
+        };
+        assert!(named(false) && !named(true));
     }
 }

@@ -22,7 +22,6 @@ use crate::render::style::ColorChoice;
 
 use super::broker_args::{BrokerArgs, StreamArgs, host, with_managed};
 use super::conf::in_force;
-use super::context;
 use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::memory;
 use super::source_args::{SourceArgs, configured_names};
@@ -268,7 +267,7 @@ impl Doctor {
         if let Some(name) = name {
             return Ok((settings, Chosen::Context(name)));
         }
-        if let Some(selected) = context::under_selected(&settings) {
+        if let Some(selected) = self.broker.under_selected(&settings) {
             let name = selected.context.clone().unwrap_or_default();
             return Ok((selected, Chosen::Selected(name)));
         }

@@ -171,7 +171,8 @@ async fn told(args: &BrokerArgs) -> Option<Names> {
     if args.is_configured() {
         return heard(&args.in_context(settings).ok()?).await;
     }
-    if let Some(Ok(found)) = context::selected()
+    if !args.no_context
+        && let Some(Ok(found)) = context::selected()
         && let Ok(selected) = found.under(settings.clone(), Server::OfContext)
         && let Some(names) = heard(&selected).await
     {

@@ -179,6 +179,11 @@ async fn the_selected_context_counts_where_nobody_says_anything_and_is_said() {
     assert!(has(&said, "worker"), "{said:#?}");
     let (_, said) = contexts.ends(&["doctor"]).await;
     assert!(has(&said, "(context lab, which is selected)"), "{said:#?}");
+    // Without any context there is nobody at the usual address, or a stranger.
+    for args in [&["state", "--no-context"][..], &["doctor", "--no-context"]] {
+        let (code, said) = contexts.ends(args).await;
+        assert!(code != 0 && !has(&said, "context lab"), "{said:#?}");
+    }
     // Whoever says where, means it.
     for args in [
         &["state", "-s", NOBODY][..],
