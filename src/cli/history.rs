@@ -203,11 +203,8 @@ impl History {
             // How it stands says who has not looked lately.
             opening(bus, settings, &wish.filter, None).await?;
         }
-        let place = if whole {
-            Some(extent.last)
-        } else {
-            sheet.place()
-        };
+        let last = whole.then_some(extent.last);
+        let place = last.or_else(|| sheet.place());
         let written = sheet.end(viewed.unwrap_or(Viewed::Enough)).await?;
         if written && let Some(place) = place.or(behind) {
             self.mark(Cursor::behind(place, &settings.stream, &extent))?;

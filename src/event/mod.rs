@@ -18,6 +18,8 @@ pub(crate) mod laws;
 pub mod payload;
 pub mod plain;
 pub mod record;
+#[cfg(test)]
+mod samples;
 pub mod schema;
 pub mod sieve;
 pub mod store;

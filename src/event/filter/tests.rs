@@ -1,56 +1,8 @@
 use super::*;
-use crate::event::envelope::Stamp;
-use crate::event::payload::{CERTAIN, Occurred, Origin, Payload, State};
+use crate::event::samples;
 
 fn event(name: &str, group: Option<&str>, namespaces: &[&str], kind: Kind) -> Envelope {
-    let before = "2026-08-20T07:18:04Z".parse().unwrap();
-    let state = State {
-        name: name.into(),
-        namespace: namespaces[0].into(),
-        status: "Running".into(),
-        is_ready: "-".into(),
-        has_ready_probe: false,
-        restarts: 0,
-        exit_code: 0,
-        is_running: true,
-        replicas: 1,
-        group: group.map(Into::into),
-        replica: None,
-        namespaces: namespaces.iter().map(|&n| n.into()).collect(),
-        pid: None,
-        age_ms: None,
-        mem_bytes: None,
-        cpu_percent: None,
-        started_at: None,
-        ready_at: None,
-        ended_at: None,
-    };
-    let payload = Payload {
-        kind,
-        severity: Severity::Warning,
-        state,
-        reason: "policy".into(),
-        certainty: CERTAIN,
-        occurred: Occurred {
-            after: None,
-            before,
-            at: None,
-        },
-        exit: None,
-        count: 1,
-        previous: None,
-        process_seq: 1,
-    };
-    let stamp = Stamp {
-        prefix: &Prefix::default(),
-        source: "shop",
-        journal: "j",
-        seq: 1,
-        epoch: "e",
-        origin: Origin::Change,
-        timestamp: before,
-    };
-    Envelope::dress(payload, &stamp)
+    samples::event((name, group, namespaces), (kind, Severity::Warning))
 }
 
 #[test]

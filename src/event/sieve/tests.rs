@@ -1,9 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::envelope::Stamp;
-use crate::event::payload::{CERTAIN, Occurred, Origin, Payload, State};
-use crate::event::subject::Prefix;
+use crate::event::samples;
 
 fn rule(pairs: &[(&str, &str)]) -> Wording {
     let mut rule = Wording::default();
@@ -28,54 +26,7 @@ fn excluding(pairs: &[(&str, &str)]) -> Sieve {
 
 /// An event about `api-0` of the group `api`, in the namespaces `shop` and `core`.
 fn event(kind: Kind, severity: Severity) -> Envelope {
-    let before = "2026-08-20T07:18:04Z".parse().unwrap();
-    let state = State {
-        name: "api-0".into(),
-        namespace: "shop".into(),
-        status: "Running".into(),
-        is_ready: "-".into(),
-        has_ready_probe: false,
-        restarts: 0,
-        exit_code: 0,
-        is_running: true,
-        replicas: 1,
-        group: Some("api".into()),
-        replica: Some(0),
-        namespaces: vec!["shop".into(), "core".into()],
-        pid: None,
-        age_ms: None,
-        mem_bytes: None,
-        cpu_percent: None,
-        started_at: None,
-        ready_at: None,
-        ended_at: None,
-    };
-    let payload = Payload {
-        kind,
-        severity,
-        state,
-        reason: "policy".into(),
-        certainty: CERTAIN,
-        occurred: Occurred {
-            after: None,
-            before,
-            at: None,
-        },
-        exit: None,
-        count: 1,
-        previous: None,
-        process_seq: 1,
-    };
-    let stamp = Stamp {
-        prefix: &Prefix::default(),
-        source: "shop",
-        journal: "j",
-        seq: 1,
-        epoch: "e",
-        origin: Origin::Change,
-        timestamp: before,
-    };
-    Envelope::dress(payload, &stamp)
+    samples::event(("api-0", Some("api"), &["shop", "core"]), (kind, severity))
 }
 
 fn api() -> Whom<'static> {
