@@ -11,7 +11,7 @@ use chrono::DateTime;
 use observe::process::diff::{Circumstances, Comparison, Unread, compare};
 use observe::process::evidence::NoEvidence;
 use observe::process::table::Table;
-use observe::process_compose::{translate, wire};
+use observe::process_compose::wire;
 
 /// What a comparison may allocate, its new table included, however many processes there are.
 const A_FEW: u64 = 16;
@@ -32,8 +32,7 @@ fn body(processes: usize, look: usize, restarts: usize) -> Vec<u8> {
 
 /// The comparison of a table with a body, and how often it allocated.
 fn compared(before: &Table, body: &[u8], seconds: i64) -> (Comparison, u64) {
-    let reading = wire::decode(body).unwrap();
-    let readings = translate::readings(reading.rows);
+    let readings = wire::decode_as(body).unwrap().rows;
     let now = DateTime::from_timestamp(1_787_000_000 + seconds, 0).unwrap();
     let circumstances = Circumstances {
         epoch: "2026-08-20T07:15:02.707Z",

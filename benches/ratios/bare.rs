@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull, push};
 use futures_util::StreamExt as _;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 /// The hidden argument.
@@ -23,6 +28,11 @@ pub fn play(args: &[String]) {
             address,
             Duration::from_millis(millis.parse().expect("a number")),
         ),
+        ["eye", address, millis, url] => block_on(eye(
+            address,
+            Duration::from_millis(millis.parse().expect("a number")),
+            url,
+        )),
         ["count", what, times] => super::instructions::play(what, times.parse().expect("a number")),
         ["looks", looks] => super::bounds::play(looks.parse().expect("a number")),
         ["tail", url, subject] => block_on(tail(url, subject)),
@@ -125,6 +135,37 @@ fn get(address: &str, interval: Duration) {
         due += interval;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
+}
+
+/// How often the broker is asked whether it lives, as observe does.
+const PING: Duration = Duration::from_secs(3);
+
+/// Reads the same body again and again, on the runtime that observe has, and keeps beside it what a look cannot do without
+/// whose changes are to be told at once: the state stream, and a connection to a broker that is known to live.
+async fn eye(address: &str, interval: Duration, url: &str) {
+    let options = async_nats::ConnectOptions::new().ping_interval(PING);
+    let _client = options.connect(url).await.expect("a broker");
+    let stream = format!("ws://{address}/process/states/ws");
+    let stream = tokio_websockets::ClientBuilder::new()
+        .uri(&stream)
+        .expect("an address");
+    let (mut frames, _) = stream.connect().await.expect("a state stream");
+    let socket = tokio::net::TcpStream::connect(address).await;
+    let socket = TokioIo::new(socket.expect("a server"));
+    let (mut sender, connection) = http1::handshake(socket).await.expect("a server");
+    let looks = async {
+        let mut due = tokio::time::interval(interval);
+        loop {
+            due.tick().await;
+            let request = Request::get("/processes").header("host", address);
+            let request = request.body(Empty::<Bytes>::new()).expect("a request");
+            let answer = sender.send_request(request).await.expect("an answer");
+            let body = answer.into_body().collect().await.expect("a body");
+            std::hint::black_box(super::look::parsed(&body.to_bytes()));
+        }
+    };
+    let heard = async { while let Some(Ok(_)) = frames.next().await {} };
+    tokio::join!(looks, heard, async { drop(connection.await) });
 }
 
 /// Asks once, and puts the body into `body`.

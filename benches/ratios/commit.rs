@@ -9,6 +9,7 @@ use super::batches::{Ready, send, send_pair};
 use super::body::Change;
 use super::figure::{Figure, Goal, Unit};
 use super::measure::{self, Spread, in_turn_async, medians, quantile};
+use super::nats;
 use super::outlet::{Look, Looks, Outlet, block_on, with_headers};
 use super::server::Server;
 
@@ -16,6 +17,8 @@ use super::server::Server;
 pub const BATCH: usize = 1_000;
 /// Processes that all change at once: ten thousand events, eleven parts.
 const MANY: usize = 5_000;
+/// How the nats command does the same.
+const COMMAND: &str = "nats bench js pub atomic --batch 1000, as many subjects in the same stream";
 /// Looks of one measurement.
 const LOOKS: usize = 3;
 /// Processes of a small stack.
@@ -27,23 +30,15 @@ pub fn figures(size: Size) -> Vec<Figure> {
         many(size, Load::Bytes),
         many(size, Load::Headers),
         many(size, Load::Head),
-        Figure::missing(
-            "P3",
-            "the same",
-            "nats bench js pub atomic --batch 1000",
-            &cli_word(),
-        ),
+        contract(size),
+        if nats::version().is_some() {
+            many(size, Load::Command)
+        } else {
+            Figure::missing("P3", "the same", COMMAND, nats::MISSING)
+        },
     ];
     figures.extend(one(size));
     figures
-}
-
-/// Why the command line of others is not measured.
-pub fn cli_word() -> String {
-    match super::children::first_line(std::process::Command::new("nats").arg("--version")) {
-        None => "no nats CLI on PATH".to_owned(),
-        Some(version) => format!("nats {version} is on PATH: measure it by hand, see the page"),
-    }
 }
 
 fn many(size: Size, load: Load) -> Figure {
@@ -51,16 +46,16 @@ fn many(size: Size, load: Load) -> Figure {
     let rates: Vec<_> = pairs.iter().map(|(ours, bare)| (*bare, *ours)).collect();
     let (ours, bare) = medians(&pairs);
     let events = (2 * MANY * LOOKS) as f64;
+    let loops =
+        |what| format!("a bare loop of atomic batches of {BATCH}, the same bytes prebuilt{what}");
     let (reference, goal) = match load {
-        Load::Bytes => ("the same bytes prebuilt", Goal::AtLeast(0.90)),
-        Load::Headers => (
-            "the same bytes prebuilt, and the headers of ours",
-            Goal::Told,
-        ),
+        Load::Bytes => (loops(""), Goal::AtLeast(0.90)),
+        Load::Headers => (loops(", and the headers of ours"), Goal::Told),
         Load::Head => (
-            "the same bytes prebuilt, the headers and the head of ours",
+            loops(", the headers and the head of ours"),
             Goal::AtLeast(0.85),
         ),
+        Load::Command => (COMMAND.to_owned(), Goal::AtLeast(0.85)),
     };
     Figure {
         name: "P3",
@@ -68,7 +63,7 @@ fn many(size: Size, load: Load) -> Figure {
             "{} events a look from the outlet to acknowledged, parts of 990, rate",
             2 * MANY
         ),
-        reference: format!("a bare loop of atomic batches of {BATCH}, {reference}"),
+        reference,
         unit: Unit::Times,
         found: Ok(Spread::of_ratios(&rates)),
         goal,
@@ -80,6 +75,53 @@ fn many(size: Size, load: Load) -> Figure {
     }
 }
 
+/// What a bare loop loses that keeps the contract on the wire.
+fn contract(size: Size) -> Figure {
+    let pairs = block_on(bare_pairs(LOOKS, size.repetitions()));
+    let rates: Vec<_> = pairs.iter().map(|(with, bare)| (*bare, *with)).collect();
+    let (with, bare) = medians(&pairs);
+    let events = (2 * MANY * LOOKS) as f64;
+    Figure {
+        name: "P3",
+        subject: "the same of a bare loop with the headers and the head of ours".to_owned(),
+        reference: "the bare loop without them".to_owned(),
+        unit: Unit::Times,
+        found: Ok(Spread::of_ratios(&rates)),
+        goal: Goal::Told,
+        absolute: format!("{:.0} against {:.0} events/s", events / with, events / bare),
+    }
+}
+
+async fn bare_pairs(looks: usize, pairs: usize) -> Vec<(f64, f64)> {
+    let server = Server::start();
+    let mut outlet = Outlet::begin(&server, "shop").await;
+    let mut source = Looks::at(MANY);
+    outlet.tell(&source.next(Change::All)).await;
+    let sample = source.next(Change::All);
+    outlet.tell(&sample).await;
+    let client = outlet.client.clone();
+    let messages = sample.messages();
+    let dressed: Vec<_> = messages.iter().cloned().map(with_headers).collect();
+    let heads = heads(&client, messages.len().div_ceil(MAX_MESSAGES)).await;
+    let (with, bare) = (
+        in_batches(&dressed, heads),
+        in_batches(&messages, Vec::new()),
+    );
+    let loops = async |batches: &[Vec<Ready>]| {
+        let mut took = 0.0;
+        for _ in 0..looks {
+            took += send(&client, batches).await;
+        }
+        took
+    };
+    in_turn_async(
+        pairs,
+        async || loops(&with).await,
+        async || loops(&bare).await,
+    )
+    .await
+}
+
 /// What the bare loop sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Load {
@@ -89,6 +131,8 @@ enum Load {
     Headers,
     /// And in each batch a root and the shards that we write in one.
     Head,
+    /// As many bytes on as many subjects, by the nats command.
+    Command,
 }
 
 /// What telling so many looks takes at which every process crashes and runs again, and what the bare loop takes, in
@@ -112,7 +156,7 @@ async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usiz
     let client = outlet.client.clone();
     let heads = match load {
         Load::Head => heads(&client, messages.len().div_ceil(MAX_MESSAGES)).await,
-        Load::Bytes | Load::Headers => Vec::new(),
+        Load::Bytes | Load::Headers | Load::Command => Vec::new(),
     };
     let batches = in_batches(&messages, heads);
     let outlet = &mut outlet;
@@ -128,6 +172,9 @@ async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usiz
             took
         },
         async || {
+            if load == Load::Command {
+                return nats::batches(&server, looks * messages.len(), (bytes, messages.len()));
+            }
             let mut took = 0.0;
             for _ in 0..looks {
                 took += send(&client, &batches).await;

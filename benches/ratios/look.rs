@@ -11,7 +11,7 @@ use observe::process::diff::{Circumstances, Comparison, Unread, compare};
 use observe::process::event::{ProcessEvent, TellProcess};
 use observe::process::evidence::NoEvidence;
 use observe::process::table::Table;
-use observe::process_compose::{translate, wire};
+use observe::process_compose::wire;
 use serde::Deserialize;
 
 use super::Size;
@@ -61,8 +61,7 @@ pub fn look(before: &Table, body: &[u8]) -> (Table, usize) {
 
 /// One look, from its bytes to its events.
 pub fn compared(before: &Table, body: &[u8], now: DateTime<Utc>) -> Comparison {
-    let reading = wire::decode(body).expect("a body of ours");
-    let readings = translate::readings(reading.rows);
+    let readings = wire::decode_as(body).expect("a body of ours").rows;
     let circumstances = Circumstances {
         epoch: "2026-08-20T07:15:02.707Z",
         started: now,

@@ -23,6 +23,7 @@ mod instructions;
 mod live;
 mod look;
 mod measure;
+mod nats;
 mod outlet;
 mod past;
 mod picture;

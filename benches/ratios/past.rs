@@ -4,9 +4,9 @@ use std::process::Command;
 
 use super::Size;
 use super::children::{Program, bare, observe};
-use super::commit::cli_word;
 use super::figure::{Figure, Goal, Unit};
 use super::measure::{Spread, medians};
+use super::nats::{self, nats};
 use super::outlet::block_on;
 use super::server::Server;
 use super::traffic::fill;
@@ -14,6 +14,8 @@ use super::traffic::fill;
 const EVENTS: usize = 100_000;
 /// Each has two subjects, one for each type.
 const PROCESSES: usize = 5_000;
+/// How the nats command does the same.
+const COMMAND: &str = "nats sub --all --raw -T";
 const STREAM: &str = "PROCESS_EVENTS";
 
 /// P7 and P8.
@@ -48,7 +50,14 @@ pub fn figures(size: Size) -> Vec<Figure> {
                 Spread::of(all.iter().map(|round| round.theirs_peak)).median
             ),
         },
-        Figure::missing("P7", &subject, "nats sub --all --raw -T", &cli_word()),
+        if nats::version().is_some() {
+            let args = ["sub", "core.process.>", "--all", "--raw", "-T"];
+            let theirs = || nats(&server, &args);
+            let all = times(rounds, (&json, EVENTS as u64), &theirs);
+            rate("P7", &subject, COMMAND, &all, 2.0)
+        } else {
+            Figure::missing("P7", &subject, COMMAND, nats::MISSING)
+        },
         rate(
             "P8",
             &format!(

@@ -34,7 +34,7 @@ pub(super) struct Look<'a, S, E> {
     pub(super) at: DateTime<Utc>,
     pub(super) epoch: &'a str,
     pub(super) origin: Origin,
-    pub(super) events: &'a Arc<[E]>,
+    pub(super) events: &'a Arc<Vec<E>>,
     pub(super) state: &'a S,
     /// True for a delta, which is told at once; false where it may wait for the next refresh.
     pub(super) is_news: bool,

@@ -210,7 +210,7 @@ impl<S: Send + Sync + 'static, T: Tell> Outlet<S, T::Event> for Live<T> {
                 let epoch = delta.epoch.as_str();
                 match self.sight {
                     Sight::There => {
-                        let news = (epoch, origin, &*delta.events);
+                        let news = (epoch, origin, delta.events.as_slice());
                         self.look(delta.at, Some(news)).await?;
                     }
                     // What had been heard before the source left.

@@ -64,7 +64,7 @@ impl Byline {
 /// The events of one look.
 pub(super) struct Script<T: Tell> {
     tell: Arc<T>,
-    events: Arc<[T::Event]>,
+    events: Arc<Vec<T::Event>>,
     /// The places of the events, in the order in which they are told.
     order: Vec<usize>,
     /// Where in that order the pieces end that are not written yet.
@@ -95,7 +95,7 @@ impl<T: Tell> Script<T> {
     /// A script whose events are numbered behind `seq`, but for those that are left out.
     pub(super) fn new(
         tell: &Arc<T>,
-        events: &Arc<[T::Event]>,
+        events: &Arc<Vec<T::Event>>,
         rows: Changes,
         (byline, (seq, sieve)): (Byline, (u64, Option<Arc<LeftOut>>)),
     ) -> Self {
@@ -239,6 +239,7 @@ mod tests {
 
     fn script(keys: &[&str], rows: &[&str]) -> Script<Toy> {
         let events = keys.iter().map(|key| grown((*key).into(), 1)).collect();
+        let events = Arc::new(events);
         let rows = rows.iter().map(|key| (Arc::from(*key), None)).collect();
         Script::new(&Arc::new(Toy), &events, rows, (byline(), (4, None)))
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, ReconnectToServer};
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -77,14 +78,15 @@ pub async fn connect(settings: &BusSettings) -> Result<Bus, BusError> {
     let told = (Arc::clone(&link_in), denials_in);
     let returned = Returns::new();
     let returns = returned.clone();
-    let options = options(settings, login)
-        .await?
-        .event_callback(move |event| {
-            note(&event, &told.0, &told.1);
-            returns.note(&event);
-            std::future::ready(())
-        });
-    let client = options.connect(servers).await.map_err(|error| {
+    // Each by itself, because what making them takes on the stack would stay there for good.
+    let options: BoxFuture<'_, _> = Box::pin(options(settings, login));
+    let options = options.await?.event_callback(move |event| {
+        note(&event, &told.0, &told.1);
+        returns.note(&event);
+        std::future::ready(())
+    });
+    let client: BoxFuture<'_, _> = Box::pin(options.connect(servers));
+    let client = client.await.map_err(|error| {
         let why = clean(&error.to_string());
         let at = shown.clone();
         match error.kind() {
@@ -128,6 +130,11 @@ fn speaks_of_tls(why: &str) -> bool {
 }
 
 async fn options(settings: &BusSettings, login: Option<Login>) -> Result<ConnectOptions, BusError> {
+    log_in(at_once(plain(settings)?), settings, login).await
+}
+
+/// What is wished of a connection, but for who we are.
+fn plain(settings: &BusSettings) -> Result<ConnectOptions, BusError> {
     let mut options = ConnectOptions::new()
         .name(&settings.connection_name)
         .ping_interval(PING)
@@ -164,7 +171,7 @@ async fn options(settings: &BusSettings, login: Option<Login>) -> Result<Connect
             ));
         }
     }
-    log_in(at_once(options), settings, login).await
+    Ok(options)
 }
 
 /// The library sleeps before each attempt, also for no time at all, and its timers make a millisecond of that. Where there is

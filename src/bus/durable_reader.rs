@@ -302,7 +302,8 @@ impl DurableReader {
         self.anchor = Some(Anchor::event(place));
         match record(&self.stream, place, &message.payload) {
             Ok(record) => {
-                self.ready.extend(self.numbers.check(&record.envelope));
+                self.ready
+                    .extend(self.numbers.check(&record.envelope.glance()));
                 if self.wanted.filter.matches(&record.envelope) {
                     self.ready.push_back(Told::Record(Box::new(record)));
                 }

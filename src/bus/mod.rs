@@ -46,4 +46,5 @@ mod stored;
 pub mod stream;
 pub mod subscribe;
 pub mod survey;
+pub mod text;
 mod torn;

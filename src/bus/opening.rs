@@ -8,8 +8,8 @@ use super::anchor::Anchor;
 use super::consumer::{Place, Start};
 use super::read::{Begin, Told};
 use super::stream::StreamInfo;
-use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
+use crate::event::glance::Glance;
 
 /// The sources whose numbers are checked.
 const SOURCES: usize = 4096;
@@ -206,31 +206,31 @@ impl Numbers {
         wanted.is_some_and(|filter| filter.wants_source(source))
     }
 
-    pub(super) fn check(&mut self, event: &Envelope) -> Option<Told> {
-        if !self.wants(&event.source) {
+    pub(super) fn check(&mut self, event: &Glance<'_>) -> Option<Told> {
+        if !self.wants(event.source) {
             return None;
         }
         let hole = |after: u64| {
             (event.seq > after.saturating_add(1)).then(|| Told::Hole {
-                source: event.source.clone(),
-                journal: event.journal.clone(),
+                source: event.source.to_owned(),
+                journal: event.journal.to_owned(),
                 after,
                 before: event.seq,
             })
         };
-        if let Some((journal, last)) = self.last.get_mut(event.source.as_str()) {
+        if let Some((journal, last)) = self.last.get_mut(event.source) {
             if **journal == *event.journal {
                 let after = std::mem::replace(last, event.seq.max(*last));
                 return hole(after);
             }
             // Each journal begins with 1.
-            *journal = event.journal.as_str().into();
+            *journal = event.journal.into();
             *last = event.seq;
             return hole(0);
         }
         if self.last.len() < SOURCES {
-            let last = (event.journal.as_str().into(), event.seq);
-            self.last.insert(event.source.as_str().into(), last);
+            let last = (event.journal.into(), event.seq);
+            self.last.insert(event.source.into(), last);
         }
         None
     }

@@ -21,6 +21,7 @@ use super::read::record;
 use super::shape::covers;
 use super::stored::stored_at;
 use super::stream;
+use super::text::Text;
 use crate::event::filter::Filter;
 use crate::event::glance::Glance;
 use crate::event::record::Record;
@@ -161,23 +162,6 @@ pub enum Stored {
     Passed(Passed),
 }
 
-/// The text of an event.
-#[derive(Debug, Clone)]
-pub struct Text {
-    message: Message,
-    /// The sequence in the stream.
-    pub sequence: u64,
-    /// When it was observed.
-    pub timestamp: DateTime<Utc>,
-}
-
-impl Text {
-    /// The JSON text exactly as it was stored.
-    pub fn bytes(&self) -> &[u8] {
-        &self.message.payload
-    }
-}
-
 /// A reader of a stretch. Nothing runs unless [`Past::next`] is awaited.
 pub struct Past {
     bus: Bus,
@@ -261,19 +245,13 @@ impl Past {
     pub async fn next_stored(&mut self) -> Result<Option<Stored>, BusError> {
         while let Some((place, message)) = self.arrived().await? {
             let filter = &self.stretch.filter;
-            let timestamp = match Glance::of(&message.payload) {
-                Some(glance) if !filter.suits(&glance) => continue,
-                Some(glance) => (!filter.searches() && !filter.is_blindness_of(&glance))
-                    .then_some(glance.timestamp),
-                None => None,
-            };
-            if let Some(timestamp) = timestamp {
-                let sequence = place.sequence;
-                return Ok(Some(Stored::Text(Text {
-                    message,
-                    sequence,
-                    timestamp,
-                })));
+            if let Some(glance) = Glance::of(&message.payload) {
+                if !filter.suits(&glance) {
+                    continue;
+                }
+                if let Some(text) = Text::enough(filter, &glance, place, &message) {
+                    return Ok(Some(Stored::Text(text)));
+                }
             }
             if let Some(passed) = self.pass(place, &message) {
                 return Ok(Some(Stored::Passed(passed)));

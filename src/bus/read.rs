@@ -3,10 +3,11 @@
 //! The floor, which is the stream's creation time and the last sequence handed out, is ours. Consumers are thrown away
 //! at the least doubt and made anew right behind the floor; they are cheap, a lost event is not.
 
+mod take;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use async_nats::Message;
 use chrono::{DateTime, Utc};
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -17,9 +18,10 @@ use super::connect::Bus;
 use super::consumer::{Heard, Place, Push, Start};
 use super::error::{BusError, clean};
 use super::link::Link;
-use super::opening::{Floor, Found, Numbered, Numbers, Opening, Tail};
+use super::opening::{Floor, Numbers, Opening, Tail};
 use super::retry::Retry;
 use super::stream::{self, StreamInfo};
+use super::text::Text;
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
 use crate::event::record::{Position, Record};
@@ -46,6 +48,8 @@ pub enum Begin {
 pub enum Told {
     /// An event that matches.
     Record(Box<Record>),
+    /// An event that matches and says nothing about sight, as its text; told only where [`Reader::with_texts`] asked for it.
+    Text(Text),
     /// Events of a source are missing and the stream does not have them; told only where the server
     /// hands over all events of a source: where not exactly one type of process events is wanted.
     Hole {
@@ -101,6 +105,7 @@ pub struct Reader {
     placed: Option<Instant>,
     link: watch::Receiver<Link>,
     ready: VecDeque<Told>,
+    texts: bool,
     numbers: Numbers,
     tail: Option<Tail>,
     window: u64,
@@ -134,11 +139,18 @@ impl Reader {
             push: None,
             placed: None,
             ready: VecDeque::new(),
+            texts: false,
             tail: None,
             window,
             caught_up: false,
             retry: Retry::new(),
         }
+    }
+
+    /// Gives the bare text of events wherever that may be, for whoever needs nothing else of most of them.
+    pub fn with_texts(mut self) -> Self {
+        self.texts = true;
+        self
     }
 
     /// Takes the place where reading begins now rather than with the first [`Reader::next`], so that whatever is stored
@@ -340,94 +352,6 @@ impl Reader {
         let gone =
             floor.sequence > info.last || anchor.is_gone(&self.bus, &self.stream, info).await?;
         Ok(gone.then_some(anchor))
-    }
-
-    /// Takes one message from the consumer.
-    fn take(&mut self, place: Place, message: Message) {
-        if self
-            .floor
-            .as_ref()
-            .is_some_and(|floor| place.sequence <= floor.sequence)
-        {
-            return;
-        }
-        match &mut self.tail {
-            None => {
-                self.tell(place, &message, Numbered::Unchecked);
-                if place.pending == 0 {
-                    self.reach(place.sequence, Some(Anchor::event(place)));
-                }
-            }
-            Some(tail) => {
-                let ended = place.pending == 0 || place.sequence >= tail.until;
-                if let Ok(envelope) = Envelope::parse(&message.payload) {
-                    // What does not match counts too: without it the numbers of what does would have holes.
-                    if let Some(hole) = self.numbers.check(&envelope) {
-                        tail.say(hole);
-                    }
-                    if self.filter.matches(&envelope) {
-                        // A payload is a slice of the read buffer; what is kept must not hold all of that.
-                        let payload = message.payload.to_vec().into();
-                        tail.keep(place, Message { payload, ..message });
-                    }
-                }
-                if ended {
-                    self.reach(place.sequence, Some(Anchor::event(place)));
-                }
-            }
-        }
-    }
-
-    /// Notes that everything up to `sequence` was seen; what stands there is an anchor where nothing better is told.
-    fn reach(&mut self, sequence: u64, end: Option<Anchor>) {
-        if let Some(tail) = self.tail.take() {
-            if tail.events < tail.want && !tail.whole {
-                self.window = self.window.saturating_mul(8);
-                self.push = None;
-                return;
-            }
-            for found in tail.into_found() {
-                match found {
-                    Found::Event(place, message) => {
-                        self.tell(place, &message, Numbered::Checked);
-                    }
-                    Found::Said(told) => self.ready.push_back(told),
-                }
-            }
-            self.raise(sequence);
-            self.anchor = self.anchor.or(end);
-        }
-        if !std::mem::replace(&mut self.caught_up, true) {
-            self.ready.push_back(Told::CaughtUp(sequence));
-        }
-    }
-
-    fn raise(&mut self, sequence: u64) {
-        self.floor = Some(Floor {
-            created: self.created.clone(),
-            sequence,
-        });
-    }
-
-    fn tell(&mut self, place: Place, message: &Message, numbered: Numbered) {
-        self.raise(place.sequence);
-        self.anchor = Some(Anchor::event(place));
-        let record = match record(&self.stream, place, &message.payload) {
-            Ok(record) => record,
-            Err(why) => {
-                self.ready.push_back(Told::Unreadable {
-                    sequence: place.sequence,
-                    why,
-                });
-                return;
-            }
-        };
-        if numbered == Numbered::Unchecked {
-            self.ready.extend(self.numbers.check(&record.envelope));
-        }
-        if self.filter.matches(&record.envelope) {
-            self.ready.push_back(Told::Record(Box::new(record)));
-        }
     }
 }
 

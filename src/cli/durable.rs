@@ -217,8 +217,8 @@ pub(super) async fn run(
     else {
         return Ok(());
     };
-    let looks = runtime.run(token.clone());
-    let ended = Box::pin(together(looks, beside, lost, token)).await;
+    let looks = Box::pin(runtime.run(token.clone()));
+    let ended = together(looks, beside, lost, token).await;
     drop(shown);
     ended
 }
@@ -255,10 +255,11 @@ where
         let _ends = looking.drop_guard();
         ended_as(looks.await)
     });
+    let companions = Box::pin(companions.run(beside.clone()));
     tasks.spawn(async move {
-        let _ends = beside.clone().drop_guard();
+        let _ends = beside.drop_guard();
         tokio::select! {
-            () = companions.run(beside) => Ok(()),
+            () = companions => Ok(()),
             failure = lost.wait() => Err(failure),
         }
     });

@@ -121,6 +121,14 @@ pub(super) async fn follow(
                     return Ok(Some(viewed));
                 }
             }
+            Told::Text(text) => {
+                let Some(shown) = token.run_until_cancelled(view.show_live(&text)).await else {
+                    return Ok(Some(Viewed::Asked));
+                };
+                if let Err(viewed) = shown {
+                    return Ok(Some(viewed));
+                }
+            }
             Told::CaughtUp(_) if until == Until::CaughtUp => return Ok(None),
             other => note(other, broker),
         }
@@ -166,6 +174,6 @@ fn note(told: Told, broker: Broker<'_>) {
                 style.clean(&why, 200)
             ));
         }
-        Told::Record(_) | Told::CaughtUp(_) => {}
+        Told::Record(_) | Told::Text(_) | Told::CaughtUp(_) => {}
     }
 }

@@ -198,7 +198,11 @@ impl Heads {
                     self.told
                         .insert(source, (journal, before.saturating_sub(1)));
                 }
-                Told::StreamRenewed | Told::Expired { .. } | Told::Unreadable { .. } => {}
+                // Bare texts are not asked for.
+                Told::Text(_)
+                | Told::StreamRenewed
+                | Told::Expired { .. }
+                | Told::Unreadable { .. } => {}
             }
         }
     }

@@ -5,9 +5,9 @@ use std::io::{IsTerminal as _, Write as _};
 
 use crate::event::filter::Pattern;
 use crate::process::phase::Phase;
+use crate::process::reading::Reading;
 use crate::process_compose::client::Client;
 use crate::process_compose::error::ClientError;
-use crate::process_compose::translate;
 use crate::process_compose::wire;
 
 use super::exit::{Exit, Failure, OrExit as _};
@@ -34,8 +34,9 @@ pub(super) async fn look(client: &Client) -> Result<Stack, ClientError> {
         }
         body => body?,
     };
-    let rows = wire::decode(&body.bytes).map_err(|error| client.undecodable(error))?;
-    let readings = translate::readings(rows.rows).into_iter();
+    let rows =
+        wire::decode_as::<Reading<'_>>(&body.bytes).map_err(|error| client.undecodable(error))?;
+    let readings = rows.rows.into_iter();
     Ok(readings
         .map(|reading| {
             let standing = Standing {

@@ -1,6 +1,7 @@
 //! The program: parse, run, print the error, end.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -64,45 +65,45 @@ struct Own {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Everything on this machine in one command: broker, adapter, live view
-    Up(up::Up),
+    Up(Box<up::Up>),
     /// End what up -d left in the background
-    Down(down::Down),
+    Down(Box<down::Down>),
     /// Look at a process-compose and tell what changed into a broker
-    Adapter(adapter::Adapter),
+    Adapter(Box<adapter::Adapter>),
     /// Print events as they happen
-    Watch(watch::Watch),
+    Watch(Box<watch::Watch>),
     /// Print past events
-    History(history::History),
+    History(Box<history::History>),
     /// Show how every process stands, or stood at a moment
-    State(state::State),
+    State(Box<state::State>),
     /// Show what differs between two moments
-    Diff(diff::Diff),
+    Diff(Box<diff::Diff>),
     /// Print crashes, restarts and uptime per process
-    Stats(stats::Stats),
+    Stats(Box<stats::Stats>),
     /// Say what is wrong, and the fix
-    Doctor(doctor::Doctor),
+    Doctor(Box<doctor::Doctor>),
     /// Wait until processes are ready, or whatever else is waited for
-    Wait(wait::Wait),
+    Wait(Box<wait::Wait>),
     /// Wait until processes are ready, run a command, and watch them meanwhile
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Start, stop, restart and scale processes, and show what they write
-    Process(process::Process),
+    Process(Box<process::Process>),
     /// Play a process-compose, for people who write consumers
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// List the sources a broker knows, or forget one
-    Source(source::Source),
+    Source(Box<source::Source>),
     /// Start, stop or show the managed broker
-    Broker(broker::Broker),
+    Broker(Box<broker::Broker>),
     /// Check, show or describe the file of settings
-    Config(config::Config),
+    Config(Box<config::Config>),
     /// Print a JSON Schema
-    Schema(schema::Schema),
+    Schema(Box<schema::Schema>),
     /// Print a script that completes commands and names in a shell
-    Completions(completions::Completions),
+    Completions(Box<completions::Completions>),
     /// Print a page of the manual
-    Man(man::Manual),
+    Man(Box<man::Manual>),
     /// Print the version and the contracts it keeps
-    Version(version::Version),
+    Version(Box<version::Version>),
 }
 
 /// Gives a command its flags.
@@ -228,36 +229,12 @@ fn begin(mut args: Observe) -> Outcome {
         let signals = (!own_way)
             .then(|| Signals::listen(hangups.clone()))
             .transpose()?;
-        let work = Box::pin(async {
-            match args.command {
-                Command::Up(args) => {
-                    Box::pin(up::run(args, verbose, (background, hangups), token.clone())).await
-                }
-                Command::Down(args) => down::run(args, token.clone()).await,
-                Command::Adapter(args) => {
-                    task(adapter::run(args, verbose, hangups, token.clone())).await
-                }
-                Command::Watch(args) => task(watch::run(args, token.clone())).await,
-                Command::History(args) => task(history::run(args, token.clone())).await,
-                Command::State(args) => Box::pin(state::run(args, token.clone())).await,
-                Command::Diff(args) => task(diff::run(args, token.clone())).await,
-                Command::Source(args) => Box::pin(source::run(args, token.clone())).await,
-                Command::Stats(args) => task(stats::run(args, token.clone())).await,
-                Command::Doctor(args) => Box::pin(doctor::run(args, token.clone())).await,
-                Command::Wait(args) => Box::pin(wait::run(args, token.clone())).await,
-                Command::Run(args) => Box::pin(run::run(args)).await,
-                Command::Process(args) => process::run(args, token.clone()).await,
-                Command::Simulate(args) => simulate::run(args, token.clone()).await,
-                Command::Broker(args) => broker::run(args, token.clone()).await,
-                Command::Schema(args) => schema::run(args).await,
-                Command::Config(args) => {
-                    config::run(args, named.as_deref(), Observe::command()).await
-                }
-                Command::Completions(args) => completions::run(args).await,
-                Command::Man(args) => man::run(args, Observe::command()).await,
-                Command::Version(args) => version::run(args).await,
-            }
-        });
+        let work = work(
+            args.command,
+            (verbose, named),
+            (background, hangups),
+            &token,
+        );
         match signals {
             Some(signals) => signals.run(token.clone(), work).await,
             None => work.await,
@@ -267,13 +244,62 @@ fn begin(mut args: Observe) -> Outcome {
     outcome
 }
 
+/// A command under way.
+type Work = Pin<Box<dyn Future<Output = Outcome>>>;
+
+/// Begins a command. All of them are made by themselves: else each would have its room on the stack for as long as the one
+/// that is called runs.
+fn work(
+    command: Command,
+    (verbose, named): (bool, Option<PathBuf>),
+    (background, hangups): (Option<PathBuf>, Hangups),
+    token: &CancellationToken,
+) -> Work {
+    let token = token.clone();
+    match command {
+        Command::Up(args) => apart(move || up::run(*args, verbose, (background, hangups), token)),
+        Command::Down(args) => apart(move || down::run(*args, token)),
+        Command::Adapter(args) => busy(move || adapter::run(*args, verbose, hangups, token)),
+        Command::Watch(args) => busy(move || watch::run(*args, token)),
+        Command::History(args) => busy(move || history::run(*args, token)),
+        Command::State(args) => apart(move || state::run(*args, token)),
+        Command::Diff(args) => busy(move || diff::run(*args, token)),
+        Command::Source(args) => apart(move || source::run(*args, token)),
+        Command::Stats(args) => busy(move || stats::run(*args, token)),
+        Command::Doctor(args) => apart(move || doctor::run(*args, token)),
+        Command::Wait(args) => apart(move || wait::run(*args, token)),
+        Command::Run(args) => apart(move || run::run(*args)),
+        Command::Process(args) => apart(move || process::run(*args, token)),
+        Command::Simulate(args) => apart(move || simulate::run(*args, token)),
+        Command::Broker(args) => apart(move || broker::run(*args, token)),
+        Command::Schema(args) => apart(move || schema::run(*args)),
+        Command::Config(args) => {
+            apart(
+                move || async move { config::run(*args, named.as_deref(), Observe::command()).await },
+            )
+        }
+        Command::Completions(args) => apart(move || completions::run(*args)),
+        Command::Man(args) => apart(move || man::run(*args, Observe::command())),
+        Command::Version(args) => apart(move || version::run(*args)),
+    }
+}
+
+#[inline(never)]
+fn apart<F: Future<Output = Outcome> + 'static>(begin: impl FnOnce() -> F) -> Work {
+    Box::pin(begin())
+}
+
 /// Runs what wakes often in a task of its own, because each wake of the future that the runtime blocks on is a system call.
 /// The task is dropped with the runtime, should nobody wait for it any more.
-async fn task(work: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
-    let joined = tokio::spawn(work).await.map_err(JoinError::try_into_panic);
-    joined.unwrap_or_else(|error| match error {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => Err(Failure::new(Exit::Refused, error)),
+#[inline(never)]
+fn busy<F: Future<Output = Outcome> + Send + 'static>(begin: impl FnOnce() -> F) -> Work {
+    let task = tokio::spawn(Box::pin(begin()));
+    Box::pin(async {
+        let joined = task.await.map_err(JoinError::try_into_panic);
+        joined.unwrap_or_else(|error| match error {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(Failure::new(Exit::Refused, error)),
+        })
     })
 }
 

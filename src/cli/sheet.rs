@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::past::Text;
+use crate::bus::text::Text;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
 use crate::render::notice::Blindness;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::event::envelope::Envelope;
+use crate::bus::text::Text;
 use crate::event::filter::Filter;
+use crate::event::glance::Glance;
 use crate::event::record::Record;
 use crate::process::table::Table;
 use crate::render::format::Face;
@@ -133,12 +134,12 @@ impl View {
     }
 
     /// Whether a snapshot shows what came of it, or it is too old.
-    fn is_told(&self, event: &Envelope) -> bool {
+    fn is_told(&self, event: &Glance<'_>) -> bool {
         if self.since.is_some_and(|since| event.timestamp < since) {
             return true;
         }
-        let up_to = self.told.get(event.source.as_str());
-        up_to.is_some_and(|(journal, seq)| *journal == event.journal && event.seq <= *seq)
+        let up_to = self.told.get(event.source);
+        up_to.is_some_and(|(journal, seq)| journal == event.journal && event.seq <= *seq)
     }
 
     /// A source that turns up later gets its column then.
@@ -154,7 +155,7 @@ impl View {
 
     /// Shows a record that is wanted; an error says that the view is over.
     pub(super) async fn show(&mut self, record: &Record) -> Result<(), Viewed> {
-        if self.is_told(&record.envelope) {
+        if self.is_told(&record.envelope.glance()) {
             return Ok(());
         }
         let wanted = self.filter.matches(&record.envelope);
@@ -174,6 +175,15 @@ impl View {
             self.put(line).await?;
         }
         if wanted { self.count_down() } else { Ok(()) }
+    }
+
+    /// Shows an event that is wanted by its text, as it comes, in a face that shows nothing else.
+    pub(super) async fn show_live(&mut self, text: &Text) -> Result<(), Viewed> {
+        let tells_some = self.since.is_some() || !self.told.is_empty();
+        if tells_some && text.glance().is_some_and(|event| self.is_told(&event)) {
+            return Ok(());
+        }
+        self.show_text(text.bytes()).await
     }
 
     /// Shows an event that is wanted by its text, in a face that shows nothing else.
@@ -283,6 +293,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::event::envelope::Envelope;
 
     #[derive(Parser)]
     struct Flags {
@@ -304,10 +315,10 @@ mod tests {
         let faces = Flags::parse_from(["x"]).face;
         let mut view = View::open(&faces, Sources::None, Filter::all(), Blind::Show, None);
         view.told_up_to("shop", "j", 7);
-        assert!(view.is_told(&event("shop", "j", 7)));
-        assert!(!view.is_told(&event("shop", "j", 8)));
-        assert!(!view.is_told(&event("shop", "k", 1)));
-        assert!(!view.is_told(&event("lab", "j", 1)));
+        assert!(view.is_told(&event("shop", "j", 7).glance()));
+        assert!(!view.is_told(&event("shop", "j", 8).glance()));
+        assert!(!view.is_told(&event("shop", "k", 1).glance()));
+        assert!(!view.is_told(&event("lab", "j", 1).glance()));
         view.note_source("shop");
         view.note_source("shop");
         assert_eq!(view.sources, Sources::One("shop".to_owned()));

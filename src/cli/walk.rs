@@ -6,8 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bus::connect::Bus;
 use crate::bus::error::BusError;
-use crate::bus::past::{Beginning, Extent, Passed, Past, Stored, Stretch, Text};
+use crate::bus::past::{Beginning, Extent, Passed, Past, Stored, Stretch};
 use crate::bus::settings::BusSettings;
+use crate::bus::text::Text;
 use crate::event::filter::Filter;
 use crate::event::record::Record;
 use crate::render::moment::moment;

@@ -202,6 +202,9 @@ impl Watch {
             let since = self.since()?.map(|since| Begin::Time(since - APART));
             let begin = since.unwrap_or_else(|| self.begin());
             let mut reader = Reader::live(bus, stream, prefix, filter, begin);
+            if self.face.format().shows_text_alone() {
+                reader = reader.with_texts();
+            }
             let roots = prefix.all_head_roots();
             let listed = reader.take_place(&roots).await;
             let listed = listed.map_err(broker_failure)?;

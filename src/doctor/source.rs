@@ -12,7 +12,7 @@ use crate::process_compose::discovery::{Found, Tried};
 use crate::process_compose::error::{ClientError, clean};
 use crate::process_compose::server::{Server, identify};
 use crate::process_compose::settings::{Evidence, Limits, Settings};
-use crate::process_compose::wire::{Reading, decode};
+use crate::process_compose::wire::{Reading, WireRow, decode};
 use crate::render::words::{count, span};
 
 /// How long one question may take.
@@ -223,7 +223,7 @@ fn evident(has: Result<bool, ClientError>, wanted: Evidence) -> Finding {
     }
 }
 
-fn table(reading: &Reading<'_>) -> Vec<Finding> {
+fn table(reading: &Reading<WireRow<'_>>) -> Vec<Finding> {
     let rows = u64::try_from(reading.rows.len()).unwrap_or(u64::MAX);
     let up = reading.rows.iter().filter(|row| row.is_up()).count();
     let mut findings = vec![Finding::ok(

@@ -31,6 +31,10 @@ pub struct Glance<'a> {
     pub severity: Severity,
     /// What is watched.
     pub source: &'a str,
+    /// The journal its number belongs to.
+    pub journal: &'a str,
+    /// Its number there.
+    pub seq: u64,
     /// Where the difference comes from.
     pub origin: Origin,
     /// Why; empty where it says nothing.
@@ -97,6 +101,8 @@ impl Envelope {
             timestamp: self.timestamp,
             severity: self.severity,
             source: &self.source,
+            journal: &self.journal,
+            seq: self.seq,
             origin: self.origin,
             reason: &self.reason,
             certainty: &self.certainty,
@@ -176,12 +182,14 @@ impl<'a> Text<'a> {
             .count()
     }
 
-    /// So many digits of a number, without a nought before others.
-    fn natural(&mut self, most: usize) -> Option<()> {
-        let digits = self.digits();
-        let is_number = (1..=most).contains(&digits) && (digits == 1 || !self.0.starts_with(b"0"));
-        self.0 = self.0.get(digits..)?;
-        is_number.then_some(())
+    /// At most so many digits of a number, without a nought before others, and no more than a `u64` holds.
+    fn natural(&mut self, most: usize) -> Option<u64> {
+        let (digits, rest) = self.0.split_at_checked(self.digits())?;
+        let is_number =
+            (1..=most).contains(&digits.len()) && (digits.len() == 1 || !digits.starts_with(b"0"));
+        self.0 = rest;
+        let value = |value: u64, digit: &u8| value * 10 + u64::from(digit - b'0');
+        is_number.then(|| digits.iter().fold(0, value))
     }
 
     /// A number that an `i64` holds; which one is no matter.
@@ -189,7 +197,8 @@ impl<'a> Text<'a> {
         if self.has("-") && self.0.starts_with(b"0") {
             return None;
         }
-        self.natural(18)
+        self.natural(18)?;
+        Some(())
     }
 
     fn integer_of(&mut self, key: &str) -> Option<()> {
@@ -236,9 +245,9 @@ impl<'a> Text<'a> {
         self.skip(r#","source":""#)?;
         let source = self.string()?;
         self.skip(r#","journal":""#)?;
-        self.bytes()?;
+        let journal = self.string()?;
         self.skip(r#","seq":"#)?;
-        self.natural(18)?;
+        let seq = self.natural(18)?;
         if self.has(r#","process_seq":"#) {
             self.natural(18)?;
         }
@@ -265,6 +274,8 @@ impl<'a> Text<'a> {
             timestamp,
             severity,
             source,
+            journal,
+            seq,
             origin,
             reason: reason.unwrap_or_default(),
             certainty,

@@ -18,6 +18,7 @@ pub(crate) mod laws;
 pub mod payload;
 pub mod plain;
 pub mod record;
+pub(crate) mod room;
 #[cfg(test)]
 mod samples;
 pub mod schema;

@@ -111,7 +111,7 @@ pub struct Delta<E> {
     /// When the last successful look before it ended; none if this run had none before.
     pub after: Option<DateTime<Utc>>,
     /// What changed, in order; empty where only the epoch is new.
-    pub events: Arc<[E]>,
+    pub events: Arc<Vec<E>>,
 }
 
 impl<E> Clone for Delta<E> {

@@ -128,7 +128,7 @@ mod tests {
             origin: Origin::Change,
             at: DateTime::UNIX_EPOCH,
             after: None,
-            events: weights.into(),
+            events: Arc::new(weights.to_vec()),
         })
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::event::payload::Origin;
+use crate::event::room::make_room;
 
 use super::epoch;
 use super::event::ProcessEvent;
@@ -252,7 +253,7 @@ impl Merge<'_> {
             return self.keep(self.doubted(row), *vitals);
         }
         let told = removed::removed(row, *vitals, self.evidence, self.look);
-        self.events.extend(told);
+        self.tell(told);
     }
 
     fn present(&mut self, before: Option<(&Arc<Row>, &Vitals)>, reading: &Reading<'_>) {
@@ -292,7 +293,7 @@ impl Merge<'_> {
         } else {
             known.map_or(0, |row| row.revision)
         };
-        self.events.extend(events);
+        self.tell(events);
         self.keep(Arc::new(Row { revision, ..row }), reading.vitals);
     }
 
@@ -302,8 +303,13 @@ impl Merge<'_> {
         row.name = (*reading.name).into();
         row.revision = self.next.revision;
         let event = tell_new_name(&mut row, former, reading.vitals, self.look);
-        self.events.push(event);
+        self.tell(vec![event]);
         self.keep(Arc::new(row), reading.vitals);
+    }
+
+    fn tell(&mut self, events: Vec<ProcessEvent>) {
+        make_room(&mut self.events, events.len());
+        self.events.extend(events);
     }
 
     fn keep(&mut self, row: Arc<Row>, vitals: Vitals) {

@@ -11,6 +11,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
 use super::connect::Pipe;
+use crate::event::room::make_room;
 
 /// More of a connection's input than this is never buffered ahead of its reader, in bytes.
 const READ_AHEAD: usize = 64 * 1024;
@@ -101,7 +102,8 @@ async fn read_body(mut body: Incoming, limit: usize, room: usize) -> Result<Vec<
         return Err(Problem::TooLarge);
     }
     // an announcement is no reason to set memory aside
-    let mut bytes = Vec::with_capacity(announced.min(READ_AHEAD).max(room.min(limit)));
+    let mut bytes = Vec::new();
+    make_room(&mut bytes, announced.min(READ_AHEAD).max(room.min(limit)));
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame.map_err(Problem::Broken)?.into_data() else {
             continue;
@@ -109,6 +111,7 @@ async fn read_body(mut body: Incoming, limit: usize, room: usize) -> Result<Vec<
         if bytes.len() + chunk.len() > limit {
             return Err(Problem::TooLarge);
         }
+        make_room(&mut bytes, chunk.len());
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)

@@ -190,7 +190,7 @@ pub(crate) fn looks(head: &[u8], bytes: &[u8]) -> Vec<Envelope> {
                     .iter()
                     .filter_map(|odd| odd.name.clone())
                     .collect();
-                let readings: Vec<_> = reading.rows.into_iter().map(translate::reading).collect();
+                let readings: Vec<_> = reading.rows.into_iter().map(Into::into).collect();
                 lessons.seen("e", &readings, |_| false);
                 let circumstances = Circumstances {
                     epoch,

@@ -202,9 +202,10 @@ impl ComposeObserver {
 
     /// The processes of a body, and what of it could not be read.
     fn decode<'b>(&self, body: &'b Body) -> Result<(Vec<Reading<'b>>, Vec<Odd>), ClientError> {
-        let reading = wire::decode(&body.bytes).map_err(|error| self.client.undecodable(error))?;
+        let reading =
+            wire::decode_as(&body.bytes).map_err(|error| self.client.undecodable(error))?;
         self.oddities.note(&reading.odd);
-        Ok((translate::readings(reading.rows), reading.odd))
+        Ok((reading.rows, reading.odd))
     }
 
     /// The epoch of a table: asked for whenever the server may be another run.

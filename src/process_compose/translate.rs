@@ -8,9 +8,10 @@ use crate::process::reading::{Configuration, Probe, Reading, Vitals};
 use super::info::{self, ProcessInfo};
 use super::wire::{Namespaces, WireRow};
 
-/// All rows of a table in the words of the process floor, in their order.
-pub fn readings(rows: Vec<WireRow<'_>>) -> Vec<Reading<'_>> {
-    rows.into_iter().map(reading).collect()
+impl<'a> From<WireRow<'a>> for Reading<'a> {
+    fn from(row: WireRow<'a>) -> Self {
+        reading(row)
+    }
 }
 
 /// What a status word means. `ended` says whether a `Terminating` one is over: it has no pid, or an end time.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::lenient::{list, real, stamp, text, whole};
@@ -13,8 +13,10 @@ use super::error::clean;
 
 mod lenient;
 mod stamp;
+mod table;
 
 pub use stamp::Stamp;
+pub use table::{decode, decode_as};
 
 /// An age beyond this, in nanoseconds, is not an age but a reading taken while a process was being started: ten years.
 const OLDEST: i64 = 10 * 366 * 86_400 * 1_000_000_000;
@@ -198,10 +200,10 @@ impl Default for Namespaces<'_> {
 }
 
 /// What one body says.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Reading<'a> {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading<R> {
     /// The processes, in the server's order.
-    pub rows: Vec<WireRow<'a>>,
+    pub rows: Vec<R>,
     /// The elements that are no process we can read; they hide nobody.
     pub odd: Vec<Odd>,
 }
@@ -303,101 +305,6 @@ impl<'a> WireFrame<'a> {
                 why,
             }),
         }
-    }
-}
-
-/// A table; null in the place of its `data` is one without processes.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'a, T: Deserialize<'de>"))]
-struct Table<'a, T> {
-    #[serde(default)]
-    data: Data<T>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Default)]
-enum Data<T> {
-    #[default]
-    Missing,
-    Rows(Vec<T>),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Data<T> {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        Ok(Self::Rows(Option::deserialize(input)?.unwrap_or_default()))
-    }
-}
-
-/// Reads the answer to `GET /processes`.
-///
-/// # Errors
-/// [`DecodeError`] where the body as a whole is no table, or no element of it a process.
-pub fn decode(bytes: &[u8]) -> Result<Reading<'_>, DecodeError> {
-    // Text that is checked as a whole is not checked again string by string; bytes that are no text may stand where nobody
-    // reads.
-    let table = match std::str::from_utf8(bytes) {
-        Ok(text) => serde_json::from_str::<Table<'_, WireRow<'_>>>(text),
-        Err(_) => serde_json::from_slice(bytes),
-    };
-    match table {
-        Ok(table) => {
-            let rows = present_rows(table.data, table.error)?;
-            if rows.iter().any(|row| row.excess().is_some()) {
-                return decode_each(bytes);
-            }
-            let odd = Vec::new();
-            Ok(Reading { rows, odd })
-        }
-        Err(_) => decode_each(bytes),
-    }
-}
-
-fn decode_each(bytes: &[u8]) -> Result<Reading<'static>, DecodeError> {
-    let text = String::from_utf8_lossy(bytes);
-    let table: Table<'_, &RawValue> =
-        serde_json::from_str(&text).map_err(|error| DecodeError::of(text.as_bytes(), error))?;
-    let elements = present_rows(table.data, table.error)?;
-    let mut reading = Reading::default();
-    for element in &elements {
-        match serde_json::from_str::<WireRow<'_>>(element.get()) {
-            Ok(row) => match row.excess() {
-                None => reading.rows.push(row.into_owned()),
-                Some(why) => reading.odd.push(Odd {
-                    name: Some(row.name.into_owned()),
-                    why,
-                }),
-            },
-            Err(error) => reading.odd.push(Odd {
-                name: name_of(element),
-                why: why(&error),
-            }),
-        }
-    }
-    match reading.odd.first() {
-        Some(odd) if reading.rows.is_empty() => Err(DecodeError::NoRow {
-            count: elements.len(),
-            first: odd.why.clone(),
-        }),
-        _ => Ok(reading),
-    }
-}
-
-fn present_rows<T>(data: Data<T>, error: Option<&RawValue>) -> Result<Vec<T>, DecodeError> {
-    match (data, error) {
-        (Data::Rows(rows), _) => Ok(rows),
-        (Data::Missing, Some(error)) => {
-            let text = serde_json::from_str::<String>(error.get())
-                .unwrap_or_else(|_| error.get().to_owned());
-            let text = clean(&text, 200);
-            let said = if text.is_empty() {
-                "without a word".to_owned()
-            } else {
-                text
-            };
-            Err(DecodeError::ServerError(said))
-        }
-        (Data::Missing, None) => Err(DecodeError::OtherJson),
     }
 }
 

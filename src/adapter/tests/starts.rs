@@ -1,5 +1,6 @@
 //! Beginning from whatever stands in the stream, who may begin, and the view that keeps nothing.
 
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::adapter::error::{AdapterError, AdapterErrorKind};
@@ -333,7 +334,7 @@ fn delta(house: &House, epoch: &str, keys: &[&str]) -> Delta<Grown> {
         origin: Origin::Change,
         at,
         after: None,
-        events: keys.iter().map(grown).collect(),
+        events: Arc::new(keys.iter().map(grown).collect()),
     }
 }
 

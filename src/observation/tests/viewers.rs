@@ -165,7 +165,7 @@ async fn viewers_on_other_threads_meet_every_number_once() {
         })
         .collect();
     for seq in 1..=LAST {
-        let (at, events) = (chrono::DateTime::UNIX_EPOCH, Arc::from([()]));
+        let (at, events) = (chrono::DateTime::UNIX_EPOCH, Arc::new(vec![()]));
         let (epoch, origin) = ("one".into(), Origin::Change);
         let delta = Delta {
             epoch,
