@@ -187,7 +187,7 @@ async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usiz
 }
 
 /// The events in batches, each with its head in front where there are heads.
-fn in_batches(messages: &[Ready], heads: Vec<Vec<Ready>>) -> Vec<Vec<Ready>> {
+pub fn in_batches(messages: &[Ready], heads: Vec<Vec<Ready>>) -> Vec<Vec<Ready>> {
     if heads.is_empty() {
         return messages.chunks(BATCH).map(<[_]>::to_vec).collect();
     }
@@ -202,7 +202,7 @@ fn in_batches(messages: &[Ready], heads: Vec<Vec<Ready>>) -> Vec<Vec<Ready>> {
 
 /// What we write besides the events of a large look that is told in so many parts: the root in each, and in each the shards
 /// whose rows it tells, as they stand in the stream.
-async fn heads(client: &Client, parts: usize) -> Vec<Vec<Ready>> {
+pub async fn heads(client: &Client, parts: usize) -> Vec<Vec<Ready>> {
     let context = async_nats::jetstream::new(client.clone());
     let stream = context
         .get_stream("PROCESS_EVENTS")

@@ -76,7 +76,8 @@ fn counted(what: &str, times: u32) -> Option<f64> {
 /// The calls that are counted.
 pub fn play(what: &str, times: u32) {
     let first = body(PROCESSES, 0, Change::Vitals);
-    let (table, _) = look(&Table::default(), &first);
+    let mut room = Vec::new();
+    let (table, _) = look(&Table::default(), &first, &mut room);
     let change = if what == CHANGED {
         Change::TwoPercent
     } else {
@@ -87,7 +88,7 @@ pub fn play(what: &str, times: u32) {
         if what == PARSE {
             std::hint::black_box(parsed(&next));
         } else {
-            std::hint::black_box(look(&table, &next));
+            std::hint::black_box(look(&table, &next, &mut room));
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use observe::event::envelope::{Envelope, Stamp};
+use observe::event::draft::Draft;
+use observe::event::envelope::Stamp;
 use observe::event::payload::Origin;
 use observe::event::subject::Prefix;
 use observe::event::tell::Tell as _;
 use observe::process::diff::{Circumstances, Comparison, Unread, compare};
 use observe::process::event::{ProcessEvent, TellProcess};
 use observe::process::evidence::NoEvidence;
+use observe::process::reading::Reading;
 use observe::process::table::Table;
 use observe::process_compose::wire;
 use serde::Deserialize;
@@ -53,8 +55,14 @@ pub struct PlainProcess {
 }
 
 /// One look, from its bytes to the bytes of its events: the table after it, and how many bytes it tells.
-pub fn look(before: &Table, body: &[u8]) -> (Table, usize) {
-    let comparison = compared(before, body, NOW.parse().expect("a time"));
+///
+/// Readings have the room of the look before, as they have in an adapter.
+pub fn look(before: &Table, body: &[u8], room: &mut Vec<Reading<'static>>) -> (Table, usize) {
+    let now = NOW.parse().expect("a time");
+    let readings = wire::decode_into(body, std::mem::take(room));
+    let readings = readings.expect("a body of ours").rows;
+    let comparison = step(before, &readings, now);
+    *room = Reading::room(readings);
     let bytes = dressed(&comparison.events);
     (comparison.table, bytes)
 }
@@ -62,6 +70,10 @@ pub fn look(before: &Table, body: &[u8]) -> (Table, usize) {
 /// One look, from its bytes to its events.
 pub fn compared(before: &Table, body: &[u8], now: DateTime<Utc>) -> Comparison {
     let readings = wire::decode_as(body).expect("a body of ours").rows;
+    step(before, &readings, now)
+}
+
+fn step(before: &Table, readings: &[Reading<'_>], now: DateTime<Utc>) -> Comparison {
     let circumstances = Circumstances {
         epoch: "2026-08-20T07:15:02.707Z",
         started: now,
@@ -70,7 +82,7 @@ pub fn compared(before: &Table, body: &[u8], now: DateTime<Utc>) -> Comparison {
         sticky_health: false,
         unread: Unread::default(),
     };
-    compare(before, &readings, &NoEvidence, &circumstances)
+    compare(before, readings, &NoEvidence, &circumstances)
 }
 
 fn dressed(events: &[ProcessEvent]) -> usize {
@@ -79,7 +91,8 @@ fn dressed(events: &[ProcessEvent]) -> usize {
     let mut out = Vec::with_capacity(1024);
     for (number, event) in (1..).zip(events) {
         out.clear();
-        dress(event, "shop", &prefix, number)
+        let payload = TellProcess.tell(event);
+        Draft::dress(&payload, &stamp("shop", &prefix, number))
             .write_json(&mut out)
             .expect("an event of ours");
         bytes += out.len();
@@ -87,9 +100,9 @@ fn dressed(events: &[ProcessEvent]) -> usize {
     bytes
 }
 
-/// One event as it travels.
-pub fn dress(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64) -> Envelope {
-    let stamp = Stamp {
+/// What the adapter adds to an event of this number.
+pub fn stamp<'a>(source: &'a str, prefix: &'a Prefix, number: u64) -> Stamp<'a> {
+    Stamp {
         prefix,
         source,
         journal: "3f9a1c22",
@@ -97,8 +110,7 @@ pub fn dress(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64) -
         epoch: "2026-08-20T07:15:02.707Z",
         origin: Origin::Change,
         timestamp: NOW.parse().expect("a time"),
-    };
-    Envelope::dress(TellProcess.tell(event), &stamp)
+    }
 }
 
 /// P1 and P2 at 10,000 processes.
@@ -127,11 +139,12 @@ pub fn figures(size: Size) -> Vec<Figure> {
 /// What a look costs, and what a plain parse costs, in seconds.
 pub fn pairs(processes: usize, change: Change, pairs: usize) -> Vec<(f64, f64)> {
     let first = body(processes, 0, Change::Vitals);
-    let (table, _) = look(&Table::default(), &first);
+    let mut room = Vec::new();
+    let (table, _) = look(&Table::default(), &first, &mut room);
     let next = body(processes, 1, change);
     in_turn(
         pairs,
-        || cost(|| look(&table, &next)),
+        || cost(|| look(&table, &next, &mut room)),
         || cost(|| parsed(&next)),
     )
 }

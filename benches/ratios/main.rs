@@ -26,6 +26,7 @@ mod measure;
 mod nats;
 mod outlet;
 mod past;
+mod pause;
 mod picture;
 mod replay;
 mod report;

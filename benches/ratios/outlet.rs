@@ -10,8 +10,10 @@ use observe::adapter::start::{Begun, Parts};
 use observe::bus::connect::{Bus, connect};
 use observe::bus::publish::JetStreamStore;
 use observe::bus::settings::{BusSettings, FirstConnect};
+use observe::event::envelope::Envelope;
 use observe::event::store::Identity;
 use observe::event::subject::Prefix;
+use observe::event::tell::Tell as _;
 use observe::observation::delta::{Delta, Epoch, Origin, Seq};
 use observe::observation::outlet::{Answer, Outlet as _, Report};
 use observe::process::diff::Comparison;
@@ -22,7 +24,7 @@ use tokio::time::Instant;
 
 use super::batches::Ready;
 use super::body::{Change, NOW, body};
-use super::look::{compared, dress};
+use super::look::{compared, stamp};
 use super::server::Server;
 
 const EPOCH: &str = "2026-08-20T07:15:02.707Z";
@@ -71,7 +73,8 @@ pub fn with_headers(message: Ready) -> Ready {
 
 /// An event as a message whose bytes are there already.
 pub fn message(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64) -> Ready {
-    let envelope = dress(event, source, prefix, number);
+    let told = TellProcess.tell(event).into_owned();
+    let envelope = Envelope::dress(told, &stamp(source, prefix, number));
     let mut payload = Vec::new();
     envelope.write_json(&mut payload).expect("an event of ours");
     Ready {

@@ -13,6 +13,7 @@ use super::bare::body_of;
 use super::children::{Program, bare, observe, wall};
 use super::figure::{Figure, Goal, Unit};
 use super::measure::{Spread, exponent, medians, quantile};
+use super::pause::after_pauses;
 use super::server::Server;
 use super::stack::{Stack, told};
 
@@ -227,10 +228,10 @@ fn delays(size: Size) -> Vec<Figure> {
     let more = ["--truth", &truth.to_string_lossy()];
     let stack = Stack::play(server.folder(), 20, 2.0, &more);
     let names = ["with".to_owned(), "without".to_owned()];
-    let _with = stack.adapter(&server, &names[0], &[]);
+    let noticing = stack.adapter(&server, &names[0], &[]);
     // Otherwise both commit at the same moments, and each is measured in the way of the other.
     std::thread::sleep(INTERVAL / 2);
-    let _without = stack.adapter(&server, &names[1], &["--evidence", "off"]);
+    let waiting = stack.adapter(&server, &names[1], &["--evidence", "off"]);
     told(&server, &names, 1);
     let watches = names.clone().map(|name| {
         let (tell, told) = mpsc::sync_channel(10_000);
@@ -273,10 +274,13 @@ fn delays(size: Size) -> Vec<Figure> {
         .cloned()
         .collect();
     let alone = matched(&alone, &with);
+    drop((noticing, waiting, stack, server));
+    let bare = after_pauses(INTERVAL, if size == Size::Quick { 5 } else { 20 });
     rows(
         &matched(&happened, &with),
         &alone,
         &matched(&happened, &without),
+        bare,
     )
 }
 
@@ -354,7 +358,14 @@ fn by_itself(alone: &[f64], ends: &str) -> Figure {
     )
 }
 
-fn rows(with: &[(f64, f64)], alone: &[(f64, f64)], without: &[(f64, f64)]) -> Vec<Figure> {
+fn rows(
+    with: &[(f64, f64)],
+    alone: &[(f64, f64)],
+    without: &[(f64, f64)],
+    mut bare: Vec<f64>,
+) -> Vec<Figure> {
+    bare.sort_by(f64::total_cmp);
+    let bare = quantile(&bare, 0.5);
     let sorted = |all: &[(f64, f64)], part: fn(&(f64, f64)) -> f64| {
         let mut numbers: Vec<_> = all.iter().map(part).collect();
         numbers.sort_by(f64::total_cmp);
@@ -394,6 +405,17 @@ fn rows(with: &[(f64, f64)], alone: &[(f64, f64)], without: &[(f64, f64)]) -> Ve
                 &[half + told[0], half + told[told.len() - 1]],
                 Goal::AtMost(half + 5.0),
                 off,
+            )
+        },
+        Figure {
+            reference: "a bare batch of a head and ten events every interval, to the line of a bare push consumer".to_owned(),
+            unit: Unit::Times,
+            ..row(
+                "the same without the wait: from the end of the look to the line, p50",
+                quantile(&told, 0.5) / bare,
+                &[told[0] / bare, told[told.len() - 1] / bare],
+                Goal::AtMost(1.25),
+                format!("{:.1} against {bare:.1} ms", quantile(&told, 0.5)),
             )
         },
     ]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::event::draft::Draft;
 use crate::event::envelope::{Envelope, SourceNotice, Stamp};
 use crate::event::payload::{Gap, Kind, LEFT_OUT, Occurred, Origin, Payload, Severity, Word};
 use crate::event::sieve::{LeftOut, Sieve};
@@ -31,24 +32,37 @@ pub(super) struct Pen<'a> {
     pub(super) block: Block,
 }
 
-impl Pen<'_> {
+impl<'a> Pen<'a> {
     /// Dresses an event of the domain; nothing where it is left out, and then no number is given.
-    pub(super) fn process(&mut self, payload: Payload, sieve: Option<&Sieve>) -> Option<Envelope> {
-        let envelope = Envelope::dress(payload, &self.next());
-        if sieve.is_some_and(|sieve| sieve.leaves_out(&envelope)) {
+    pub(super) fn process<'p>(
+        &mut self,
+        payload: &'p Payload,
+        sieve: Option<&Sieve>,
+    ) -> Option<Draft<'p>>
+    where
+        'a: 'p,
+    {
+        let draft = Draft::dress(payload, &self.next());
+        if sieve.is_some_and(|sieve| sieve.leaves_out(&draft.glance())) {
             self.seq -= 1;
             return None;
         }
-        Some(envelope)
+        Some(draft)
+    }
+
+    /// Dresses an event of the domain for somebody who wants more of it than its text.
+    pub(super) fn envelope(&mut self, payload: Payload) -> Envelope {
+        Envelope::dress(payload, &self.next())
     }
 
     /// Encodes an event, once, for its way to the broker.
-    pub(super) fn encode(&mut self, envelope: Envelope) -> serde_json::Result<Outgoing> {
-        let payload = self.block.write(|out| envelope.write_json(out))?;
+    pub(super) fn encode(&mut self, draft: Draft<'_>) -> serde_json::Result<Outgoing> {
+        let payload = self.block.write(|out| draft.write_json(out))?;
+        let (subject, id, origin) = draft.into_parts();
         Ok(Outgoing {
-            subject: envelope.subject,
-            id: envelope.id,
-            origin: envelope.origin.as_str(),
+            subject,
+            id,
+            origin: origin.as_str(),
             payload,
         })
     }
@@ -62,7 +76,7 @@ impl Pen<'_> {
         Envelope::notice(notice, &stamp)
     }
 
-    fn next(&mut self) -> Stamp<'_> {
+    fn next(&mut self) -> Stamp<'a> {
         self.seq += 1;
         Stamp {
             prefix: self.prefix,

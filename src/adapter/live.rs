@@ -121,7 +121,7 @@ impl<T: Tell> Live<T> {
             left_out: None,
         });
         for notice in own_words(&before, is_first, &gaps, (epoch, at)) {
-            self.send((epoch, origin, at), |pen| Some(pen.notice(notice)))
+            self.send((epoch, origin, at), |pen| pen.notice(notice))
                 .await?;
         }
         self.events((epoch, origin, at), events).await
@@ -133,8 +133,8 @@ impl<T: Tell> Live<T> {
         events: &[T::Event],
     ) -> Result<(), LiveError> {
         for event in events {
-            let payload = self.tell.tell(event);
-            self.send(stamp, |pen| pen.process(payload, None)).await?;
+            let payload = self.tell.tell(event).into_owned();
+            self.send(stamp, |pen| pen.envelope(payload)).await?;
         }
         Ok(())
     }
@@ -159,16 +159,14 @@ impl<T: Tell> Live<T> {
         let epoch = Arc::clone(&standing.epoch);
         let why = (self.hooks.word)(error);
         let notice: SourceNotice = disconnected(why, Some(standing.looked_at), since);
-        self.send((&epoch, Origin::Change, now), |pen| {
-            Some(pen.notice(notice))
-        })
-        .await
+        self.send((&epoch, Origin::Change, now), |pen| pen.notice(notice))
+            .await
     }
 
     async fn send(
         &mut self,
         (epoch, origin, at): (&str, Origin, DateTime<Utc>),
-        dress: impl FnOnce(&mut Pen<'_>) -> Option<Envelope>,
+        dress: impl FnOnce(&mut Pen<'_>) -> Envelope,
     ) -> Result<(), LiveError> {
         let mut pen = Pen {
             prefix: &self.prefix,
@@ -180,9 +178,7 @@ impl<T: Tell> Live<T> {
             seq: self.seq,
             block: Block::default(),
         };
-        let Some(envelope) = dress(&mut pen) else {
-            return Ok(());
-        };
+        let envelope = dress(&mut pen);
         self.seq = pen.seq;
         let mut raw = Vec::with_capacity(1024);
         envelope.write_json(&mut raw)?;

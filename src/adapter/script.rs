@@ -99,9 +99,13 @@ impl<T: Tell> Script<T> {
         rows: Changes,
         (byline, (seq, sieve)): (Byline, (u64, Option<Arc<LeftOut>>)),
     ) -> Self {
-        let order = in_shard_order(&**tell, events);
+        let (order, ends) = if events.len() > MAX_MESSAGES {
+            shard_by_shard(&**tell, events)
+        } else {
+            as_they_came(&**tell, events)
+        };
         Self {
-            ends: ends(&**tell, events, &order),
+            ends,
             tell: Arc::clone(tell),
             events: Arc::clone(events),
             block: Block::of(order.len()),
@@ -150,8 +154,8 @@ impl<T: Tell> Unwritten for Script<T> {
             for &place in places {
                 let payload = self.tell.tell(&self.events[place]);
                 let sieve = self.sieve.as_deref().map(|left_out| &left_out.sieve);
-                match pen.process(payload, sieve) {
-                    Some(envelope) => piece.events.push(pen.encode(envelope)?),
+                match pen.process(&payload, sieve) {
+                    Some(draft) => piece.events.push(pen.encode(draft)?),
                     None => left_out += 1,
                 }
             }
@@ -187,28 +191,33 @@ impl<T: Tell> Unwritten for Script<T> {
     }
 }
 
-/// The events as they came; but where they are more than one commit takes, those whose rows lie in one shard stand together,
-/// so that each commit writes few shards and not all of them. What happened to one row stays in its order.
-fn in_shard_order<T: Tell>(tell: &T, events: &[T::Event]) -> Vec<usize> {
-    let mut order: Vec<_> = (0..events.len()).collect();
-    if events.len() > MAX_MESSAGES {
-        order.sort_by_cached_key(|&index| place(tell.key(&events[index])));
-    }
-    order
-}
+/// The order of events, and where in it the pieces end.
+type Order = (Vec<usize>, VecDeque<usize>);
 
-/// Where pieces end: where no row is half told.
-fn ends<T: Tell>(tell: &T, events: &[T::Event], order: &[usize]) -> VecDeque<usize> {
-    let keys = || order.iter().map(|&place| tell.key(&events[place]));
+/// Events that fit one commit. A piece ends where no row is half told.
+fn as_they_came<T: Tell>(tell: &T, events: &[T::Event]) -> Order {
+    let keys = || events.iter().map(|event| tell.key(event));
     let last: HashMap<&str, usize> = keys().zip(0..).collect();
     let mut end = 0;
-    keys()
-        .enumerate()
-        .filter_map(|(index, key)| {
-            end = end.max(last.get(key).copied().unwrap_or(index));
-            (index == end).then_some(index)
-        })
-        .collect()
+    let ends = keys().enumerate().filter_map(|(index, key)| {
+        end = end.max(last.get(key).copied().unwrap_or(index));
+        (index == end).then_some(index)
+    });
+    ((0..events.len()).collect(), ends.collect())
+}
+
+/// More events than one commit takes: those whose rows lie in one shard stand together, so that each commit writes few shards and
+/// not all of them. What happened to one row stays in its order, and in one piece, perhaps with rows of the same place.
+fn shard_by_shard<T: Tell>(tell: &T, events: &[T::Event]) -> Order {
+    let placed = events.iter().map(|event| place(tell.key(event)));
+    let mut placed: Vec<(u64, usize)> = placed.zip(0..).collect();
+    placed.sort_unstable();
+    let is_end = |index: &usize| {
+        let next = placed.get(index + 1);
+        next.is_none_or(|(next, _)| *next != placed[*index].0)
+    };
+    let ends = (0..placed.len()).filter(is_end).collect();
+    (placed.iter().map(|(_, index)| *index).collect(), ends)
 }
 
 #[cfg(test)]
@@ -285,9 +294,10 @@ mod tests {
     fn a_look_of_more_than_one_commit_is_told_shard_by_shard_and_a_smaller_one_as_it_came() {
         let event = |number: usize| grown(format!("p{:04}", number / 2), number as u64 % 2);
         let few: Vec<_> = (0..MAX_MESSAGES).map(event).collect();
-        assert!(in_shard_order(&Toy, &few).into_iter().eq(0..MAX_MESSAGES));
+        assert!(as_they_came(&Toy, &few).0.into_iter().eq(0..MAX_MESSAGES));
         let many: Vec<_> = (0..4 * MAX_MESSAGES).map(event).collect();
-        let order = in_shard_order(&Toy, &many);
+        let (order, ends) = shard_by_shard(&Toy, &many);
+        assert!(ends.into_iter().eq((1..many.len()).step_by(2)));
         let told: Vec<_> = order.iter().map(|&index| &many[index]).collect();
         assert_eq!(told.len(), many.len());
         for pair in told.chunks(2) {

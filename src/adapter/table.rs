@@ -293,16 +293,20 @@ pub(super) fn changes<R: Rows>(
     known: &BTreeMap<Arc<str>, u64>,
 ) -> Changes {
     let mut found = Changes::new();
-    let mut seen = 0;
-    let mut fresh = Vec::new();
-    rows.visit(state, &mut |key, revision| match known.get(key) {
-        Some(&same) if same == revision => seen += 1,
-        Some(_) => {
-            seen += 1;
-            fresh.push((Arc::from(key), revision));
+    let (mut fresh, mut gone) = (Vec::new(), Vec::new());
+    // Both are in key order.
+    let mut known = known.iter().peekable();
+    rows.visit(state, &mut |key, revision| {
+        while let Some((former, _)) = known.next_if(|(known, _)| ***known < *key) {
+            gone.push(Arc::clone(former));
         }
-        None => fresh.push((Arc::from(key), revision)),
+        match known.next_if(|(known, _)| ***known == *key) {
+            Some((_, same)) if *same == revision => {}
+            Some((key, _)) => fresh.push((Arc::clone(key), revision)),
+            None => fresh.push((Arc::from(key), revision)),
+        }
     });
+    gone.extend(known.map(|(key, _)| Arc::clone(key)));
     let mut text = Vec::new();
     for (key, revision) in fresh {
         text.clear();
@@ -310,14 +314,7 @@ pub(super) fn changes<R: Rows>(
         let bytes = text.as_slice().into();
         found.insert(key, Some(Row { bytes, revision }));
     }
-    if seen < known.len() {
-        let mut here = BTreeSet::new();
-        rows.visit(state, &mut |key, _| {
-            here.insert(key.to_owned());
-        });
-        let gone = known.keys().filter(|key| !here.contains(&***key));
-        found.extend(gone.map(|key| (Arc::clone(key), None)));
-    }
+    found.extend(gone.into_iter().map(|key| (key, None)));
     found
 }
 

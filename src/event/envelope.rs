@@ -1,7 +1,7 @@
 //! The envelope: one event as it travels, one JSON object whose first nine keys never change their order.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::payload::{
     CERTAIN, Exit, Gap, Kind, Occurred, Origin, Payload, Previous, Severity, State, Word, millis,
@@ -20,8 +20,9 @@ pub const HEADER_SOURCE: &str = "Observe-Source";
 /// Header that carries the origin.
 pub const HEADER_ORIGIN: &str = "Observe-Origin";
 
+// It is written as a `Draft`; what is said here of keys that are left out is for the schema.
 /// One event dressed for travel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Envelope {
     /// What happened.
@@ -103,8 +104,17 @@ pub struct Stamp<'a> {
 }
 
 impl Stamp<'_> {
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         format!("{}.{}.{}", self.source, self.journal, self.seq)
+    }
+
+    /// Nobody is to be woken by an installation.
+    pub(super) fn severity(&self, severity: Severity) -> Severity {
+        if self.origin == Origin::Initial {
+            Severity::Info
+        } else {
+            severity
+        }
     }
 }
 
@@ -144,12 +154,7 @@ impl Envelope {
                 .process_event(&state.namespace, &state.name, &kind),
             process: Some(state.name.clone()),
             namespace: Some(state.namespace.clone()),
-            // Nobody is to be woken by an installation.
-            severity: if stamp.origin == Origin::Initial {
-                Severity::Info
-            } else {
-                severity
-            },
+            severity: stamp.severity(severity),
             state: Some(state),
             process_seq: Some(process_seq),
             exit,
@@ -163,11 +168,7 @@ impl Envelope {
     pub fn notice(notice: SourceNotice, stamp: &Stamp<'_>) -> Self {
         Self {
             subject: stamp.prefix.source_event(stamp.source, &notice.kind),
-            severity: if stamp.origin == Origin::Initial {
-                Severity::Info
-            } else {
-                notice.severity
-            },
+            severity: stamp.severity(notice.severity),
             gap: notice.gap,
             ..Self::bare(notice.kind, notice.reason, CERTAIN, notice.occurred, stamp)
         }
@@ -212,7 +213,7 @@ impl Envelope {
     ///
     /// Only where a number of the state is not finite; trying again does not help.
     pub fn write_json(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        serde_json::to_writer(out, self)
+        self.draft().write_json(out)
     }
 
     /// Reads an event back; keys of later versions are passed over.
@@ -251,12 +252,13 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::draft::Draft;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 
-    fn crashed() -> Envelope {
+    fn payload() -> Payload {
         let state = State {
             name: "api".into(),
             namespace: "default".into(),
@@ -278,7 +280,7 @@ mod tests {
             ready_at: None,
             ended_at: Some(at("2026-08-20T09:18:03.9+02:00")),
         };
-        let payload = Payload {
+        Payload {
             kind: Kind::Crashed,
             severity: Severity::Error,
             state,
@@ -303,8 +305,27 @@ mod tests {
                 pid: Some(18768),
             }),
             process_seq: 7,
-        };
-        Envelope::dress(payload, &stamp(&Prefix::default(), Origin::Change))
+        }
+    }
+
+    fn crashed() -> Envelope {
+        Envelope::dress(payload(), &stamp(&Prefix::default(), Origin::Change))
+    }
+
+    #[test]
+    fn whoever_borrows_an_event_writes_and_sees_the_same_as_whoever_has_it() {
+        let (prefix, payload) = (Prefix::default(), payload());
+        for origin in [Origin::Initial, Origin::Change, Origin::Resync] {
+            let stamp = stamp(&prefix, origin);
+            let draft = Draft::dress(&payload, &stamp);
+            let envelope = Envelope::dress(payload.clone(), &stamp);
+            assert_eq!(draft.glance(), envelope.glance());
+            let (mut borrowed, mut owned) = (Vec::new(), Vec::new());
+            draft.write_json(&mut borrowed).unwrap();
+            envelope.write_json(&mut owned).unwrap();
+            assert_eq!(String::from_utf8(borrowed), String::from_utf8(owned));
+            assert_eq!(draft.into_parts(), (envelope.subject, envelope.id, origin));
+        }
     }
 
     fn stamp(prefix: &Prefix, origin: Origin) -> Stamp<'_> {

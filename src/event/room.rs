@@ -6,8 +6,8 @@
 //! processes leaves megabytes behind for good. Pieces beyond [`APART`] have no such effect. So what grows large gets that much at
 //! once: addresses, of which only what is written to becomes memory.
 
-/// Up to so many bytes a piece comes from the heap, and nothing is gained.
-const SMALL: usize = 128 * 1024;
+/// Up to so many bytes what the allocator learns does no harm.
+const SMALL: usize = 512 * 1024;
 /// A piece of so many bytes is the system's, whatever was freed before; 32 MiB is the most that the allocator learns.
 const APART: usize = 33 * 1024 * 1024;
 
@@ -37,14 +37,14 @@ mod tests {
     #[test]
     fn what_stays_small_gets_what_it_needs_and_what_grows_large_gets_a_piece_apart() {
         let mut list: Vec<u64> = Vec::new();
-        for number in 0..10_000 {
+        for number in 0..50_000 {
             make_room(&mut list, 1);
             list.push(number);
         }
         assert!(list.capacity() <= SMALL / 8, "{}", list.capacity());
-        make_room(&mut list, 10_000);
+        make_room(&mut list, 50_000);
         assert!(list.capacity() >= APART / 8, "{}", list.capacity());
-        assert!(list.into_iter().eq(0..10_000));
+        assert!(list.into_iter().eq(0..50_000));
     }
 
     #[test]

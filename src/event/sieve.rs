@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::envelope::Envelope;
 use super::filter::{FilterError, Pattern};
+use super::glance::Glance;
 use super::payload::{Gap, Kind, Severity, millis};
 
 /// A rule as it is written: values of one key are alternatives, different keys must all hold.
@@ -194,15 +194,15 @@ impl Sieve {
     }
 
     /// Whether an event is left out.
-    pub fn leaves_out(&self, event: &Envelope) -> bool {
+    pub fn leaves_out(&self, event: &Glance<'_>) -> bool {
         // What is not understood leaves nothing out where we tell ourselves.
-        let (Some(rules), Some(name)) = (&self.rules, &event.process) else {
+        let (Some(rules), Some(name)) = (&self.rules, event.process) else {
             return false;
         };
         let whom = Whom {
             name,
-            group: event.group(),
-            namespaces: event.namespaces().collect(),
+            group: event.group,
+            namespaces: event.every_namespace().collect(),
         };
         // On a guess it is told rather than left out.
         let of_kind = |rule: &Rule| rule.kinds.is_empty() || rule.kinds.contains(&event.kind);

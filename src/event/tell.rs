@@ -1,5 +1,7 @@
 //! The seam between a domain and the adapter: how its events are told, and how its state becomes rows of a head.
 
+use std::borrow::Cow;
+
 use super::payload::Payload;
 
 /// Turns one domain event into what is told of it.
@@ -11,7 +13,7 @@ pub trait Tell: Send + Sync + 'static {
     fn key<'e>(&self, event: &'e Self::Event) -> &'e str;
 
     /// What is told.
-    fn tell(&self, event: &Self::Event) -> Payload;
+    fn tell<'e>(&self, event: &'e Self::Event) -> Cow<'e, Payload>;
 }
 
 /// What is known about a head besides its rows, when a state is made from it.

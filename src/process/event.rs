@@ -1,5 +1,7 @@
 //! The events of the process domain, and how they are told.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::event::payload::{Kind, Payload, Severity};
@@ -30,8 +32,8 @@ impl Tell for TellProcess {
         &event.payload.state.name
     }
 
-    fn tell(&self, event: &ProcessEvent) -> Payload {
-        event.payload.clone()
+    fn tell<'e>(&self, event: &'e ProcessEvent) -> Cow<'e, Payload> {
+        Cow::Borrowed(&event.payload)
     }
 }
 

@@ -78,10 +78,15 @@ pub(super) fn in_name_order(before: &Table, readings: &[Reading<'_>]) -> Vec<Pai
     let inner = before.inner();
     let mut known: Vec<Option<usize>> = vec![None; inner.rows.len()];
     let mut new = Vec::new();
+    let mut next = 0;
     for (place, reading) in readings.iter().enumerate() {
-        match inner.names.find(&inner.rows, &reading.name) {
+        // Most looks name the processes in one order, and looking further on is cheaper than looking up.
+        let same = |row: &Arc<Row>| *row.name == *reading.name;
+        let found = inner.rows.get(next).is_some_and(same).then_some(next);
+        match found.or_else(|| inner.names.find(&inner.rows, &reading.name)) {
             None => new.push(place),
             Some(row) => {
+                next = row + 1;
                 let other = known[row].filter(|&other| rank(&readings[other]) >= rank(reading));
                 known[row] = other.or(Some(place));
             }

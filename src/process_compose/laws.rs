@@ -246,7 +246,7 @@ fn dressed(comparison: &Comparison, timestamp: DateTime<Utc>) -> Vec<Envelope> {
     };
     let events = comparison.events.iter();
     events
-        .map(|event| Envelope::dress(TellProcess.tell(event), &stamp))
+        .map(|event| Envelope::dress(TellProcess.tell(event).into_owned(), &stamp))
         .collect()
 }
 

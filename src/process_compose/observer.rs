@@ -52,6 +52,8 @@ pub struct ComposeObserver {
     names: watch::Sender<Names>,
     known: Mutex<Known>,
     looks: Mutex<Looks>,
+    /// Without readings, but with the room of the last ones.
+    room: Mutex<Vec<Reading<'static>>>,
     oddities: Oddities,
     nudge: Nudge,
     clock: Clock,
@@ -128,6 +130,7 @@ impl ComposeObserver {
             names,
             known,
             looks,
+            room: Mutex::default(),
             oddities: Oddities::default(),
             nudge,
             clock,
@@ -157,7 +160,7 @@ impl ComposeObserver {
         if decoded.0.iter().any(|reading| reading.torn) {
             started = self.begin();
             let again = self.client.processes().await?;
-            drop(decoded);
+            self.keep_room(decoded.0);
             body = again;
             decoded = self.decode(&body)?;
         }
@@ -193,6 +196,7 @@ impl ComposeObserver {
         }
         self.forget_strangers(before, &readings);
         let comparison = compare(before, &readings, &heard, &circumstances);
+        self.keep_room(readings);
         self.publish_names(&comparison.table);
         if heard.has_unexplained(&comparison.table) {
             self.nudge.nudge();
@@ -202,10 +206,16 @@ impl ComposeObserver {
 
     /// The processes of a body, and what of it could not be read.
     fn decode<'b>(&self, body: &'b Body) -> Result<(Vec<Reading<'b>>, Vec<Odd>), ClientError> {
+        let room = std::mem::take(&mut *self.room.lock().unwrap_or_else(PoisonError::into_inner));
         let reading =
-            wire::decode_as(&body.bytes).map_err(|error| self.client.undecodable(error))?;
+            wire::decode_into(&body.bytes, room).map_err(|error| self.client.undecodable(error))?;
         self.oddities.note(&reading.odd);
         Ok((reading.rows, reading.odd))
+    }
+
+    /// Keeps the room of readings for the next look.
+    fn keep_room(&self, readings: Vec<Reading<'_>>) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Reading::room(readings);
     }
 
     /// The epoch of a table: asked for whenever the server may be another run.

@@ -12,11 +12,12 @@ use self::lenient::{list, real, stamp, text, whole};
 use super::error::clean;
 
 mod lenient;
+mod rows;
 mod stamp;
 mod table;
 
 pub use stamp::Stamp;
-pub use table::{decode, decode_as};
+pub use table::{decode, decode_as, decode_into};
 
 /// An age beyond this, in nanoseconds, is not an age but a reading taken while a process was being started: ten years.
 const OLDEST: i64 = 10 * 366 * 86_400 * 1_000_000_000;

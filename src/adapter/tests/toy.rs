@@ -1,5 +1,6 @@
 //! A domain of counters that grow, and a source of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -46,8 +47,8 @@ impl Tell for Toy {
         &event.key
     }
 
-    fn tell(&self, event: &Grown) -> Payload {
-        Payload {
+    fn tell<'e>(&self, event: &'e Grown) -> Cow<'e, Payload> {
+        Cow::Owned(Payload {
             kind: Kind::Restarted,
             severity: Severity::Warning,
             state: State {
@@ -85,7 +86,7 @@ impl Tell for Toy {
                 ..Previous::default()
             }),
             process_seq: event.number,
-        }
+        })
     }
 }
 

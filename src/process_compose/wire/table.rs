@@ -1,14 +1,11 @@
 //! The table as a whole: read in one go, and element by element only where that fails.
 
-use std::fmt;
-
-use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::super::error::clean;
+use super::rows::Rows;
 use super::{DecodeError, Odd, Reading, WireRow, name_of, why};
-use crate::event::room::make_room;
 
 /// A table; null in the place of its `data` is one without processes.
 #[derive(Deserialize)]
@@ -21,7 +18,7 @@ struct Table<'a, L> {
 }
 
 #[derive(Default)]
-enum Data<L> {
+pub(super) enum Data<L> {
     #[default]
     Missing,
     Rows(L),
@@ -30,45 +27,6 @@ enum Data<L> {
 impl<'de, L: Deserialize<'de> + Default> Deserialize<'de> for Data<L> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         Ok(Self::Rows(Option::deserialize(input)?.unwrap_or_default()))
-    }
-}
-
-/// The rows of a table, each made into what is wanted of it as soon as it is read.
-struct Rows<R> {
-    rows: Vec<R>,
-    /// Whether one of them is too much to be told.
-    excess: bool,
-}
-
-impl<R> Default for Rows<R> {
-    fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            excess: false,
-        }
-    }
-}
-
-impl<'de, R: From<WireRow<'de>>> Deserialize<'de> for Rows<R> {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_seq(Self::default())
-    }
-}
-
-impl<'de, R: From<WireRow<'de>>> Visitor<'de> for Rows<R> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of processes")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
-        while let Some(row) = list.next_element::<WireRow<'_>>()? {
-            self.excess |= row.excess().is_some();
-            make_room(&mut self.rows, 1);
-            self.rows.push(row.into());
-        }
-        Ok(self)
     }
 }
 
@@ -85,15 +43,20 @@ pub fn decode(bytes: &[u8]) -> Result<Reading<WireRow<'_>>, DecodeError> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_as<'a, R: From<WireRow<'a>>>(bytes: &'a [u8]) -> Result<Reading<R>, DecodeError> {
-    // Text that is checked as a whole is not checked again string by string; bytes that are no text may stand where nobody
-    // reads.
-    let table = match std::str::from_utf8(bytes) {
-        Ok(text) => serde_json::from_str::<Table<'_, Rows<R>>>(text),
-        Err(_) => serde_json::from_slice(bytes),
-    };
-    match table {
-        Ok(table) => {
-            let Rows { rows, excess } = present_rows(table.data, table.error)?;
+    decode_into(bytes, Vec::new())
+}
+
+/// The same, in a list that may have room from the last time; what stands in it is dropped.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_into<'a, R: From<WireRow<'a>>>(
+    bytes: &'a [u8],
+    room: Vec<R>,
+) -> Result<Reading<R>, DecodeError> {
+    match Rows::read(bytes, room) {
+        Ok((data, error)) => {
+            let Rows { rows, excess } = present_rows(data, error)?;
             if excess {
                 return decode_each(bytes);
             }

@@ -1,0 +1,157 @@
+//! An event on its way to its text: what it says, borrowed from where it stands.
+//!
+//! An adapter that tells thousands of events writes each once and keeps the text; an [`Envelope`] of its own for each would be
+//! twenty strings that are thrown away. What is written, and in which order, is said here for both.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
+
+use super::envelope::{Envelope, SCHEMA, Stamp};
+use super::glance::{Glance, Names};
+use super::payload::{
+    Exit, Gap, Kind, Occurred, Origin, Payload, Previous, Severity, State, millis,
+};
+
+/// One event as it is written. Its keys are those of an [`Envelope`], in the order of the contract.
+#[derive(Debug, Clone, Serialize)]
+pub struct Draft<'a> {
+    #[serde(rename = "type")]
+    kind: &'a Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(with = "millis")]
+    timestamp: DateTime<Utc>,
+    subject: Cow<'a, str>,
+    severity: Severity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a State>,
+    schema: u32,
+    id: Cow<'a, str>,
+    source: &'a str,
+    journal: &'a str,
+    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process_seq: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    epoch: &'a str,
+    origin: Origin,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+    certainty: &'a str,
+    occurred: &'a Occurred,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<&'a Exit>,
+    count: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<&'a Previous>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<&'a Gap>,
+}
+
+impl<'a> Draft<'a> {
+    /// Dresses an event about a process, as [`Envelope::dress`] does.
+    pub fn dress(payload: &'a Payload, stamp: &Stamp<'a>) -> Self {
+        let state = &payload.state;
+        let subject = stamp
+            .prefix
+            .process_event(&state.namespace, &state.name, &payload.kind);
+        Self {
+            kind: &payload.kind,
+            process: Some(&state.name),
+            namespace: Some(&state.namespace),
+            timestamp: stamp.timestamp,
+            subject: subject.into(),
+            severity: stamp.severity(payload.severity),
+            state: Some(state),
+            schema: SCHEMA,
+            id: stamp.id().into(),
+            source: stamp.source,
+            journal: stamp.journal,
+            seq: stamp.seq,
+            process_seq: Some(payload.process_seq),
+            epoch: stamp.epoch,
+            origin: stamp.origin,
+            reason: &payload.reason,
+            certainty: &payload.certainty,
+            occurred: &payload.occurred,
+            exit: payload.exit.as_ref(),
+            count: payload.count,
+            previous: payload.previous.as_ref(),
+            gap: None,
+        }
+    }
+
+    /// Appends the event as one JSON object without a line break.
+    ///
+    /// # Errors
+    ///
+    /// Only where a number of the state is not finite; trying again does not help.
+    pub fn write_json(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(out, self)
+    }
+
+    /// What a filter asks about it.
+    pub fn glance(&self) -> Glance<'_> {
+        let namespaces = self.state.map_or(&[][..], |state| &state.namespaces);
+        Glance {
+            kind: Cow::Borrowed(self.kind),
+            process: self.process,
+            group: self.state.and_then(|state| state.group.as_deref()),
+            namespace: self.namespace,
+            namespaces: Names::List(namespaces),
+            timestamp: self.timestamp,
+            severity: self.severity,
+            source: self.source,
+            journal: self.journal,
+            seq: self.seq,
+            origin: self.origin,
+            reason: self.reason,
+            certainty: self.certainty,
+        }
+    }
+
+    /// Its subject, its id and its origin, once it is written.
+    pub fn into_parts(self) -> (String, String, Origin) {
+        (self.subject.into_owned(), self.id.into_owned(), self.origin)
+    }
+}
+
+impl Envelope {
+    /// The same, as it is written.
+    pub fn draft(&self) -> Draft<'_> {
+        Draft {
+            kind: &self.kind,
+            process: self.process.as_deref(),
+            namespace: self.namespace.as_deref(),
+            timestamp: self.timestamp,
+            subject: self.subject.as_str().into(),
+            severity: self.severity,
+            state: self.state.as_ref(),
+            schema: self.schema,
+            id: self.id.as_str().into(),
+            source: &self.source,
+            journal: &self.journal,
+            seq: self.seq,
+            process_seq: self.process_seq,
+            epoch: &self.epoch,
+            origin: self.origin,
+            reason: &self.reason,
+            certainty: &self.certainty,
+            occurred: &self.occurred,
+            exit: self.exit.as_ref(),
+            count: self.count,
+            previous: self.previous.as_ref(),
+            gap: self.gap.as_ref(),
+        }
+    }
+}
+
+impl Serialize for Envelope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.draft().serialize(serializer)
+    }
+}
