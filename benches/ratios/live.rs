@@ -84,16 +84,26 @@ fn delays(mut command: Command, server: &Server, lasts: Duration) -> (f64, f64) 
 }
 
 fn latency(size: Size, server: &Server) -> Vec<Figure> {
-    let lasts = Duration::from_millis(if size == Size::Quick { 1_500 } else { 5_000 });
+    let lasts = Duration::from_millis(if size == Size::Quick { 1_500 } else { 2_500 });
+    let rounds = match size {
+        Size::Quick => 3,
+        Size::Full => 12,
+    };
     let url = server.url();
-    let found: Vec<_> = (0..size.repetitions())
-        .map(|_| {
-            [
-                watch(server),
-                bare(&["tail", &url, LIVE]),
-                bare(&["push", &url, STREAM]),
-            ]
-            .map(|command| delays(command, server, lasts))
+    let command = |which| match which {
+        0 => watch(server),
+        1 => bare(&["tail", &url, LIVE]),
+        _ => bare(&["push", &url, STREAM]),
+    };
+    // In turn, and each as often the first: what came before shows in what comes after.
+    let found: Vec<_> = (0..rounds)
+        .map(|round| {
+            let mut all = [(0.0, 0.0); 3];
+            for turn in 0..3 {
+                let which = (round + turn) % 3;
+                all[which] = delays(command(which), server, lasts);
+            }
+            all
         })
         .collect();
     let subject =
