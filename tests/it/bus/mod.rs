@@ -11,6 +11,7 @@ mod restored;
 mod sourced;
 mod stream;
 mod subscribe;
+mod texts;
 mod torn;
 
 use std::collections::BTreeMap;
