@@ -34,6 +34,15 @@ impl Text {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self {
+            payload: Bytes::copy_from_slice(text.as_bytes()),
+            sequence: 1,
+            timestamp: DateTime::UNIX_EPOCH,
+        }
+    }
+
     /// The JSON text exactly as it was stored.
     pub fn bytes(&self) -> &[u8] {
         &self.payload

@@ -179,11 +179,16 @@ impl View {
 
     /// Shows an event that is wanted by its text, as it comes, in a face that shows nothing else.
     pub(super) async fn show_live(&mut self, text: &Text) -> Result<(), Viewed> {
-        let tells_some = self.since.is_some() || !self.told.is_empty();
-        if tells_some && text.glance().is_some_and(|event| self.is_told(&event)) {
+        if self.has_told(text) {
             return Ok(());
         }
         self.show_text(text.bytes()).await
+    }
+
+    /// The same of a bare text, which is looked at only where something is told.
+    fn has_told(&self, text: &Text) -> bool {
+        let tells_some = self.since.is_some() || !self.told.is_empty();
+        tells_some && text.glance().is_some_and(|event| self.is_told(&event))
     }
 
     /// Shows an event that is wanted by its text, in a face that shows nothing else.
@@ -319,6 +324,12 @@ mod tests {
         assert!(!view.is_told(&event("shop", "j", 8).glance()));
         assert!(!view.is_told(&event("shop", "k", 1).glance()));
         assert!(!view.is_told(&event("lab", "j", 1).glance()));
+        for (seq, has_told) in [(7, true), (8, false)] {
+            let mut text = Vec::new();
+            event("shop", "j", seq).write_json(&mut text).unwrap();
+            let text = Text::of(&String::from_utf8(text).unwrap());
+            assert_eq!(view.has_told(&text), has_told, "{seq}");
+        }
         view.note_source("shop");
         view.note_source("shop");
         assert_eq!(view.sources, Sources::One("shop".to_owned()));

@@ -3,6 +3,7 @@
 use observe::bus::read::{Begin, Reader, Told};
 use observe::bus::settings::DEFAULT_STREAM;
 use observe::event::filter::Filter;
+use observe::event::glance::Glance;
 use observe::event::subject::Prefix;
 use serde_json::json;
 
@@ -39,7 +40,10 @@ async fn bare_texts_are_told_where_records_would_be_and_nothing_else_is_differen
         json!({ "seq": first + 3 }),
     )
     .await;
-    // Not as we write it, of another source, about sight; and no event at all.
+    // Of another source: as we write it, but about sight; not as we write it; and no event at all.
+    let connected = r#"{"type":"connected","timestamp":"2026-08-20T07:18:04.120Z","subject":"s","severity":"info","schema":1,"id":"i","source":"lab","journal":"l","seq":1,"origin":"change","reason":"first_contact","certainty":"certain","occurred":{"before":"2026-08-20T07:18:04.120Z"},"count":1}"#;
+    assert!(Glance::of(connected.as_bytes()).is_some());
+    let sight = ("core.source.lab.connected".to_owned(), connected.to_owned());
     let other = |kind: &str, seq: u64| {
         let event = json!({
             "type": kind, "timestamp": "2026-08-20T07:18:04Z", "subject": "s", "severity": "info", "schema": 1,
@@ -50,7 +54,7 @@ async fn bare_texts_are_told_where_records_would_be_and_nothing_else_is_differen
         (format!("core.source.lab.{kind}"), event.to_string())
     };
     let html = ("core.process.a.b.started".to_owned(), "<html>".to_owned());
-    for (subject, text) in [other("connected", 1), html, other("gap", 4)] {
+    for (subject, text) in [sight, html, other("gap", 4)] {
         let published = bus.client().publish(subject, text.into());
         published.await.unwrap();
     }
