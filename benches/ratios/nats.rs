@@ -19,10 +19,14 @@ pub fn version() -> Option<&'static str> {
 /// A call of it that knows nothing of this machine but that server.
 pub fn nats(server: &Server, args: &[&str]) -> Command {
     let mut command = Command::new("nats");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("NATS_") {
+            command.env_remove(name);
+        }
+    }
     command
         .env("HOME", server.folder())
         .env_remove("XDG_CONFIG_HOME")
-        .env_remove("NATS_CONTEXT")
         .args(["-s", &server.url()])
         .args(args);
     command

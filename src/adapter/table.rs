@@ -307,6 +307,8 @@ pub(super) fn changes<R: Rows>(
         }
     });
     gone.extend(known.map(|(key, _)| Arc::clone(key)));
+    // What is there counts, should a domain ever name its rows in another order.
+    found.extend(gone.into_iter().map(|key| (key, None)));
     let mut text = Vec::new();
     for (key, revision) in fresh {
         text.clear();
@@ -314,7 +316,6 @@ pub(super) fn changes<R: Rows>(
         let bytes = text.as_slice().into();
         found.insert(key, Some(Row { bytes, revision }));
     }
-    found.extend(gone.into_iter().map(|key| (key, None)));
     found
 }
 
@@ -331,4 +332,62 @@ pub(super) fn place(key: &str) -> u64 {
 fn shard_of(key: &str, count: usize) -> usize {
     let mask = u64::try_from(count - 1).unwrap_or(u64::MAX);
     usize::try_from(fnv1a(key.as_bytes()) & mask).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::tell::{Restored, RowError};
+
+    use super::*;
+
+    /// Names its rows in the order in which they stand.
+    struct Listed;
+
+    impl Rows for Listed {
+        type State = Vec<(&'static str, u64)>;
+
+        fn visit(&self, state: &Self::State, each: &mut dyn FnMut(&str, u64)) {
+            for (key, revision) in state {
+                each(key, *revision);
+            }
+        }
+
+        fn encode(&self, _: &Self::State, key: &str, out: &mut Vec<u8>) {
+            out.extend_from_slice(key.as_bytes());
+        }
+
+        fn decode(
+            &self,
+            _: &mut dyn Iterator<Item = &[u8]>,
+            _: Restored<'_>,
+        ) -> Result<Self::State, RowError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn found(state: &[(&'static str, u64)]) -> String {
+        let known = [("b", 1), ("d", 1), ("f", 1)].map(|(key, revision)| (key.into(), revision));
+        let found = changes(&Listed, &state.to_vec(), &known.into());
+        let word = |(key, row): (&Arc<str>, &Option<Row>)| match row {
+            Some(row) => format!("{key}{} ", row.revision),
+            None => format!("-{key} "),
+        };
+        found.iter().map(word).collect()
+    }
+
+    #[test]
+    fn what_is_new_what_is_other_and_what_is_gone_is_found() {
+        assert_eq!(found(&[("b", 1), ("d", 1), ("f", 1)]), "");
+        assert_eq!(
+            found(&[("a", 5), ("d", 2), ("f", 1), ("g", 1)]),
+            "a5 -b d2 g1 "
+        );
+        assert_eq!(found(&[]), "-b -d -f ");
+        assert_eq!(found(&[("d", 1)]), "-b -f ");
+    }
+
+    #[test]
+    fn rows_in_another_order_are_written_again_and_none_that_is_there_is_taken_for_gone() {
+        assert_eq!(found(&[("f", 1), ("d", 1), ("b", 1)]), "b1 d1 ");
+    }
 }

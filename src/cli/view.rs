@@ -77,7 +77,7 @@ pub(super) struct View {
     blindness: Blindness,
     left: Option<u64>,
     gathers: bool,
-    /// Room for a line, used again for the next one.
+    /// Room for a line; where lines are gathered, it is used again for the next one.
     line: Vec<u8>,
     output: Output,
 }
@@ -185,16 +185,18 @@ impl View {
         self.show_text(text.bytes()).await
     }
 
-    /// The same of a bare text, which is looked at only where something is told.
+    /// As [`View::is_told`], of a bare text, which is looked at only where a snapshot told something.
     fn has_told(&self, text: &Text) -> bool {
-        let tells_some = self.since.is_some() || !self.told.is_empty();
-        tells_some && text.glance().is_some_and(|event| self.is_told(&event))
+        let is_old = self.since.is_some_and(|since| text.timestamp < since);
+        let glance = (!self.told.is_empty()).then(|| text.glance()).flatten();
+        is_old || glance.is_some_and(|event| self.is_told(&event))
     }
 
     /// Shows an event that is wanted by its text, in a face that shows nothing else.
     pub(super) async fn show_text(&mut self, stored: &[u8]) -> Result<(), Viewed> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
+        line.reserve(stored.len() + 1);
         self.face.write_text(stored, &mut line);
         if self.gathers {
             let put = self.output.gather(&line).await;

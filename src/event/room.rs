@@ -4,12 +4,18 @@
 //! freed. But the first piece that is freed makes it take everything of up to that size from its heap from then on, and keep
 //! twice as much free memory at the end of that heap (mallopt(3), `M_MMAP_THRESHOLD`), so that one look at ten thousand
 //! processes leaves megabytes behind for good. Pieces beyond [`APART`] have no such effect. So what grows large gets that much at
-//! once: addresses, of which only what is written to becomes memory.
+//! once: addresses, of which only what is written to becomes memory, by pages (of two megabytes where the system gives large
+//! ones to everybody).
 
 /// Up to so many bytes what the allocator learns does no harm.
 const SMALL: usize = 512 * 1024;
-/// A piece of so many bytes is the system's, whatever was freed before; 32 MiB is the most that the allocator learns.
-const APART: usize = 33 * 1024 * 1024;
+/// A piece of so many bytes is the system's, whatever was freed before: 32 MiB is the most that the allocator learns, and
+/// half a mebibyte where addresses are short.
+const APART: usize = if cfg!(target_pointer_width = "64") {
+    33 * 1024 * 1024
+} else {
+    1024 * 1024
+};
 
 /// Makes room for so many more elements.
 pub(crate) fn make_room<T>(list: &mut Vec<T>, more: usize) {
@@ -30,6 +36,13 @@ pub(crate) fn make_room<T>(list: &mut Vec<T>, more: usize) {
     }
 }
 
+/// Gives back what a small list has left over. Of a piece apart nothing but addresses is.
+pub(crate) fn trim<T>(list: &mut Vec<T>) {
+    if list.capacity().saturating_mul(size_of::<T>()) <= SMALL {
+        list.shrink_to_fit();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +58,17 @@ mod tests {
         make_room(&mut list, 50_000);
         assert!(list.capacity() >= APART / 8, "{}", list.capacity());
         assert!(list.into_iter().eq(0..50_000));
+    }
+
+    #[test]
+    fn what_is_left_over_of_a_small_list_is_given_back() {
+        let mut list = Vec::with_capacity(100);
+        list.push(7_u64);
+        trim(&mut list);
+        assert_eq!((list.capacity(), list.as_slice()), (1, &[7][..]));
+        let mut apart: Vec<u8> = Vec::with_capacity(APART);
+        trim(&mut apart);
+        assert_eq!(apart.capacity(), APART);
     }
 
     #[test]

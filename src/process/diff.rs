@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::event::payload::Origin;
-use crate::event::room::make_room;
+use crate::event::room::{make_room, trim};
 
 use super::epoch;
 use super::event::ProcessEvent;
@@ -129,6 +129,8 @@ pub fn compare(
         events: Vec::new(),
     };
     merge.run(before, readings, &pairs);
+    // They may be remembered for long.
+    trim(&mut merge.events);
     merge.next.names = Names::of(&merge.next.rows, before);
     Comparison {
         table: Table::from_inner(merge.next),

@@ -27,6 +27,7 @@ pub mod nudge;
 pub mod observer;
 mod odd;
 pub mod pages;
+mod room;
 pub mod server;
 pub mod settings;
 pub mod translate;

@@ -31,6 +31,7 @@ use super::frames::Frames;
 use super::learner::{Lessons, learn};
 use super::nudge::{Clock, Names, StateStream};
 use super::odd::Oddities;
+use super::room::Room;
 use super::server::Server;
 use super::settings::{Endpoint, Evidence, Settings};
 use super::translate;
@@ -52,8 +53,7 @@ pub struct ComposeObserver {
     names: watch::Sender<Names>,
     known: Mutex<Known>,
     looks: Mutex<Looks>,
-    /// Without readings, but with the room of the last ones.
-    room: Mutex<Vec<Reading<'static>>>,
+    room: Room,
     oddities: Oddities,
     nudge: Nudge,
     clock: Clock,
@@ -130,7 +130,7 @@ impl ComposeObserver {
             names,
             known,
             looks,
-            room: Mutex::default(),
+            room: Room::default(),
             oddities: Oddities::default(),
             nudge,
             clock,
@@ -160,7 +160,7 @@ impl ComposeObserver {
         if decoded.0.iter().any(|reading| reading.torn) {
             started = self.begin();
             let again = self.client.processes().await?;
-            self.keep_room(decoded.0);
+            self.room.keep(decoded.0);
             body = again;
             decoded = self.decode(&body)?;
         }
@@ -196,7 +196,7 @@ impl ComposeObserver {
         }
         self.forget_strangers(before, &readings);
         let comparison = compare(before, &readings, &heard, &circumstances);
-        self.keep_room(readings);
+        self.room.keep(readings);
         self.publish_names(&comparison.table);
         if heard.has_unexplained(&comparison.table) {
             self.nudge.nudge();
@@ -206,16 +206,11 @@ impl ComposeObserver {
 
     /// The processes of a body, and what of it could not be read.
     fn decode<'b>(&self, body: &'b Body) -> Result<(Vec<Reading<'b>>, Vec<Odd>), ClientError> {
-        let room = std::mem::take(&mut *self.room.lock().unwrap_or_else(PoisonError::into_inner));
+        let room = self.room.take();
         let reading =
             wire::decode_into(&body.bytes, room).map_err(|error| self.client.undecodable(error))?;
         self.oddities.note(&reading.odd);
         Ok((reading.rows, reading.odd))
-    }
-
-    /// Keeps the room of readings for the next look.
-    fn keep_room(&self, readings: Vec<Reading<'_>>) {
-        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Reading::room(readings);
     }
 
     /// The epoch of a table: asked for whenever the server may be another run.
@@ -441,6 +436,7 @@ impl Observer for ComposeObserver {
     fn rest(&self) {
         self.names.send_replace(None);
         self.frames.clear();
+        self.room.forget();
     }
 
     fn is_fatal(&self, error: &ClientError) -> bool {

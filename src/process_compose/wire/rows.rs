@@ -69,7 +69,7 @@ impl<'de, R: From<WireRow<'de>>> Visitor<'de> for Body<R> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut room, mut data, mut error) = (Some(self.0), Data::Missing, None);
+        let (mut room, mut data, mut error) = (Some(self.0), Data::Missing, None::<Option<_>>);
         while let Some(key) = map.next_key()? {
             match key {
                 Key::Data => {
@@ -78,11 +78,12 @@ impl<'de, R: From<WireRow<'de>>> Visitor<'de> for Body<R> {
                     };
                     data = Data::Rows(map.next_value_seed(List(rows))?);
                 }
-                Key::Error => error = map.next_value()?,
+                Key::Error if error.is_some() => return Err(A::Error::duplicate_field("error")),
+                Key::Error => error = Some(map.next_value()?),
                 Key::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok((data, error))
+        Ok((data, error.flatten()))
     }
 }
 

@@ -183,6 +183,12 @@ fn what_is_no_table_is_told_for_what_it_is() {
         DecodeError::ServerError(text) => assert_eq!(text, "can't get state of process x"),
         other => panic!("{other:?}"),
     }
+    for body in [
+        r#"{"data":[],"data":[]}"#,
+        r#"{"data":[],"error":"a","error":"b"}"#,
+    ] {
+        assert!(matches!(error(body), DecodeError::OtherJson), "{body}");
+    }
     for body in [r#"{"data":null}"#, r#"{"data":[]}"#] {
         let reading = decode(body.as_bytes()).unwrap();
         assert!(reading.rows.is_empty() && reading.odd.is_empty());
