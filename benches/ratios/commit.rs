@@ -20,7 +20,9 @@ const MANY: usize = 5_000;
 /// How the nats command does the same.
 const COMMAND: &str = "nats bench js pub atomic --batch 1000, as many subjects in the same stream";
 /// Looks of one measurement.
-const LOOKS: usize = 3;
+fn looks(size: Size) -> usize {
+    if size == Size::Quick { 1 } else { 3 }
+}
 /// Processes of a small stack.
 const FEW: usize = 10;
 
@@ -31,10 +33,9 @@ pub fn figures(size: Size) -> Vec<Figure> {
         many(size, Load::Headers),
         many(size, Load::Head),
         contract(size),
-        if nats::version().is_some() {
-            many(size, Load::Command)
-        } else {
-            Figure::missing("P3", "the same", COMMAND, nats::MISSING)
+        match nats::missing(size) {
+            None => many(size, Load::Command),
+            Some(why) => Figure::missing("P3", "the same", COMMAND, why),
         },
     ];
     figures.extend(one(size));
@@ -42,10 +43,11 @@ pub fn figures(size: Size) -> Vec<Figure> {
 }
 
 fn many(size: Size, load: Load) -> Figure {
-    let (pairs, bytes) = block_on(pairs(load, LOOKS, size.repetitions()));
+    let looks = looks(size);
+    let (pairs, bytes) = block_on(pairs(load, looks, size.repetitions()));
     let rates: Vec<_> = pairs.iter().map(|(ours, bare)| (*bare, *ours)).collect();
     let (ours, bare) = medians(&pairs);
-    let events = (2 * MANY * LOOKS) as f64;
+    let events = (2 * MANY * looks) as f64;
     let loops =
         |what| format!("a bare loop of atomic batches of {BATCH}, the same bytes prebuilt{what}");
     let (reference, goal) = match load {
@@ -77,10 +79,11 @@ fn many(size: Size, load: Load) -> Figure {
 
 /// What a bare loop loses that keeps the contract on the wire.
 fn contract(size: Size) -> Figure {
-    let pairs = block_on(bare_pairs(LOOKS, size.repetitions()));
+    let looks = looks(size);
+    let pairs = block_on(bare_pairs(looks, size.repetitions()));
     let rates: Vec<_> = pairs.iter().map(|(with, bare)| (*bare, *with)).collect();
     let (with, bare) = medians(&pairs);
-    let events = (2 * MANY * LOOKS) as f64;
+    let events = (2 * MANY * looks) as f64;
     Figure {
         name: "P3",
         subject: "the same of a bare loop with the headers and the head of ours".to_owned(),

@@ -3,14 +3,21 @@
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::Size;
 use super::children::first_line;
 use super::server::Server;
 
-/// Why it is not measured.
-pub const MISSING: &str = "no nats CLI on PATH";
+/// Why it is not measured, where it is not.
+pub fn missing(size: Size) -> Option<&'static str> {
+    match (size, version()) {
+        (_, None) => Some("no nats CLI on PATH"),
+        (Size::Quick, Some(_)) => Some("not with QUICK=1"),
+        (Size::Full, Some(_)) => None,
+    }
+}
 
 /// Its version, where there is one.
-pub fn version() -> Option<&'static str> {
+fn version() -> Option<&'static str> {
     static VERSION: OnceLock<Option<String>> = OnceLock::new();
     let found = VERSION.get_or_init(|| first_line(Command::new("nats").arg("--version")));
     found.as_deref()

@@ -50,13 +50,13 @@ pub fn figures(size: Size) -> Vec<Figure> {
                 Spread::of(all.iter().map(|round| round.theirs_peak)).median
             ),
         },
-        if nats::version().is_some() {
+        if let Some(why) = nats::missing(size) {
+            Figure::missing("P7", &subject, COMMAND, why)
+        } else {
             let args = ["sub", "core.process.>", "--all", "--raw", "-T"];
             let theirs = || nats(&server, &args);
             let all = times(rounds, (&json, EVENTS as u64), &theirs);
             rate("P7", &subject, COMMAND, &all, 2.0)
-        } else {
-            Figure::missing("P7", &subject, COMMAND, nats::MISSING)
         },
         rate(
             "P8",

@@ -39,7 +39,7 @@ fn residents(processes: u32, size: Size) -> (Spread, f64) {
     let body = body_of(stack.place()) as f64;
     // A large one is sampled more often instead.
     let (adapters, samples) = if processes > 1_000 {
-        (1, size.repetitions())
+        (1, if size == Size::Quick { 1 } else { 5 })
     } else {
         (size.repetitions(), 1)
     };
@@ -163,7 +163,7 @@ const EYE: &str =
 /// P11: all at once, because it is CPU time that counts, in windows of some looks.
 fn idle(size: Size) -> Vec<Figure> {
     let (windows, lasts) = match size {
-        Size::Quick => (3, 2 * INTERVAL),
+        Size::Quick => (2, INTERVAL),
         Size::Full => (6, 5 * INTERVAL),
     };
     let server = Server::start();
@@ -222,7 +222,7 @@ type Line = (String, f64, f64);
 
 /// P12: with the state stream and without, side by side.
 fn delays(size: Size) -> Vec<Figure> {
-    let lasts = Duration::from_secs(if size == Size::Quick { 12 } else { 60 });
+    let lasts = Duration::from_secs(if size == Size::Quick { 5 } else { 60 });
     let server = Server::start();
     let truth = server.folder().join("truth.jsonl");
     let more = ["--truth", &truth.to_string_lossy()];
@@ -275,7 +275,7 @@ fn delays(size: Size) -> Vec<Figure> {
         .collect();
     let alone = matched(&alone, &with);
     drop((noticing, waiting, stack, server));
-    let bare = after_pauses(INTERVAL, if size == Size::Quick { 5 } else { 20 });
+    let bare = after_pauses(INTERVAL, if size == Size::Quick { 1 } else { 20 });
     rows(
         &matched(&happened, &with),
         &alone,
