@@ -57,7 +57,9 @@ fn allocations(processes: usize, restarts: usize) -> (u64, usize) {
         table = comparison.table;
     }
     let (comparison, count) = compared(&table, &body(processes, 2, restarts), 4);
-    (count, comparison.events.len())
+    let events = comparison.events;
+    assert_eq!(events.capacity(), events.len(), "deltas are remembered");
+    (count, events.len())
 }
 
 #[test]

@@ -95,15 +95,20 @@ fn contract(size: Size) -> Figure {
     }
 }
 
-async fn bare_pairs(looks: usize, pairs: usize) -> Vec<(f64, f64)> {
+/// A broker to which many have told one change each, what follows, and that change as messages.
+async fn many_told() -> (Server, Outlet, Looks, Vec<Ready>) {
     let server = Server::start();
     let mut outlet = Outlet::begin(&server, "shop").await;
     let mut source = Looks::at(MANY);
     outlet.tell(&source.next(Change::All)).await;
     let sample = source.next(Change::All);
     outlet.tell(&sample).await;
+    (server, outlet, source, sample.messages())
+}
+
+async fn bare_pairs(looks: usize, pairs: usize) -> Vec<(f64, f64)> {
+    let (_server, outlet, _, messages) = many_told().await;
     let client = outlet.client.clone();
-    let messages = sample.messages();
     let dressed: Vec<_> = messages.iter().cloned().map(with_headers).collect();
     let heads = heads(&client, messages.len().div_ceil(MAX_MESSAGES)).await;
     let (with, bare) = (
@@ -141,13 +146,7 @@ enum Load {
 /// What telling so many looks takes at which every process crashes and runs again, and what the bare loop takes, in
 /// seconds; and the bytes of one event.
 async fn pairs(load: Load, looks: usize, pairs: usize) -> (Vec<(f64, f64)>, usize) {
-    let server = Server::start();
-    let mut outlet = Outlet::begin(&server, "shop").await;
-    let mut source = Looks::at(MANY);
-    outlet.tell(&source.next(Change::All)).await;
-    let sample = source.next(Change::All);
-    outlet.tell(&sample).await;
-    let mut messages = sample.messages();
+    let (server, mut outlet, mut source, mut messages) = many_told().await;
     if load != Load::Bytes {
         messages = messages.into_iter().map(with_headers).collect();
     }
