@@ -1,11 +1,15 @@
 //! The messages of a commit: what is sent, in which order, under which headers.
 
-use async_nats::HeaderMap;
+use async_nats::header::{
+    HeaderMap, HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
+    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_TTL, NATS_ROLLUP,
+};
 use bytes::Bytes;
 
 use super::error::{BusError, clean};
 use super::settings::HeadLife;
 use crate::event::envelope::{HEADER_ID, HEADER_ORIGIN, HEADER_SCHEMA, HEADER_SOURCE, SCHEMA};
+use crate::event::plain::is_plain;
 use crate::event::store::{Commit, Outgoing};
 use crate::event::subject::Prefix;
 
@@ -17,7 +21,6 @@ const HEADERS_MOST: usize = 2048;
 
 /// Which batch a message belongs to.
 pub(super) const HEADER_BATCH: &str = "Nats-Batch-Id";
-const HEADER_EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 /// On a root: how many messages its batch has. Who finds the root can tell whether the stream took them all.
 pub(super) const HEADER_MESSAGES: &str = "Observe-Messages";
 
@@ -99,13 +102,12 @@ impl Messages for [Outbound] {
 /// A commit as messages in their order: root, shards, events.
 pub(super) struct Dressed<'a> {
     commit: &'a Commit<'a>,
-    batch_id: &'a str,
     root: Bytes,
     /// The subjects of root and shards.
     subjects: Vec<String>,
     /// What root and shards say, but for what only the root does.
     head: HeaderMap,
-    /// What every event says.
+    /// What every event says. There is none in a commit of a root alone, so it lies in a batch.
     event: HeaderMap,
 }
 
@@ -114,25 +116,30 @@ impl<'a> Dressed<'a> {
         commit: &'a Commit<'_>,
         prefix: &Prefix,
         (stream, life): (&str, HeadLife),
-        batch_id: &'a str,
+        batch_id: &str,
     ) -> Result<Self, BusError> {
         let root = serde_json::to_vec(commit.root)
             .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
         let shards = commit.shards.keys();
         let shards = shards.map(|number| prefix.head_shard(commit.source, *number));
+        let mut head = head_headers(stream, life);
+        // A root alone is a plain publish: a batch of one would cost ten times as much.
+        if !(commit.shards.is_empty() && commit.events.is_empty()) {
+            head.insert(NATS_BATCH_ID, batch_id);
+        }
         let mut event = HeaderMap::new();
-        event.insert("Nats-Expected-Stream", stream);
-        event.insert(HEADER_SCHEMA, SCHEMA.to_string());
-        event.insert(HEADER_SOURCE, one_line(commit.source));
+        event.insert(NATS_EXPECTED_STREAM, stream);
+        event.insert(NATS_BATCH_ID, batch_id);
+        event.insert(named(HEADER_SCHEMA), SCHEMA.to_string());
+        event.insert(named(HEADER_SOURCE), one_line(commit.source));
         Ok(Self {
             root: root.into(),
             subjects: std::iter::once(prefix.head_root(commit.source))
                 .chain(shards)
                 .collect(),
-            head: head_headers(stream, life),
+            head,
             event,
             commit,
-            batch_id,
         })
     }
 
@@ -160,13 +167,16 @@ impl Messages for Dressed<'_> {
         let (mut headers, payload) = match (self.event_at(index), index) {
             (Some(event), _) => {
                 let mut headers = self.event.clone();
-                headers.insert(HEADER_ID, one_line(&event.id));
-                headers.insert(HEADER_ORIGIN, event.origin);
+                headers.insert(named(HEADER_ID), one_line(&event.id));
+                headers.insert(named(HEADER_ORIGIN), event.origin);
                 (headers, event.payload.clone())
             }
             (None, 0) => {
                 let mut headers = self.head.clone();
-                headers.insert(HEADER_EXPECTED, self.commit.expected.to_string());
+                headers.insert(
+                    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+                    self.commit.expected.to_string(),
+                );
                 (headers, self.root.clone())
             }
             (None, _) => {
@@ -174,7 +184,7 @@ impl Messages for Dressed<'_> {
                 (self.head.clone(), text.unwrap_or_default())
             }
         };
-        number(&mut headers, index + 1, self.count(), self.batch_id);
+        number(&mut headers, index + 1, self.count());
         Outbound {
             subject: self.subject(index).to_owned(),
             headers,
@@ -206,41 +216,50 @@ pub(super) fn rest(
     let heads = sent.iter().take_while(|message| !is_event(message)).count();
     let told = (stored + 1).max(heads);
     let mut messages: Vec<_> = sent[..heads].iter().chain(&sent[told..]).cloned().collect();
-    messages[0]
-        .headers
-        .insert(HEADER_EXPECTED, root_sequence.to_string());
+    messages[0].headers.insert(
+        NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+        root_sequence.to_string(),
+    );
     let count = messages.len();
     for (place, message) in (1..).zip(&mut messages) {
-        number(&mut message.headers, place, count, batch_id);
+        message.headers.insert(NATS_BATCH_ID, batch_id);
+        number(&mut message.headers, place, count);
     }
     messages
 }
 
-/// Gives a message its place in its batch. A root alone is a plain publish: a batch of one would cost ten times as much.
-fn number(headers: &mut HeaderMap, number: usize, count: usize, batch_id: &str) {
+/// Gives a message its place in its batch.
+fn number(headers: &mut HeaderMap, number: usize, count: usize) {
     if count == 1 {
         return;
     }
     if number == 1 {
-        headers.insert(HEADER_MESSAGES, count.to_string());
+        headers.insert(named(HEADER_MESSAGES), count.to_string());
     }
-    headers.insert(HEADER_BATCH, batch_id);
-    headers.insert("Nats-Batch-Sequence", number.to_string());
+    headers.insert(NATS_BATCH_SEQUENCE, number.to_string());
     if number == count {
-        headers.insert("Nats-Batch-Commit", "1");
+        headers.insert(NATS_BATCH_COMMIT, "1");
     }
 }
 
 fn head_headers(stream: &str, life: HeadLife) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert("Nats-Expected-Stream", stream);
-    headers.insert("Nats-Rollup", "sub");
-    headers.insert("Nats-TTL", life.header());
+    headers.insert(NATS_EXPECTED_STREAM, stream);
+    headers.insert(NATS_ROLLUP, "sub");
+    headers.insert(NATS_MESSAGE_TTL, life.header());
     headers
+}
+
+/// The name of a header of ours, as text of the program and no copy of it.
+fn named(name: &'static str) -> HeaderName {
+    HeaderName::from_static(name)
 }
 
 /// A header ends at a line break, and the connection with it.
 fn one_line(text: &str) -> String {
+    if is_plain(text.as_bytes()) {
+        return text.to_owned();
+    }
     text.replace(char::is_control, "_")
 }
 

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::envelope::{Envelope, SCHEMA, Stamp};
 use super::glance::{Glance, Names};
+use super::json;
 use super::payload::{
     Exit, Gap, Kind, Occurred, Origin, Payload, Previous, Severity, State, millis,
 };
@@ -91,7 +92,7 @@ impl<'a> Draft<'a> {
     ///
     /// Only where a number of the state is not finite; trying again does not help.
     pub fn write_json(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        serde_json::to_writer(out, self)
+        json::write(out, self)
     }
 
     /// What a filter asks about it.

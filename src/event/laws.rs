@@ -18,6 +18,7 @@ pub(crate) fn event(bytes: &[u8]) -> Option<Envelope> {
     let mut text = Vec::new();
     assert!(event.write_json(&mut text).is_ok());
     assert!(!text.contains(&b'\n'), "an event is a line");
+    assert_eq!(serde_json::to_vec(&event).ok().as_ref(), Some(&text));
     let again = Envelope::parse(&text);
     assert!(
         again.is_ok(),

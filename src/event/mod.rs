@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod filter;
 pub mod glance;
 pub mod grep;
+pub(crate) mod json;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod laws;
 pub mod payload;

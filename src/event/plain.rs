@@ -15,6 +15,13 @@ pub fn is_literal(text: &[u8]) -> bool {
     odd(text, |eight| unseen(eight) | equal(eight, b'\\')) == 0
 }
 
+/// Whether a text stands for itself in JSON between quotation marks: it holds none, no backslash and no control character that JSON
+/// escapes. Of a text beyond ASCII this may say no though it does.
+pub(crate) fn needs_no_escape(text: &[u8]) -> bool {
+    let escaped = |eight| below_blank(eight) | equal(eight, b'"') | equal(eight, b'\\');
+    odd(text, escaped) == 0
+}
+
 /// The marks of all bytes; a blank fills what the last eight want.
 #[expect(
     clippy::inline_always,
@@ -35,8 +42,14 @@ fn odd(text: &[u8], marks: impl Fn(u64) -> u64) -> u64 {
 #[expect(clippy::inline_always, reason = "as above")]
 #[inline(always)]
 fn unseen(eight: u64) -> u64 {
-    let below_blank = eight.wrapping_sub(ONES * u64::from(b' ')) & !eight & HIGH;
-    eight & HIGH | below_blank | equal(eight, 0x7f)
+    eight & HIGH | below_blank(eight) | equal(eight, 0x7f)
+}
+
+/// Marks where a byte is a control character below the blank. Behind such a byte others may be marked too.
+#[expect(clippy::inline_always, reason = "as above")]
+#[inline(always)]
+fn below_blank(eight: u64) -> u64 {
+    eight.wrapping_sub(ONES * u64::from(b' ')) & !eight & HIGH
 }
 
 /// Marks where a byte is this one. Behind such a byte others may be marked too.
@@ -62,11 +75,13 @@ mod tests {
                         let plain = matches!(byte, b' '..=b'~');
                         assert_eq!(is_plain(&text), plain, "{text:?}");
                         assert_eq!(is_literal(&text), plain && byte != b'\\', "{text:?}");
+                        let escaped = byte < b' ' || matches!(byte, b'"' | b'\\');
+                        assert_eq!(needs_no_escape(&text), !escaped, "{text:?}");
                     }
                 }
             }
         }
-        assert!(is_plain(b"") && is_literal(b""));
+        assert!(is_plain(b"") && is_literal(b"") && needs_no_escape(b""));
     }
 
     #[test]

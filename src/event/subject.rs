@@ -28,11 +28,16 @@ pub fn push_token(out: &mut String, name: &str) {
         out.push('=');
         return;
     }
+    // Nearly all names.
+    if name.len() <= MAX_TOKEN && name.bytes().all(stands_for_itself) {
+        out.push_str(name);
+        return;
+    }
     let start = out.len();
     // The last place where the cut may fall: behind a whole escape, with room for the mark.
     let mut cut = start;
     for &byte in name.as_bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+        if stands_for_itself(byte) {
             out.push(char::from(byte));
         } else {
             out.push('=');
@@ -66,6 +71,11 @@ pub enum Token {
         /// FNV-1a of the full name.
         hash: u64,
     },
+}
+
+/// Whether a byte of a name stands in its token as it is.
+fn stands_for_itself(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 /// Decodes one token; `None` when the text is no token that [`encode_token`] can have written.
@@ -109,12 +119,12 @@ fn unescape(token: &str) -> Option<Vec<u8>> {
             };
             let byte = (nibble(*high)? << 4) | nibble(*low)?;
             // One spelling per name: what needs no escape has none.
-            if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            if stands_for_itself(byte) {
                 return None;
             }
             bytes.push(byte);
             rest = after;
-        } else if first.is_ascii_alphanumeric() || *first == b'_' || *first == b'-' {
+        } else if stands_for_itself(*first) {
             bytes.push(*first);
             rest = tail;
         } else {
@@ -226,12 +236,15 @@ impl Prefix {
 
     /// The subject of a process event.
     pub fn process_event(&self, namespace: &str, process: &str, kind: &Kind) -> String {
-        let mut subject = format!("{}.process.", self.0);
+        let (word, names) = (kind.as_str(), namespace.len() + process.len());
+        let mut subject = String::with_capacity(self.0.len() + names + word.len() + 11);
+        subject.push_str(&self.0);
+        subject.push_str(".process.");
         push_token(&mut subject, namespace);
         subject.push('.');
         push_token(&mut subject, process);
         subject.push('.');
-        push_token(&mut subject, kind.as_str());
+        push_token(&mut subject, word);
         subject
     }
 

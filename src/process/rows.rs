@@ -1,11 +1,13 @@
 //! Rows of the head: the table as compact JSON lines, and back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::event::json;
 use crate::event::tell::{Restored, RowError, Rows};
 
 use super::names::Names;
@@ -31,11 +33,8 @@ impl Rows for ProcessRows {
 
     fn encode(&self, state: &Table, key: &str, out: &mut Vec<u8>) {
         if let Some(row) = state.row(key) {
-            let start = out.len();
             // Writing a struct of strings and numbers to memory cannot fail; a row that did would be left out whole.
-            if serde_json::to_writer(&mut *out, &Line::from(row)).is_err() {
-                out.truncate(start);
-            }
+            let _written = json::write(out, &Line::from(row));
         }
     }
 
@@ -92,9 +91,9 @@ impl Rows for ProcessRows {
 /// One row on the wire; keys of one or two letters, because a head holds thousands.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line<'a> {
-    n: std::borrow::Cow<'a, str>,
-    ns: Vec<String>,
-    s: std::borrow::Cow<'a, str>,
+    n: Cow<'a, str>,
+    ns: Vec<Cow<'a, str>>,
+    s: Cow<'a, str>,
     p: char,
     e: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -107,12 +106,12 @@ struct Line<'a> {
     h: Sign,
     #[serde(default, skip_serializing_if = "Flags::is_none")]
     f: Flags,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    a: Vec<i64>,
+    #[serde(default, skip_serializing_if = "<[i64]>::is_empty")]
+    a: Cow<'a, [i64]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<Times>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    c: Option<Config>,
+    c: Option<Config<'a>>,
     m: Mem,
 }
 
@@ -190,9 +189,9 @@ impl From<Sign> for Health {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Config {
+struct Config<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    g: Option<String>,
+    g: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     i: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -275,7 +274,7 @@ impl<'a> From<&'a Row> for Line<'a> {
         .map(nanos);
         Self {
             n: (&*row.name).into(),
-            ns: row.namespaces.iter().map(ToString::to_string).collect(),
+            ns: row.namespaces.iter().map(|name| (&**name).into()).collect(),
             s: (&*row.status).into(),
             p: row.phase.code(),
             e: row.epoch,
@@ -284,7 +283,7 @@ impl<'a> From<&'a Row> for Line<'a> {
             pid: row.pid,
             h: row.health.into(),
             f: Flags::of(row),
-            a: row.allowed_codes.clone(),
+            a: row.allowed_codes.as_slice().into(),
             t: times.iter().any(Option::is_some).then_some(Times {
                 s: times[0],
                 r: times[1],
@@ -298,8 +297,8 @@ impl<'a> From<&'a Row> for Line<'a> {
     }
 }
 
-impl From<&Configuration> for Config {
-    fn from(configuration: &Configuration) -> Self {
+impl<'a> From<&'a Configuration> for Config<'a> {
+    fn from(configuration: &'a Configuration) -> Self {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let probe = |probe: Probe| {
             vec![
@@ -309,7 +308,7 @@ impl From<&Configuration> for Config {
             ]
         };
         Self {
-            g: configuration.group.as_deref().map(str::to_owned),
+            g: configuration.group.as_deref().map(Cow::Borrowed),
             i: configuration.replica,
             r: configuration.replicas,
             b: configuration.backoff.map(millis),
@@ -320,8 +319,8 @@ impl From<&Configuration> for Config {
     }
 }
 
-impl From<Config> for Configuration {
-    fn from(config: Config) -> Self {
+impl From<Config<'_>> for Configuration {
+    fn from(config: Config<'_>) -> Self {
         let probe = |parts: Vec<u64>| match parts.as_slice() {
             [threshold, period, delay] => Some(Probe {
                 threshold: u32::try_from(*threshold).unwrap_or(u32::MAX),
@@ -411,7 +410,7 @@ impl From<Line<'_>> for Row {
             schedule_at: at(times.n),
             watch_at: at(times.w),
             unmet: line.f.has(Flags::UNMET),
-            allowed_codes: line.a,
+            allowed_codes: line.a.into_owned(),
             configuration: line.c.map(|config| Arc::new(config.into())),
             epoch: line.e,
             memory: line.m.into(),

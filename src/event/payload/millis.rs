@@ -26,21 +26,25 @@ fn written(time: &DateTime<Utc>) -> Option<[u8; 24]> {
     let year = year.filter(|year| *year <= 9999)?;
     let millis = Some(time.timestamp_subsec_millis()).filter(|millis| *millis < 1000)?;
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    for (from, to, mut number) in [
-        (0, 4, year),
-        (5, 7, time.month()),
-        (8, 10, time.day()),
-        (11, 13, time.hour()),
-        (14, 16, time.minute()),
-        (17, 19, time.second()),
-        (20, 23, millis),
-    ] {
-        for place in text[from..to].iter_mut().rev() {
-            *place = b"0123456789"[(number % 10) as usize];
-            number /= 10;
-        }
-    }
+    text[..4].copy_from_slice(&digits::<4>(year));
+    text[5..7].copy_from_slice(&digits::<2>(time.month()));
+    text[8..10].copy_from_slice(&digits::<2>(time.day()));
+    text[11..13].copy_from_slice(&digits::<2>(time.hour()));
+    text[14..16].copy_from_slice(&digits::<2>(time.minute()));
+    text[17..19].copy_from_slice(&digits::<2>(time.second()));
+    text[20..23].copy_from_slice(&digits::<3>(millis));
     Some(text)
+}
+
+/// A number in so many digits.
+#[inline]
+fn digits<const N: usize>(mut number: u32) -> [u8; N] {
+    let mut digits = [0; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    digits
 }
 
 /// Reads a time of any offset and precision.
