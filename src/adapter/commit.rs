@@ -330,7 +330,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let now = Instant::now();
         let told = self.hooks.told.as_mut();
         let Released { rows, gaps, waited } = self.pending.release(attempt.pieces, told);
-        self.table.apply(rows, &attempt.plan, root_sequence, now);
+        self.table.apply(rows, &attempt.plan, (root_sequence, now));
         self.base = Base {
             root_sequence,
             journal: std::mem::take(&mut self.base.journal),

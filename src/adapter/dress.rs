@@ -56,15 +56,14 @@ impl<'a> Pen<'a> {
     }
 
     /// Encodes an event, once, for its way to the broker.
-    pub(super) fn encode(&mut self, draft: Draft<'_>) -> serde_json::Result<Outgoing> {
-        let payload = self.block.write(|out| draft.write_json(out))?;
-        let (subject, id, origin) = draft.into_parts();
-        Ok(Outgoing {
-            subject,
-            id,
-            origin: origin.as_str(),
-            payload,
-        })
+    pub(super) fn encode(&mut self, draft: &Draft<'_>) -> serde_json::Result<Outgoing> {
+        let (subject, id) = (draft.subject(), draft.id());
+        let texts = self.block.write(|out| {
+            out.extend_from_slice(subject.as_bytes());
+            out.extend_from_slice(id.as_bytes());
+            draft.write_json(out)
+        })?;
+        Ok(Outgoing::of(texts, (subject, id), draft.origin().as_str()))
     }
 
     /// Dresses an event about the source.

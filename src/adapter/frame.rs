@@ -107,7 +107,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
             let words = own_words(&tail.standing, is_first, &gaps, (look.epoch, look.at));
             for notice in words.into_iter().chain(turned) {
                 let notice = pen.notice(notice);
-                own.events.push(pen.encode(notice.draft())?);
+                own.events.push(pen.encode(&notice.draft())?);
             }
             own.owed = gaps;
             self.owed.clear();
@@ -227,7 +227,7 @@ impl<St: EventStore, T: Tell, R: Rows> Committer<St, T, R> {
         let notice = disconnected(why, Some(tail.standing.looked_at), since);
         let mut piece = Piece::default();
         let notice = pen.notice(notice);
-        piece.events.push(pen.encode(notice.draft())?);
+        piece.events.push(pen.encode(&notice.draft())?);
         let mut frame = self.silent_frame();
         frame.last_seq += 1;
         frame.standing.connected = false;

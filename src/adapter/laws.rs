@@ -3,8 +3,6 @@
 use chrono::{DateTime, Utc};
 
 #[cfg(test)]
-use bytes::Bytes;
-
 #[cfg(test)]
 use crate::event::store::Outgoing;
 use crate::event::store::{Head, Identity, Root};
@@ -104,12 +102,8 @@ pub(crate) fn entries() -> Vec<Vec<u8>> {
     };
     let rows = [("api".into(), row.clone())];
     let owed = [Owed::since(Some(DateTime::UNIX_EPOCH), gap::SPOOL_FULL)];
-    let event = Outgoing {
-        subject: "core.process.default.api.crashed".into(),
-        id: "shop.3f9a1c22.43".into(),
-        origin: "change",
-        payload: Bytes::from_static(b"{}"),
-    };
+    let subject = "core.process.default.api.crashed";
+    let event = Outgoing::new(subject, "shop.3f9a1c22.43", "change", b"{}");
     let piece = Piece {
         events: vec![event],
         rows: [("api".into(), Some(row)), ("web".into(), None)].into(),

@@ -27,7 +27,7 @@ use super::gap::{Owed, owe};
 use super::script::Unwritten;
 use super::settings::SpoolPlace;
 use super::spool::keeper::Keeper;
-use super::table::{Changes, Row};
+use super::table::{Change, Changes, Row};
 
 /// Bytes that a row or an event costs besides its text.
 const OVERHEAD: usize = 128;
@@ -54,7 +54,7 @@ impl Standing {
 pub(super) struct Piece {
     pub(super) events: Vec<Outgoing>,
     /// Each row once; a list, because most pieces have one and there may be as many pieces as processes.
-    pub(super) rows: Vec<(Arc<str>, Option<Row>)>,
+    pub(super) rows: Vec<Change>,
     /// Events of the domain among them, counting what one stands for once.
     pub(super) told: u64,
     /// Gaps told by it: owed again if it is dropped.
@@ -63,10 +63,7 @@ pub(super) struct Piece {
 
 impl Piece {
     fn bytes(&self) -> usize {
-        let events = self
-            .events
-            .iter()
-            .map(|event| event.payload.len() + event.subject.len());
+        let events = self.events.iter().map(Outgoing::size);
         let rows = self
             .rows
             .iter()

@@ -155,7 +155,7 @@ impl<T: Tell> Unwritten for Script<T> {
                 let payload = self.tell.tell(&self.events[place]);
                 let sieve = self.sieve.as_deref().map(|left_out| &left_out.sieve);
                 match pen.process(&payload, sieve) {
-                    Some(draft) => piece.events.push(pen.encode(draft)?),
+                    Some(draft) => piece.events.push(pen.encode(&draft)?),
                     None => left_out += 1,
                 }
             }

@@ -27,7 +27,10 @@ pub(super) struct Row {
     pub(super) revision: u64,
 }
 
-/// What becomes of rows: their new text, or nothing where they are gone.
+/// What becomes of a row: its new text, or nothing where it is gone.
+pub(super) type Change = (Arc<str>, Option<Row>);
+
+/// What becomes of rows.
 pub(super) type Changes = BTreeMap<Arc<str>, Option<Row>>;
 
 #[derive(Debug, Default)]
@@ -116,7 +119,7 @@ impl Table {
 
     /// Takes over rows that were committed by somebody whose plan is not known: their shards are written again with the
     /// next commit.
-    pub(super) fn absorb(&mut self, changes: Changes) {
+    pub(super) fn absorb(&mut self, changes: impl IntoIterator<Item = Change>) {
         for (key, row) in changes {
             let number = self.shard_of(&key);
             let shard = &mut self.shards[number];
@@ -250,7 +253,12 @@ impl Table {
     }
 
     /// Takes over a commit that was acknowledged with its root at this sequence.
-    pub(super) fn apply(&mut self, changes: Changes, plan: &Plan, root: u64, now: Instant) {
+    pub(super) fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = Change>,
+        plan: &Plan,
+        (root, now): (u64, Instant),
+    ) {
         let places = self.places(plan);
         if plan.count != self.shards.len() {
             let old = std::mem::take(&mut self.shards);

@@ -1,5 +1,6 @@
 //! The messages of a commit: what is sent, in which order, under which headers.
 
+use async_nats::Subject;
 use async_nats::header::{
     HeaderMap, HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
     NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_TTL, NATS_ROLLUP,
@@ -27,7 +28,7 @@ pub(super) const HEADER_MESSAGES: &str = "Observe-Messages";
 /// One message on its way out.
 #[derive(Debug, Clone)]
 pub(super) struct Outbound {
-    pub(super) subject: String,
+    pub(super) subject: Subject,
     pub(super) headers: HeaderMap,
     pub(super) payload: Bytes,
 }
@@ -104,7 +105,7 @@ pub(super) struct Dressed<'a> {
     commit: &'a Commit<'a>,
     root: Bytes,
     /// The subjects of root and shards.
-    subjects: Vec<String>,
+    subjects: Vec<Subject>,
     /// What root and shards say, but for what only the root does.
     head: HeaderMap,
     /// What every event says. There is none in a commit of a root alone, so it lies in a batch.
@@ -122,6 +123,7 @@ impl<'a> Dressed<'a> {
             .map_err(|error| BusError::Invalid(format!("a root cannot be written: {error}")))?;
         let shards = commit.shards.keys();
         let shards = shards.map(|number| prefix.head_shard(commit.source, *number));
+        let root_subject = prefix.head_root(commit.source);
         let mut head = head_headers(stream, life);
         // A root alone is a plain publish: a batch of one would cost ten times as much.
         if !(commit.shards.is_empty() && commit.events.is_empty()) {
@@ -134,8 +136,9 @@ impl<'a> Dressed<'a> {
         event.insert(named(HEADER_SOURCE), one_line(commit.source));
         Ok(Self {
             root: root.into(),
-            subjects: std::iter::once(prefix.head_root(commit.source))
+            subjects: std::iter::once(root_subject)
                 .chain(shards)
+                .map(Subject::from)
                 .collect(),
             head,
             event,
@@ -158,18 +161,21 @@ impl Messages for Dressed<'_> {
 
     fn subject(&self, index: usize) -> &str {
         match self.event_at(index) {
-            Some(event) => &event.subject,
+            Some(event) => event.subject(),
             None => &self.subjects[index],
         }
     }
 
     fn message(&self, index: usize) -> Outbound {
-        let (mut headers, payload) = match (self.event_at(index), index) {
+        let (subject, mut headers, payload) = match (self.event_at(index), index) {
             (Some(event), _) => {
                 let mut headers = self.event.clone();
-                headers.insert(named(HEADER_ID), one_line(&event.id));
-                headers.insert(named(HEADER_ORIGIN), event.origin);
-                (headers, event.payload.clone())
+                headers.insert(named(HEADER_ID), one_line(event.id()));
+                headers.insert(named(HEADER_ORIGIN), event.origin());
+                // Its bytes are those of a text; a copy of them is no other one.
+                let subject = Subject::try_from(event.shared_subject());
+                let subject = subject.unwrap_or_else(|_| event.subject().into());
+                (subject, headers, event.shared_payload())
             }
             (None, 0) => {
                 let mut headers = self.head.clone();
@@ -177,16 +183,17 @@ impl Messages for Dressed<'_> {
                     NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
                     self.commit.expected.to_string(),
                 );
-                (headers, self.root.clone())
+                (self.subjects[0].clone(), headers, self.root.clone())
             }
             (None, _) => {
                 let text = self.commit.shards.values().nth(index - 1).cloned();
-                (self.head.clone(), text.unwrap_or_default())
+                let subject = self.subjects[index].clone();
+                (subject, self.head.clone(), text.unwrap_or_default())
             }
         };
         number(&mut headers, index + 1, self.count());
         Outbound {
-            subject: self.subject(index).to_owned(),
+            subject,
             headers,
             payload,
         }
@@ -194,8 +201,8 @@ impl Messages for Dressed<'_> {
 
     fn check(&self, index: usize, max_payload: usize) -> Result<(), BusError> {
         if let Some(event) = self.event_at(index) {
-            let most = event.payload.len() + event.id.len() + self.commit.source.len();
-            if most + HEADERS_MOST <= max_payload && event.subject.len() <= LONGEST_SUBJECT {
+            let most = event.size() + self.commit.source.len();
+            if most + HEADERS_MOST <= max_payload && event.subject().len() <= LONGEST_SUBJECT {
                 return Ok(());
             }
         }
@@ -313,12 +320,7 @@ mod tests {
 
     #[test]
     fn a_commit_is_root_then_shards_then_events_in_one_batch() {
-        let event = Outgoing {
-            subject: "core.process.n.p.started".into(),
-            id: "shop.j.1".into(),
-            origin: "change",
-            payload: Bytes::from_static(b"{}"),
-        };
+        let event = Outgoing::new("core.process.n.p.started", "shop.j.1", "change", b"{}");
         let shards = BTreeMap::from([(0, Bytes::from_static(b"r")), (3, Bytes::from_static(b"s"))]);
         let (root, events) = (root(), [event.clone(), event]);
         let commit = Commit {
@@ -394,12 +396,7 @@ mod tests {
 
     #[test]
     fn a_head_of_a_day_s_life_says_so_and_events_do_not() {
-        let event = Outgoing {
-            subject: "core.process.n.p.started".into(),
-            id: "shop.j.1".into(),
-            origin: "change",
-            payload: Bytes::from_static(b"{}"),
-        };
+        let event = Outgoing::new("core.process.n.p.started", "shop.j.1", "change", b"{}");
         let commit = Commit {
             source: "shop",
             root: &root(),
@@ -416,7 +413,7 @@ mod tests {
     #[test]
     fn what_would_cost_the_connection_is_not_sent() {
         let message = |subject: &str, bytes| Outbound {
-            subject: subject.to_owned(),
+            subject: subject.into(),
             headers: head_headers("S", HeadLife::Forever),
             payload: vec![0; bytes].into(),
         };

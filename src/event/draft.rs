@@ -115,9 +115,19 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Its subject, its id and its origin, once it is written.
-    pub fn into_parts(self) -> (String, String, Origin) {
-        (self.subject.into_owned(), self.id.into_owned(), self.origin)
+    /// Its subject.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What it was compared with.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 }
 

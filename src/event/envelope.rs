@@ -324,7 +324,11 @@ mod tests {
             draft.write_json(&mut borrowed).unwrap();
             envelope.write_json(&mut owned).unwrap();
             assert_eq!(String::from_utf8(borrowed), String::from_utf8(owned));
-            assert_eq!(draft.into_parts(), (envelope.subject, envelope.id, origin));
+            assert_eq!(
+                (draft.subject(), draft.id()),
+                (&*envelope.subject, &*envelope.id)
+            );
+            assert_eq!(draft.origin(), origin);
         }
     }
 

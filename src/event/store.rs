@@ -3,6 +3,7 @@
 //! The rows of a head are opaque here; its root is not, because whoever reads a head must judge its age and owner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::future::{self, Future};
 use std::time::Duration;
 
@@ -144,17 +145,82 @@ impl Head {
 /// A root by itself and its sequence; `Err` holds what is wrong with the one that was found.
 pub type FoundRoot = (Result<Root, String>, u64);
 
-/// One event ready to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One event ready to be stored. A copy of it is a copy of a handle, and not of its texts, which stand side by side.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
+    /// Subject, id and payload.
+    texts: Bytes,
+    /// Where the id begins.
+    id: usize,
+    /// Where the payload begins.
+    payload: usize,
+    origin: &'static str,
+}
+
+impl Outgoing {
+    /// An event from its texts: its subject, its id and its origin's word for the headers, and its JSON.
+    pub fn new(subject: &str, id: &str, origin: &'static str, payload: &[u8]) -> Self {
+        let texts = [subject.as_bytes(), id.as_bytes(), payload].concat();
+        Self::of(texts.into(), (subject, id), origin)
+    }
+
+    /// An event whose texts stand side by side already: this subject, this id, and its JSON.
+    pub(crate) fn of(texts: Bytes, (subject, id): (&str, &str), origin: &'static str) -> Self {
+        debug_assert!(texts.starts_with(subject.as_bytes()));
+        debug_assert!(texts[subject.len()..].starts_with(id.as_bytes()));
+        Self {
+            texts,
+            id: subject.len(),
+            payload: subject.len() + id.len(),
+            origin,
+        }
+    }
+
     /// The subject.
-    pub subject: String,
+    pub fn subject(&self) -> &str {
+        str::from_utf8(&self.texts[..self.id]).unwrap_or_default()
+    }
+
+    /// The same, to be handed on.
+    pub fn shared_subject(&self) -> Bytes {
+        self.texts.slice(..self.id)
+    }
+
     /// The event's id, for its header.
-    pub id: String,
+    pub fn id(&self) -> &str {
+        str::from_utf8(&self.texts[self.id..self.payload]).unwrap_or_default()
+    }
+
     /// The origin's word, for its header.
-    pub origin: &'static str,
-    /// The JSON text; a copy of the handle is no copy of the text.
-    pub payload: Bytes,
+    pub fn origin(&self) -> &'static str {
+        self.origin
+    }
+
+    /// The JSON text.
+    pub fn payload(&self) -> &[u8] {
+        &self.texts[self.payload..]
+    }
+
+    /// The same, to be handed on.
+    pub fn shared_payload(&self) -> Bytes {
+        self.texts.slice(self.payload..)
+    }
+
+    /// The bytes of all its texts.
+    pub fn size(&self) -> usize {
+        self.texts.len()
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("subject", &self.subject())
+            .field("id", &self.id())
+            .field("origin", &self.origin)
+            .field("payload", &String::from_utf8_lossy(self.payload()))
+            .finish()
+    }
 }
 
 /// One commit: a root, the shards that changed, and the events behind it, all or nothing.

@@ -43,10 +43,10 @@ impl Account {
         let (tally, ring) = (Arc::clone(&self.tally), Arc::clone(&self.ring));
         let source: Arc<str> = self.source.as_str().into();
         Box::new(move |event| {
-            lock(&tally).count(&event.payload);
+            lock(&tally).count(event.payload());
             lock(&ring).push(Told {
                 source: Arc::clone(&source),
-                text: (&*event.payload).into(),
+                text: event.payload().into(),
             });
         })
     }

@@ -175,12 +175,7 @@ impl House {
         let payload = format!(
             r#"{{"type":"{kind}","process":{process:?},"namespace":"default","origin":"change","count":1}}"#
         );
-        (self.hears)(&Outgoing {
-            subject: String::new(),
-            id: String::new(),
-            origin: "change",
-            payload: payload.into(),
-        });
+        (self.hears)(&Outgoing::new("", "", "change", payload.as_bytes()));
     }
 
     fn ask(&self, target: &str, more: &[(hyper::header::HeaderName, &str)]) -> Answer {

@@ -3,13 +3,13 @@
 use super::{Pending, Piece, Unreadable};
 use crate::adapter::gap::Owed;
 use crate::adapter::settings::Told;
-use crate::adapter::table::Changes;
+use crate::adapter::table::Change;
 
 /// What was acknowledged and so waits no more.
 #[derive(Debug, Default)]
 pub(in crate::adapter) struct Released {
-    /// What its rows became.
-    pub(in crate::adapter) rows: Changes,
+    /// What its rows became, in order: of one that changed more than once the last counts.
+    pub(in crate::adapter) rows: Vec<Change>,
     /// The gaps that were told with it.
     pub(in crate::adapter) gaps: Vec<Owed>,
     /// Events of the domain in it that had waited since an earlier report.

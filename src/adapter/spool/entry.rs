@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::event::payload::Origin;
 use crate::event::sieve::LeftOut;
 use crate::event::store::Outgoing;
@@ -118,10 +116,10 @@ pub(in crate::adapter) fn frame(frame: &Frame) -> Vec<u8> {
     for piece in &frame.pieces {
         out.count(piece.events.len());
         for event in &piece.events {
-            out.text(&event.subject);
-            out.text(&event.id);
-            out.text(event.origin);
-            out.bytes(&event.payload);
+            out.text(event.subject());
+            out.text(event.id());
+            out.text(event.origin());
+            out.bytes(event.payload());
         }
         out.count(piece.rows.len());
         for (key, row) in &piece.rows {
@@ -298,12 +296,9 @@ fn read_piece(bytes: &mut Reader<'_>) -> Result<Piece, Foreign> {
 }
 
 fn read_event(bytes: &mut Reader<'_>) -> Result<Outgoing, Foreign> {
-    Ok(Outgoing {
-        subject: bytes.text()?.to_owned(),
-        id: bytes.text()?.to_owned(),
-        origin: origin(bytes.text()?)?,
-        payload: Bytes::copy_from_slice(bytes.bytes()?),
-    })
+    let (subject, id) = (bytes.text()?, bytes.text()?);
+    let origin = origin(bytes.text()?)?;
+    Ok(Outgoing::new(subject, id, origin, bytes.bytes()?))
 }
 
 fn origin(word: &str) -> Result<&'static str, Foreign> {

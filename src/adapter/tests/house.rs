@@ -138,7 +138,7 @@ impl House {
             }),
             notice: Box::new(move |notice| b.lock().unwrap().notices.push(notice)),
             told: Some(Box::new(move |event| {
-                c.lock().unwrap().told.push(event.id.clone());
+                c.lock().unwrap().told.push(event.id().to_owned());
             })),
             pulse,
         };

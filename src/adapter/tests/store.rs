@@ -245,10 +245,10 @@ impl EventStore for Store {
                 .events
                 .iter()
                 .map(|event| {
-                    let envelope = Envelope::parse(&event.payload).unwrap();
+                    let envelope = Envelope::parse(event.payload()).unwrap();
                     assert_eq!(
-                        (&envelope.id, &envelope.subject),
-                        (&event.id, &event.subject)
+                        (&*envelope.id, &*envelope.subject),
+                        (event.id(), event.subject())
                     );
                     envelope
                 })

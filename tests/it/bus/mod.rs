@@ -110,12 +110,7 @@ fn event(process: &str, kind: EventKind, seq: u64) -> Outgoing {
 fn outgoing(envelope: &Envelope) -> Outgoing {
     let mut payload = Vec::new();
     envelope.write_json(&mut payload).unwrap();
-    Outgoing {
-        subject: envelope.subject.clone(),
-        id: envelope.id.clone(),
-        origin: "change",
-        payload: payload.into(),
-    }
+    Outgoing::new(&envelope.subject, &envelope.id, "change", &payload)
 }
 
 /// Events numbered from `first`, of one process.

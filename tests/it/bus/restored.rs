@@ -190,7 +190,8 @@ async fn a_number_that_is_missing_behind_the_restore_is_told() {
     let store = trial.put_back().await;
     // An adapter that remembers more than the head begins a new journal.
     let anew = |seq| {
-        let mut envelope = Envelope::parse(&event("api", EventKind::Started, seq).payload).unwrap();
+        let mut envelope =
+            Envelope::parse(event("api", EventKind::Started, seq).payload()).unwrap();
         envelope.journal = "k".into();
         outgoing(&envelope)
     };
