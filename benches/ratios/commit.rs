@@ -2,6 +2,8 @@
 
 use async_nats::Client;
 use observe::event::store::MAX_MESSAGES;
+use observe::event::subject::Prefix;
+use observe::process::event::ProcessEvent;
 use tokio::time::Instant;
 
 use super::Size;
@@ -10,7 +12,7 @@ use super::body::Change;
 use super::figure::{Figure, Goal, Unit};
 use super::measure::{self, Spread, in_turn_async, medians, quantile};
 use super::nats;
-use super::outlet::{Look, Looks, Outlet, block_on, with_headers};
+use super::outlet::{Look, Looks, Outlet, block_on, envelope, with_headers};
 use super::server::Server;
 
 /// Messages of one batch of the bare loop.
@@ -242,21 +244,44 @@ pub async fn heads(client: &Client, parts: usize) -> Vec<Vec<Ready>> {
         .collect()
 }
 
-/// The CPU time of one look at which every process crashes and runs again, from the outlet to acknowledged, in seconds:
-/// the median of some.
-pub async fn cpu(processes: usize, looks: usize) -> f64 {
+/// The CPU time of a look at which every process crashes and runs again, from the outlet to acknowledged; and that of a bare loop
+/// which writes the same events by `serde_json` and sends them under the headers of ours: in seconds, the medians of some.
+pub async fn cpu(processes: usize, looks: usize) -> (f64, f64) {
     let server = Server::start();
     let mut outlet = Outlet::begin(&server, "shop").await;
     let mut source = Looks::at(processes);
     outlet.tell(&source.next(Change::All)).await;
+    let client = outlet.client.clone();
     let mut found = Vec::new();
     for _ in 0..looks {
         let look = source.next(Change::All);
         let before = measure::cpu();
         outlet.tell(&look).await;
-        found.push(measure::cpu().saturating_sub(before).as_secs_f64());
+        let between = measure::cpu();
+        for (first, events) in (1..).step_by(BATCH).zip(look.told().chunks(BATCH)) {
+            send(&client, &[written(events, first)]).await;
+        }
+        let ours = between.saturating_sub(before).as_secs_f64();
+        found.push((ours, measure::cpu().saturating_sub(between).as_secs_f64()));
     }
-    Spread::of(found).median
+    medians(&found)
+}
+
+/// Events as messages, written as one would in an afternoon.
+fn written(events: &[ProcessEvent], first: u64) -> Vec<Ready> {
+    let prefix = Prefix::default();
+    let numbered = (first..).zip(events);
+    let messages = numbered.map(|(number, event)| {
+        let envelope = envelope(event, "bare", &prefix, number);
+        with_headers(Ready {
+            payload: serde_json::to_vec(&envelope)
+                .expect("an event of ours")
+                .into(),
+            subject: envelope.subject,
+            told: Vec::new(),
+        })
+    });
+    messages.collect()
 }
 
 /// P4: single commits in turn, many times; each repetition gives a median and a 99th percentile.

@@ -219,7 +219,7 @@ impl fmt::Debug for Outgoing {
             .field("id", &self.id())
             .field("origin", &self.origin)
             .field("payload", &String::from_utf8_lossy(self.payload()))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
