@@ -1,12 +1,39 @@
 //! How a head stands in a stream that drops its oldest messages: what of it is in danger, and what is gone.
 
-use serde_json::{Value, json};
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::connect::Bus;
 use super::error::BusError;
 use super::head::describe;
 use crate::event::store::Ground;
 use crate::event::subject::Prefix;
+
+/// What of a stream's description is asked for.
+#[derive(Deserialize)]
+struct Found {
+    config: Limits,
+    state: State,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Limits {
+    discard: String,
+    max_bytes: i64,
+    max_msgs: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct State {
+    last_seq: u64,
+    messages: u64,
+    bytes: u64,
+    subjects: HashMap<String, IgnoredAny>,
+}
 
 /// How a head with so many shards stands in its stream.
 pub(super) async fn ground(
@@ -16,28 +43,26 @@ pub(super) async fn ground(
     (source, shards): (&str, u32),
 ) -> Result<Ground, BusError> {
     let root = prefix.head_root(source);
-    let answer = describe(bus, stream, &format!("{root}.*")).await?;
-    let kept = &answer["state"]["subjects"];
-    let is_lost = |number: &u32| kept.get(format!("{root}.{number}")).is_none();
+    let found: Found = describe(bus, stream, &format!("{root}.*")).await?;
+    let kept = &found.state.subjects;
+    let is_lost = |number: &u32| !kept.contains_key(&format!("{root}.{number}"));
     Ok(Ground {
-        safe_from: safe_from(&answer["config"], &answer["state"]),
+        safe_from: safe_from(&found.config, &found.state),
         lost: (0..shards).filter(is_lost).collect(),
     })
 }
 
 /// The first sequence that is not dropped before the stream has been written half anew. Messages that are gone count as
 /// if they were there, and each as large as the others: that errs on the safe side.
-fn safe_from(config: &Value, state: &Value) -> u64 {
-    if config["discard"] == json!("new") {
+fn safe_from(config: &Limits, state: &State) -> u64 {
+    if config.discard == "new" {
         return 0;
     }
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let (last, messages) = (number(&state["last_seq"]), number(&state["messages"]));
-    let limits = [
-        (number(&config["max_bytes"]), number(&state["bytes"])),
-        (number(&config["max_msgs"]), messages),
-    ];
-    let behind = |(limit, used): (u64, u64)| {
+    let (last, messages) = (state.last_seq, state.messages);
+    let limits = [(config.max_bytes, state.bytes), (config.max_msgs, messages)];
+    let behind = |(limit, used): (i64, u64)| {
+        // Less than none: without a limit.
+        let limit = u64::try_from(limit).unwrap_or(0);
         let half = limit / 2;
         // Messages of average size that fill half of what is allowed.
         let newest = u128::from(half) * u128::from(messages) / u128::from(used.max(1));
@@ -49,13 +74,17 @@ fn safe_from(config: &Value, state: &Value) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn from(config: &Value, state: [u64; 4]) -> u64 {
         let [first, last, messages, bytes] = state;
         let state =
             json!({ "first_seq": first, "last_seq": last, "messages": messages, "bytes": bytes });
-        safe_from(config, &state)
+        let found: Found =
+            serde_json::from_value(json!({ "config": config, "state": state })).unwrap();
+        safe_from(&found.config, &found.state)
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -222,10 +223,15 @@ pub async fn last_events(
         .await
 }
 
-pub(super) async fn describe(bus: &Bus, stream: &str, subjects: &str) -> Result<Value, BusError> {
+/// How the broker describes a stream and its subjects of a kind; of that what `T` asks for.
+pub(super) async fn describe<T: DeserializeOwned>(
+    bus: &Bus,
+    stream: &str,
+    subjects: &str,
+) -> Result<T, BusError> {
     let filter = json!({ "subjects_filter": subjects });
     match bus
-        .ask::<Value>(&format!("STREAM.INFO.{stream}"), &filter)
+        .ask::<T>(&format!("STREAM.INFO.{stream}"), &filter)
         .await
     {
         Ok(answer) => Ok(answer),
@@ -272,7 +278,7 @@ pub(super) async fn roots(
     stream: &str,
     prefix: &Prefix,
 ) -> Result<Vec<(String, Stored)>, BusError> {
-    let answer = describe(bus, stream, &prefix.all_head_roots()).await?;
+    let answer: Value = describe(bus, stream, &prefix.all_head_roots()).await?;
     roots_at(bus, stream, stream::subjects_in(&answer)).await
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn is_torn(
     if events_of(root, batch) == 0 || is_of(bus, stream, batch, last).await? {
         return Ok(false);
     }
-    let found = describe(bus, stream, "").await?;
+    let found: Value = describe(bus, stream, "").await?;
     let number = |value: &Value| value.as_i64().unwrap_or(0);
     let age = stored.and_then(|stored| {
         let now: DateTime<Utc> = found["ts"].as_str()?.parse().ok()?;

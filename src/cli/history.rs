@@ -26,7 +26,7 @@ use super::exit::{Exit, Failure, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
 use super::kept::kept;
 use super::open::broker_failure;
-use super::opening::{opening, tell_left_out};
+use super::opening::{Depth, opening, tell_left_out};
 use super::progress::Progress;
 use super::sheet::{Sheet, Stretch};
 use super::terminal::{ReaderWatch, say};
@@ -201,7 +201,7 @@ impl History {
             };
             say(&sheet.nothing(&stretch));
             // How it stands says who has not looked lately.
-            opening(bus, settings, &wish.filter, None).await?;
+            opening(bus, settings, &wish.filter, (None, Depth::Counts)).await?;
         }
         let last = whole.then_some(extent.last);
         let place = last.or_else(|| sheet.place());

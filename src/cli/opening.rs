@@ -12,13 +12,13 @@ use crate::bus::settings::BusSettings;
 use crate::event::envelope::Envelope;
 use crate::event::filter::Filter;
 use crate::event::store::{Head, Root};
-use crate::event::tell::{Restored, Rows as _};
-use crate::process::rows::ProcessRows;
+use crate::process::rows::census::Census;
 use crate::process::table::Table;
 use crate::render::notice::{Away, LastEvent, Side};
 use crate::render::time::since;
 
 use super::exit::Failure;
+use super::heads::rows_of;
 use super::open::broker_failure;
 use super::standing::{sight_of_root, standing};
 use super::terminal::{say, words};
@@ -43,20 +43,24 @@ pub(super) async fn arrive(bus: &Bus, settings: &BusSettings) {
     bus.connected().await;
 }
 
-/// How each source in view stands; says one line for each. Where the subjects of their roots are not listed already, they
+/// How each source in view stands; says one line for each, and gives their tables where they are wanted. Where the subjects of their roots are not listed already, they
 /// are asked for.
 pub(super) async fn opening(
     bus: &Bus,
     settings: &BusSettings,
     filter: &Filter,
-    listed: Option<Vec<String>>,
-) -> Result<Vec<(Root, Table)>, Failure> {
+    (listed, depth): (Option<Vec<String>>, Depth),
+) -> Result<Vec<(Root, Option<Table>)>, Failure> {
     let unread = |root: &Root| {
         let name = words().clean(&root.source, 60).into_owned();
         say(&format!("{name}: its head cannot be read"));
     };
+    let read = match depth {
+        Depth::Counts => counted,
+        Depth::Tables => whole,
+    };
     let (stands, last) = tokio::join!(
-        stands_of(bus, settings, filter, (listed, unread)),
+        stands_of(bus, settings, filter, (listed, read, unread)),
         last_event(bus, &settings.stream, &settings.prefix)
     );
     let stands = match stands {
@@ -71,13 +75,36 @@ pub(super) async fn opening(
         Err(error) => return Err(broker_failure(error)),
     };
     let last = last.ok().flatten();
-    for (root, table) in &stands {
+    for (root, (census, _)) in &stands {
         let now = Utc::now();
         let told = when(last.as_ref(), root, now);
-        say(&standing(&root.source, table, told, sight_of_root(root, now)).line(words()));
+        say(&standing(&root.source, *census, told, sight_of_root(root, now)).line(words()));
         tell_left_out(root, filter);
     }
-    Ok(stands)
+    let stands = stands.into_iter();
+    Ok(stands.map(|(root, (_, table))| (root, table)).collect())
+}
+
+/// What is wanted of the heads besides the line that each is worth.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Depth {
+    /// Nothing: their rows need only be counted.
+    Counts,
+    /// Their tables.
+    Tables,
+}
+
+/// How many processes of a head are how, and its table where that was read.
+type Stand = (Census, Option<Table>);
+
+fn counted(head: &Head, _: &Root) -> Option<Stand> {
+    head.shards.as_ref()?;
+    Some((Census::read(head.rows()).ok()?, None))
+}
+
+fn whole(head: &Head, root: &Root) -> Option<Stand> {
+    let table = rows_of(head, root)?;
+    Some((Census::of(&table), Some(table)))
 }
 
 /// Says what a source does not tell, where any of it may have been wanted.
@@ -104,15 +131,19 @@ pub(super) async fn stands(
     filter: &Filter,
     unread: impl FnMut(&Root),
 ) -> Result<Vec<(Root, Table)>, BusError> {
-    stands_of(bus, settings, filter, (None, unread)).await
+    stands_of(bus, settings, filter, (None, rows_of, unread)).await
 }
 
-async fn stands_of(
+async fn stands_of<T>(
     bus: &Bus,
     settings: &BusSettings,
     filter: &Filter,
-    (listed, mut unread): (Option<Vec<String>>, impl FnMut(&Root)),
-) -> Result<Vec<(Root, Table)>, BusError> {
+    (listed, read, mut unread): (
+        Option<Vec<String>>,
+        fn(&Head, &Root) -> Option<T>,
+        impl FnMut(&Root),
+    ),
+) -> Result<Vec<(Root, T)>, BusError> {
     let mut stands = Vec::new();
     let (stream, wanted) = (&settings.stream, |source: &str| filter.wants_source(source));
     let heads = match listed {
@@ -121,8 +152,8 @@ async fn stands_of(
     };
     for head in heads {
         let Ok(root) = &head.root else { continue };
-        match table(&head, root) {
-            Some(table) => stands.push((root.clone(), table)),
+        match read(&head, root) {
+            Some(found) => stands.push((root.clone(), found)),
             None => unread(root),
         }
     }
@@ -135,16 +166,4 @@ fn when(last: Option<&Envelope>, root: &Root, now: chrono::DateTime<Utc>) -> Las
         Some(last) if last.source == root.source => LastEvent::Ago(since(last.timestamp, now)),
         _ => LastEvent::NotKnown,
     }
-}
-
-/// The rows of a head; nothing where they cannot be read.
-pub(super) fn table(head: &Head, root: &Root) -> Option<Table> {
-    head.shards.as_ref()?;
-    let restored = Restored {
-        epoch: &root.epoch,
-        resync: false,
-        first: false,
-        looked_at: root.looked_at,
-    };
-    ProcessRows.decode(&mut head.rows(), restored).ok()
 }

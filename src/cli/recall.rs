@@ -17,8 +17,8 @@ use crate::process::table::Table;
 use crate::render::time::since;
 
 use super::exit::Failure;
+use super::heads::rows_of;
 use super::open::broker_failure;
-use super::opening::table;
 use super::progress::Progress;
 use super::walk::{Ground, Times, Walk};
 
@@ -99,7 +99,7 @@ async fn one(
 ) -> Result<Recalled, BusError> {
     let head = read_head_at(bus, &settings.stream, &at.subject).await?;
     let root = head.as_ref().and_then(|head| head.root.clone().ok());
-    let whole = |(head, root): (&Head, &Root)| table(head, root);
+    let whole = |(head, root): (&Head, &Root)| rows_of(head, root);
     Ok(Recalled {
         table: head.as_ref().zip(root.as_ref()).and_then(whole),
         source,

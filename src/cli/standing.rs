@@ -5,27 +5,23 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::observation::freshness::Freshness;
-use crate::process::phase::{Health, Phase};
-use crate::process::table::{Row, Table};
+use crate::process::rows::census::Census;
 use crate::render::notice::{LastEvent, Sight, Standing};
 use crate::render::time::since;
 
-/// Puts together the opening line's facts from a table.
-pub(super) fn standing<'a>(
-    source: &'a str,
-    table: &Table,
+/// Puts together the opening line's facts.
+pub(super) fn standing(
+    source: &str,
+    census: Census,
     last_event: LastEvent,
     sight: Sight,
-) -> Standing<'a> {
-    let count = |holds: fn(&Row) -> bool| {
-        u64::try_from(table.rows().filter(|row| holds(row)).count()).unwrap_or(u64::MAX)
-    };
+) -> Standing<'_> {
     Standing {
         source,
-        processes: count(|_| true),
-        up: count(|row| row.phase == Phase::Up),
-        unhealthy: count(|row| row.phase == Phase::Up && row.health == Health::NotReady),
-        crashed: count(Row::is_broken),
+        processes: census.processes,
+        up: census.up,
+        unhealthy: census.unhealthy,
+        crashed: census.crashed,
         last_event,
         sight,
     }

@@ -23,7 +23,7 @@ use super::face_args::FaceArgs;
 use super::follow::{Broker, Says, Tape, Until, follow};
 use super::many_args::ManyArgs;
 use super::open::{Way, open, open_or_away};
-use super::opening::{arrive, opening};
+use super::opening::{Depth, arrive, opening};
 use super::own_broker::{Own, keep_own_broker};
 use super::signals::Hangups;
 use super::source_args::SourceArgs;
@@ -254,7 +254,7 @@ async fn together(both: Both, token: &CancellationToken) -> Outcome {
     let mine = whom.events(Filter::all())?;
     let begin = async {
         arrive(&bus, &settings).await;
-        opening(&bus, &settings, &mine, None).await
+        opening(&bus, &settings, &mine, (None, Depth::Counts)).await
     };
     let opened = token.run_until_cancelled(begin).await;
     let Some(Ok(_)) = opened else {

@@ -13,6 +13,7 @@ use crate::bus::read::{Begin, Reader};
 use crate::bus::settings::BusSettings;
 use crate::event::filter::Filter;
 use crate::event::store::Root;
+use crate::process::rows::census::Census;
 use crate::process::table::Table;
 use crate::render::format::Format;
 use crate::render::moment::moment;
@@ -28,7 +29,7 @@ use super::exit::{Exit, Failure, OrExit as _, Outcome};
 use super::face_args::{FaceArgs, FilterArgs};
 use super::follow::{Broker, Says, Tape, Until, follow};
 use super::open::broker_failure;
-use super::opening::{arrive, opening};
+use super::opening::{Depth, arrive, opening};
 use super::source_args::{SourceArgs, only};
 use super::standing::{sight, standing};
 use super::terminal::{say, words};
@@ -168,13 +169,14 @@ impl Watch {
     async fn show_stands(
         &self,
         view: &mut View,
-        stands: &[(Root, Table)],
+        stands: &[(Root, Option<Table>)],
         token: &CancellationToken,
     ) -> Option<Viewed> {
         if !self.snapshot {
             return None;
         }
         for (root, table) in stands {
+            let Some(table) = table else { continue };
             let shown = view.snapshot(&root.source, table, root.looked_at);
             match token.run_until_cancelled(shown).await {
                 Some(Ok(())) => {}
@@ -271,7 +273,8 @@ async fn direct_view(
         if let Some(table) = observed.into_parts().0 {
             let now = Utc::now();
             let sight = sight(&freshness, seen_at, now);
-            say(&standing(contact.source.as_str(), &table, LastEvent::Never, sight).line(words()));
+            let census = Census::of(&table);
+            say(&standing(contact.source.as_str(), census, LastEvent::Never, sight).line(words()));
             if args.snapshot
                 && let Err(viewed) = view.snapshot(contact.source.as_str(), &table, now).await
             {
@@ -315,7 +318,12 @@ async fn bus_watch(
         // The place first, then how things stand: what happens in between is told, and nothing goes unseen. The consumer
         // behind that place is made meanwhile.
         let (mut tape, roots) = args.tape(bus, settings, filter.clone()).await?;
-        let stands = Box::pin(opening(bus, settings, &filter, roots));
+        let depth = if args.snapshot {
+            Depth::Tables
+        } else {
+            Depth::Counts
+        };
+        let stands = Box::pin(opening(bus, settings, &filter, (roots, depth)));
         let ((), stands) = tokio::join!(Box::pin(tape.read_ahead()), stands);
         Ok::<_, Failure>((tape, stands?))
     };

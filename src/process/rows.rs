@@ -15,6 +15,8 @@ use super::phase::{Health, Phase};
 use super::reading::{Configuration, Probe, Vitals};
 use super::table::{Beginning, Inner, LastEnd, Memory, Row, Table, epoch_tag};
 
+pub mod census;
+
 /// Carries tables through the head.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessRows;
@@ -91,8 +93,10 @@ impl Rows for ProcessRows {
 /// One row on the wire; keys of one or two letters, because a head holds thousands.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line<'a> {
+    #[serde(borrow)]
     n: Cow<'a, str>,
     ns: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
     s: Cow<'a, str>,
     p: char,
     e: u32,
@@ -110,7 +114,7 @@ struct Line<'a> {
     a: Cow<'a, [i64]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<Times>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     c: Option<Config<'a>>,
     m: Mem,
 }

@@ -185,11 +185,9 @@ impl Row {
 
     /// Whether it stands still after a bad end that nobody asked for.
     pub fn is_broken(&self) -> bool {
-        let ended = matches!(self.phase, Phase::Ended | Phase::BackingOff | Phase::Idle)
-            && self.pid.is_some()
-            && !self.unmet;
+        let code = self.pid.filter(|_| !self.unmet).map(|_| self.exit_code);
         let asked = self.memory.last_end.is_some_and(|end| end.requested);
-        self.phase == Phase::Failed || (ended && self.exit_code != 0 && !asked)
+        is_broken(self.phase, code, asked)
     }
 
     /// What the restart counter says of the run that goes on; nothing where none does.
@@ -209,6 +207,13 @@ impl Row {
             pid: self.pid,
         }
     }
+}
+
+/// Whether a process stands still after a bad end that nobody asked for: it ended, or is between two runs, and there was a run,
+/// which ended with this code.
+pub(super) fn is_broken(phase: Phase, code: Option<i64>, asked: bool) -> bool {
+    let ended = matches!(phase, Phase::Ended | Phase::BackingOff | Phase::Idle);
+    phase == Phase::Failed || (ended && code.is_some_and(|code| code != 0) && !asked)
 }
 
 /// A time that the head can carry; none is further away than a few centuries.

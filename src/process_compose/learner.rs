@@ -60,8 +60,8 @@ impl Lessons {
         let before = state.urgent.len() + state.patient.len();
         for reading in readings {
             let name = &*reading.name;
-            let settled = state.known.contains_key(name) || state.silent.contains(name);
-            if knows(name) || settled || state.failed.get(name).is_some_and(|at| *at > now) {
+            let is_settled = || state.known.contains_key(name) || state.silent.contains(name);
+            if knows(name) || is_settled() || state.failed.get(name).is_some_and(|at| *at > now) {
                 continue;
             }
             // A verdict on these may be due any moment.

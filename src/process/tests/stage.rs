@@ -12,6 +12,7 @@ use crate::process::evidence::{Evidence, Frame, Trail};
 use crate::process::phase::{Health, Phase};
 use crate::process::reading::{Configuration, Probe, Reading, Vitals};
 use crate::process::rows::ProcessRows;
+use crate::process::rows::census::Census;
 use crate::process::table::Table;
 
 /// The moment so many milliseconds after the first look.
@@ -365,7 +366,7 @@ impl Stage {
     }
 }
 
-/// The table as another adapter reads it from the head.
+/// The table as another adapter reads it from the head; whoever only counts its rows counts the same.
 pub(super) fn restored(table: &Table, resync: bool) -> Table {
     use crate::event::tell::{Restored, Rows};
     let mut lines = Vec::new();
@@ -380,9 +381,9 @@ pub(super) fn restored(table: &Table, resync: bool) -> Table {
         first: false,
         looked_at: table.looked_at().unwrap(),
     };
-    ProcessRows
-        .decode(&mut lines.iter().map(Vec::as_slice), known)
-        .unwrap()
+    let rows = || lines.iter().map(Vec::as_slice);
+    assert_eq!(Census::read(rows()).unwrap(), Census::of(table));
+    ProcessRows.decode(&mut rows(), known).unwrap()
 }
 
 /// `[name: ]type reason[ certainty][ code n | signal n][ xN][ from name]`; what is certain does not say so.
