@@ -33,22 +33,43 @@ pub fn figures(size: Size) -> Vec<Figure> {
             )
         })
         .collect();
+    let (parse, told) = (
+        "a plain parse",
+        "a bare loop that writes those by serde_json and sends them",
+    );
+    let mut figures = beside("P1's CPU", parse, &looks);
+    figures.extend(beside(
+        "P3's CPU, two events for each process",
+        told,
+        &tells,
+    ));
+    figures
+}
+
+/// How the cost grows, how that of the reference does, and how what the one is of the other.
+fn beside(what: &str, reference: &str, points: &Points) -> Vec<Figure> {
+    let millis = |of: fn(&(f64, f64)) -> f64| -> Vec<_> {
+        let seconds = side(points, of).into_iter();
+        seconds.map(|(count, took)| (count, took * 1e3)).collect()
+    };
     vec![
-        row("P1's CPU", &side(&looks, |both| both.0), Goal::AtMost(1.05)),
         row(
-            "the CPU of P1's reference, a plain parse",
-            &side(&looks, |both| both.1),
-            Goal::Told,
-        ),
-        row(
-            "P3's CPU, two events for each process",
-            &side(&tells, |both| both.0),
+            what,
+            ("–", " ms"),
+            &millis(|both| both.0),
             Goal::AtMost(1.05),
         ),
         row(
-            "the CPU of a bare loop that writes those by serde_json and sends them",
-            &side(&tells, |both| both.1),
+            &format!("the CPU of {reference}"),
+            ("–", " ms"),
+            &millis(|both| both.1),
             Goal::Told,
+        ),
+        row(
+            &format!("the ratio of {what}"),
+            (reference, ""),
+            &side(points, |both| both.0 / both.1),
+            Goal::AtMost(0.05),
         ),
     ]
 }
@@ -61,20 +82,20 @@ fn side(points: &Points, side: fn(&(f64, f64)) -> f64) -> Vec<(f64, f64)> {
     points.map(|(count, both)| (*count, side(both))).collect()
 }
 
-fn row(what: &str, points: &[(f64, f64)], goal: Goal) -> Figure {
-    let slope = exponent(points);
-    let last = exponent(&points[points.len() - 2..]);
+fn row(what: &str, (reference, unit): (&str, &str), points: &[(f64, f64)], goal: Goal) -> Figure {
     let words: Vec<_> = points
         .iter()
-        .map(|(_, seconds)| format!("{:.2}", seconds * 1e3))
+        .map(|(_, number)| format!("{number:.2}"))
         .collect();
+    let slope = exponent(points);
+    let last = exponent(&points[points.len() - 2..]);
     Figure {
         name: "P13",
         subject: format!(
             "growth of {what}, 100 to {} processes",
             points[points.len() - 1].0
         ),
-        reference: "–".to_owned(),
+        reference: reference.to_owned(),
         unit: Unit::Exponent,
         found: Ok(Spread {
             median: slope,
@@ -82,6 +103,6 @@ fn row(what: &str, points: &[(f64, f64)], goal: Goal) -> Figure {
             most: slope.max(last),
         }),
         goal,
-        absolute: format!("{} ms; {last:.2} over the last decade", words.join(", ")),
+        absolute: format!("{}{unit}; {last:.2} over the last decade", words.join(", ")),
     }
 }

@@ -214,7 +214,8 @@ fn first(subject: &str, reference: &str, found: &[(Started, Started)], goal: f64
 fn start(size: Size, server: &Server) -> Vec<Figure> {
     let traffic = Traffic::begin(server, RATE);
     let url = server.url();
-    let rounds = size.pairs();
+    // A start takes milliseconds, and scatters by half of them.
+    let rounds = 3 * size.pairs();
     let ours = || started(watch(server));
     let found = in_turn(rounds, ours, || started(bare(&["tail", &url, LIVE])));
     let cli = if let Some(why) = nats::missing(size) {

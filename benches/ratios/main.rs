@@ -57,6 +57,14 @@ impl Size {
         }
     }
 
+    /// Pairs of what takes a second or less, and scatters.
+    fn rounds(self) -> usize {
+        match self {
+            Self::Quick => 3,
+            Self::Full => 15,
+        }
+    }
+
     /// Repetitions of what takes seconds.
     fn repetitions(self) -> usize {
         match self {

@@ -30,7 +30,7 @@ pub fn figures(size: Size) -> Vec<Figure> {
         observe(server.folder(), &args)
     };
     let theirs = || bare(&["pull", &url, STREAM, "core.process.>"]);
-    let rounds = size.repetitions();
+    let rounds = size.rounds();
     let all = times(rounds, (&json, EVENTS as u64), &theirs);
     let few = times(rounds, (&text, (EVENTS / PROCESSES) as u64), &theirs);
     let reference = "a bare pull consumer, 1,000 at a time, payloads to the pipe";

@@ -18,7 +18,7 @@ const PROCESSES: usize = 100;
 
 /// P5.
 pub fn figures(size: Size) -> Vec<Figure> {
-    let measured: Vec<_> = (0..size.repetitions()).map(|_| block_on(pair())).collect();
+    let measured: Vec<_> = (0..size.rounds()).map(|_| block_on(pair())).collect();
     let times: Vec<_> = measured
         .iter()
         .map(|(ours, bare, _)| (*ours, *bare))

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::connect::Bus;
 use super::error::BusError;
@@ -32,7 +31,8 @@ struct State {
     last_seq: u64,
     messages: u64,
     bytes: u64,
-    subjects: HashMap<String, IgnoredAny>,
+    /// And how many messages each has.
+    subjects: HashMap<String, u64>,
 }
 
 /// How a head with so many shards stands in its stream.

@@ -134,15 +134,14 @@ pub(super) async fn stands(
     stands_of(bus, settings, filter, (None, rows_of, unread)).await
 }
 
+/// Reads of a head what is wanted of it, where it can be read.
+type Read<T> = fn(&Head, &Root) -> Option<T>;
+
 async fn stands_of<T>(
     bus: &Bus,
     settings: &BusSettings,
     filter: &Filter,
-    (listed, read, mut unread): (
-        Option<Vec<String>>,
-        fn(&Head, &Root) -> Option<T>,
-        impl FnMut(&Root),
-    ),
+    (listed, read, mut unread): (Option<Vec<String>>, Read<T>, impl FnMut(&Root)),
 ) -> Result<Vec<(Root, T)>, BusError> {
     let mut stands = Vec::new();
     let (stream, wanted) = (&settings.stream, |source: &str| filter.wants_source(source));
