@@ -25,6 +25,9 @@ const WAITING: usize = 100_000;
 const TAIL: &str = "a bare subscriber on what the stream repeats, payloads to the pipe";
 /// What is told again what it missed.
 const PUSH: &str = "a bare ordered push consumer, payloads to the pipe";
+/// The one and the other as a whole process.
+const SUBSCRIBER: &str = "a bare subscriber, whole process";
+const CONSUMER: &str = "a bare ordered push consumer, whole process";
 /// Where the stream repeats what it stored.
 const LIVE: &str = "core.live.process.>";
 
@@ -189,7 +192,7 @@ fn in_turn(
     (0..=rounds).map(round).skip(1).collect()
 }
 
-fn first(subject: &str, reference: &str, found: &[(Started, Started)], goal: f64) -> Figure {
+fn first(subject: &str, reference: &str, found: &[(Started, Started)], goal: Goal) -> Figure {
     let side = |side: fn(&Started) -> f64| -> Vec<_> {
         let pairs = found
             .iter()
@@ -204,7 +207,7 @@ fn first(subject: &str, reference: &str, found: &[(Started, Started)], goal: f64
         reference: reference.to_owned(),
         unit: Unit::Times,
         found: Ok(Spread::of_ratios(&times)),
-        goal: Goal::AtMost(goal),
+        goal,
         absolute: format!(
             "{ours:.1} against {theirs:.1} ms, {room:.1} against {their_room:.1} MiB"
         ),
@@ -215,9 +218,13 @@ fn start(size: Size, server: &Server) -> Vec<Figure> {
     let traffic = Traffic::begin(server, RATE);
     let url = server.url();
     // A start takes milliseconds, and scatters by half of them.
-    let rounds = 3 * size.pairs();
+    let rounds = 2 * size.pairs();
     let ours = || started(watch(server));
-    let found = in_turn(rounds, ours, || started(bare(&["tail", &url, LIVE])));
+    let tail = || started(bare(&["tail", &url, LIVE]));
+    let push = || started(bare(&["push", &url, STREAM]));
+    let found = in_turn(rounds, ours, tail);
+    let pushed = in_turn(rounds, ours, push);
+    let apart = in_turn(rounds, push, tail);
     let cli = if let Some(why) = nats::missing(size) {
         Err(why)
     } else {
@@ -231,9 +238,16 @@ fn start(size: Size, server: &Server) -> Vec<Figure> {
         .collect();
     let subject = "watch --json: start to first line, whole process";
     vec![
-        first(subject, "a bare subscriber, whole process", &found, 1.3),
+        first(subject, SUBSCRIBER, &found, Goal::AtMost(1.3)),
+        first(subject, CONSUMER, &pushed, Goal::AtMost(1.3)),
+        first(
+            &format!("the same of {CONSUMER}"),
+            SUBSCRIBER,
+            &apart,
+            Goal::Told,
+        ),
         match cli {
-            Ok(found) => first(subject, "nats sub", &found, 0.5),
+            Ok(found) => first(subject, "nats sub", &found, Goal::AtMost(0.5)),
             Err(why) => Figure::missing("P9", subject, "nats sub", why),
         },
         Figure {

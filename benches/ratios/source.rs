@@ -164,7 +164,7 @@ const EYE: &str =
 fn idle(size: Size) -> Vec<Figure> {
     let (windows, lasts) = match size {
         Size::Quick => (2, INTERVAL),
-        Size::Full => (6, 5 * INTERVAL),
+        Size::Full => (9, 5 * INTERVAL),
     };
     let server = Server::start();
     let stack = Stack::still(server.folder(), 10);
