@@ -1,18 +1,21 @@
 //! P3, P4: from the outlet to the broker's word, many changes and one, against bare batches of bytes made before.
 
 use async_nats::Client;
+use observe::event::draft::Draft;
 use observe::event::store::MAX_MESSAGES;
 use observe::event::subject::Prefix;
-use observe::process::event::ProcessEvent;
+use observe::event::tell::Tell as _;
+use observe::process::event::{ProcessEvent, TellProcess};
 use tokio::time::Instant;
 
 use super::Size;
 use super::batches::{Ready, send, send_pair};
 use super::body::Change;
 use super::figure::{Figure, Goal, Unit};
+use super::look::stamp;
 use super::measure::{self, Spread, in_turn_async, medians, quantile};
 use super::nats;
-use super::outlet::{Look, Looks, Outlet, block_on, envelope, with_headers};
+use super::outlet::{Look, Looks, Outlet, block_on, with_headers};
 use super::server::Server;
 
 /// Messages of one batch of the bare loop.
@@ -245,39 +248,54 @@ pub async fn heads(client: &Client, parts: usize) -> Vec<Vec<Ready>> {
 }
 
 /// The CPU time of a look at which every process crashes and runs again, from the outlet to acknowledged; and that of a bare loop
-/// which writes the same events by `serde_json` and sends them under the headers of ours: in seconds, the medians of some.
+/// which writes the same events by `serde_json` and sends them, under the headers of ours, into a stream of its own: in seconds, the
+/// medians of some.
 pub async fn cpu(processes: usize, looks: usize) -> (f64, f64) {
-    let server = Server::start();
+    let (server, other) = (Server::start(), Server::start());
     let mut outlet = Outlet::begin(&server, "shop").await;
+    let client = Outlet::begin(&other, "bare").await.client;
     let mut source = Looks::at(processes);
     outlet.tell(&source.next(Change::All)).await;
-    let client = outlet.client.clone();
     let mut found = Vec::new();
-    for _ in 0..looks {
+    for number in 0..=looks {
         let look = source.next(Change::All);
+        let ours_first = number % 2 == 0;
+        let bare = if ours_first {
+            0.0
+        } else {
+            bare_cpu(&client, &look).await
+        };
         let before = measure::cpu();
         outlet.tell(&look).await;
-        let between = measure::cpu();
-        for (first, events) in (1..).step_by(BATCH).zip(look.told().chunks(BATCH)) {
-            send(&client, &[written(events, first)]).await;
-        }
-        let ours = between.saturating_sub(before).as_secs_f64();
-        found.push((ours, measure::cpu().saturating_sub(between).as_secs_f64()));
+        let ours = measure::cpu().saturating_sub(before).as_secs_f64();
+        let bare = if ours_first {
+            bare_cpu(&client, &look).await
+        } else {
+            bare
+        };
+        found.push((ours, bare));
     }
-    medians(&found)
+    medians(&found[1..])
 }
 
-/// Events as messages, written as one would in an afternoon.
+async fn bare_cpu(client: &Client, look: &Look) -> f64 {
+    let before = measure::cpu();
+    for (first, events) in (1..).step_by(BATCH).zip(look.told().chunks(BATCH)) {
+        send(client, &[written(events, first)]).await;
+    }
+    measure::cpu().saturating_sub(before).as_secs_f64()
+}
+
+/// Events as messages, each written from where it stands.
 fn written(events: &[ProcessEvent], first: u64) -> Vec<Ready> {
     let prefix = Prefix::default();
     let numbered = (first..).zip(events);
     let messages = numbered.map(|(number, event)| {
-        let envelope = envelope(event, "bare", &prefix, number);
+        let told = TellProcess.tell(event);
+        let draft = Draft::dress(&told, &stamp("bare", &prefix, number));
         with_headers(Ready {
-            payload: serde_json::to_vec(&envelope)
-                .expect("an event of ours")
-                .into(),
-            subject: envelope.subject,
+            subject: draft.subject().to_owned(),
+            payload: serde_json::to_vec(&draft).expect("an event of ours").into(),
             told: Vec::new(),
         })
     });

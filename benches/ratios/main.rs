@@ -57,7 +57,7 @@ impl Size {
         }
     }
 
-    /// Pairs of what takes a second or less, and scatters.
+    /// Pairs of what takes about a second, and scatters.
     fn rounds(self) -> usize {
         match self {
             Self::Quick => 3,

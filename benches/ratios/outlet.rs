@@ -73,7 +73,8 @@ pub fn with_headers(message: Ready) -> Ready {
 
 /// An event as a message whose bytes are there already.
 pub fn message(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64) -> Ready {
-    let envelope = envelope(event, source, prefix, number);
+    let told = TellProcess.tell(event).into_owned();
+    let envelope = Envelope::dress(told, &stamp(source, prefix, number));
     let mut payload = Vec::new();
     envelope.write_json(&mut payload).expect("an event of ours");
     Ready {
@@ -81,12 +82,6 @@ pub fn message(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64)
         payload: payload.into(),
         told: Vec::new(),
     }
-}
-
-/// An event with a place in its stream.
-pub fn envelope(event: &ProcessEvent, source: &str, prefix: &Prefix, number: u64) -> Envelope {
-    let told = TellProcess.tell(event).into_owned();
-    Envelope::dress(told, &stamp(source, prefix, number))
 }
 
 /// Looks at so many processes, one after the other.

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 
 #[cfg(test)]
-#[cfg(test)]
 use crate::event::store::Outgoing;
 use crate::event::store::{Head, Identity, Root};
 

@@ -193,6 +193,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_error_is_one_however_its_key_is_written_and_a_word_is_none() {
+        for text in [
+            r#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#,
+            r#"{"\u0065rror":{"code":404,"err_code":10059,"description":"stream not found"}}"#,
+        ] {
+            let found = decode::<Value>(text.as_bytes());
+            assert!(matches!(found, Err(ApiError::Fault(_))), "{text}");
+        }
+        for text in [r#"{"word":"error"}"#, r#"{"other":1}"#] {
+            assert!(decode::<Value>(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn an_answer_is_either_a_fault_or_what_was_asked_for() {
         let fault = decode::<Value>(
             br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#,

@@ -43,8 +43,8 @@ pub(super) async fn arrive(bus: &Bus, settings: &BusSettings) {
     bus.connected().await;
 }
 
-/// How each source in view stands; says one line for each, and gives their tables where they are wanted. Where the subjects of their roots are not listed already, they
-/// are asked for.
+/// How each source in view stands; says one line for each, and gives their tables where they are wanted. Where the subjects of
+/// their roots are not listed already, they are asked for.
 pub(super) async fn opening(
     bus: &Bus,
     settings: &BusSettings,

@@ -90,7 +90,7 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     ///
-    /// Only where a number of the state is not finite; trying again does not help.
+    /// None of its parts refuses to be written, so there are none; a number that is not finite becomes null.
     pub fn write_json(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
         json::write(out, self)
     }

@@ -3,6 +3,9 @@
 //! `serde_json` gives every mark, key and value to its sink by itself, some three hundred pieces for an event, and looks at each
 //! byte of a text. Here a key goes with its marks into room that is there already, and whether a text stands for itself is found
 //! eight bytes at a time. What is rare is left to `serde_json`: a text with something to escape, a number with a fraction.
+//!
+//! What none of our values has is refused where `serde_json` would write it: a map whose keys are numbers, a number of 128 bits. Its
+//! own raw values are not known here.
 
 use serde::Serialize;
 use serde::ser::{self, Error as _, Serializer};
@@ -289,7 +292,8 @@ impl<'p, 'o> Serializer for &'p mut Pen<'o> {
         Ok(Several::object(self, b"}"))
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> serde_json::Result<Several<'p, 'o>> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> serde_json::Result<Several<'p, 'o>> {
+        debug_assert!(!name.starts_with('$'), "a raw value of serde_json's");
         Ok(Several::object(self, b"}"))
     }
 

@@ -16,7 +16,7 @@ pub fn is_literal(text: &[u8]) -> bool {
 }
 
 /// Whether a text stands for itself in JSON between quotation marks: it holds none, no backslash and no control character that JSON
-/// escapes. Of a text beyond ASCII this may say no though it does.
+/// escapes.
 pub(crate) fn needs_no_escape(text: &[u8]) -> bool {
     let escaped = |eight| below_blank(eight) | equal(eight, b'"') | equal(eight, b'\\');
     odd(text, escaped) == 0
@@ -96,6 +96,10 @@ mod tests {
                     plain && !text.contains(&b'\\'),
                     "{text:?}"
                 );
+                let stands = text
+                    .iter()
+                    .all(|byte| !matches!(byte, ..b' ' | b'"' | b'\\'));
+                assert_eq!(needs_no_escape(&text), stands, "{text:?}");
             }
         }
     }

@@ -3,13 +3,13 @@
 use super::{Pending, Piece, Unreadable};
 use crate::adapter::gap::Owed;
 use crate::adapter::settings::Told;
-use crate::adapter::table::Change;
+use crate::adapter::table::{Change, Changes};
 
 /// What was acknowledged and so waits no more.
 #[derive(Debug, Default)]
-pub(in crate::adapter) struct Released {
-    /// What its rows became, in order: of one that changed more than once the last counts.
-    pub(in crate::adapter) rows: Vec<Change>,
+pub(in crate::adapter) struct Released<R> {
+    /// What its rows became: of one commit a list, in order; of what may be much more, of each row only the last.
+    pub(in crate::adapter) rows: R,
     /// The gaps that were told with it.
     pub(in crate::adapter) gaps: Vec<Owed>,
     /// Events of the domain in it that had waited since an earlier report.
@@ -23,7 +23,7 @@ impl Pending {
         base: u64,
         seq: u64,
         mut told: Option<&mut Told>,
-    ) -> Result<Released, Unreadable> {
+    ) -> Result<Released<Changes>, Unreadable> {
         let mut released = Released::default();
         let mut last = base;
         while last < seq {
@@ -38,7 +38,7 @@ impl Pending {
         &mut self,
         pieces: usize,
         mut told: Option<&mut Told>,
-    ) -> Released {
+    ) -> Released<Vec<Change>> {
         let mut released = Released::default();
         for _ in 0..pieces {
             if self.let_go(&mut released, &mut told).is_none() {
@@ -49,7 +49,11 @@ impl Pending {
     }
 
     /// Lets go of the piece at the front; gives the number of its events.
-    fn let_go(&mut self, released: &mut Released, told: &mut Option<&mut Told>) -> Option<u64> {
+    fn let_go(
+        &mut self,
+        released: &mut Released<impl Extend<Change>>,
+        told: &mut Option<&mut Told>,
+    ) -> Option<u64> {
         let has_waited = self.taken > 0;
         let piece = self.pop()?;
         if let Some(told) = told {

@@ -1,6 +1,10 @@
 //! How the processes of a head are, counted: of each row only what that takes is read, because a view says it before its first line.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Flags, Millis, Sign};
 use crate::event::tell::RowError;
@@ -30,15 +34,18 @@ impl Census {
         census
     }
 
-    /// Counts the rows of a head.
+    /// Counts the rows of a head, each name once. What is not asked is not judged.
     ///
     /// # Errors
     ///
-    /// A row is none; trying again does not help.
+    /// A row lacks what every row has; trying again does not help.
     pub fn read<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Result<Self, RowError> {
-        let mut census = Self::default();
+        let (mut census, mut names) = (Self::default(), HashSet::new());
         for row in rows {
-            let row: Brief = serde_json::from_slice(row).map_err(RowError)?;
+            let row: Brief<'_> = serde_json::from_slice(row).map_err(RowError)?;
+            if !names.insert(row.n) {
+                continue;
+            }
             let phase = Phase::from_code(row.p);
             let code = row.pid.filter(|_| !row.f.has(Flags::UNMET)).map(|_| row.x);
             let asked = row.m.e.is_some_and(|(_, asked)| asked);
@@ -58,8 +65,16 @@ impl Census {
 
 /// A row of which little is asked; its keys are those of a `Line`.
 #[derive(Deserialize)]
-struct Brief {
+struct Brief<'a> {
+    #[serde(borrow)]
+    n: Cow<'a, str>,
+    #[serde(rename = "ns")]
+    _ns: IgnoredAny,
+    #[serde(rename = "s")]
+    _s: IgnoredAny,
     p: char,
+    #[serde(rename = "e")]
+    _e: IgnoredAny,
     #[serde(default)]
     x: i64,
     #[serde(default)]
@@ -73,6 +88,8 @@ struct Brief {
 
 #[derive(Deserialize)]
 struct Ends {
+    #[serde(rename = "q")]
+    _q: IgnoredAny,
     #[serde(default)]
     e: Option<(Millis, bool)>,
 }
