@@ -5,9 +5,10 @@
 //! knowing the broker ([`store`]) or the domain ([`tell`]).
 //!
 //! One event takes this way: a domain describes what happened as a [`payload::Payload`]; the adapter stamps it into an
-//! [`envelope::Envelope`] (or, where only its text is wanted, a [`draft::Draft`]); the bus stores it under its [`subject`]; a reader gets it back as a [`record::Record`] and
-//! picks with a [`filter::Filter`]. Where its text is all that is wanted, a [`glance::Glance`] is enough for that. What an adapter
-//! leaves out on purpose it leaves out by a [`sieve::Sieve`], which readers find in the head.
+//! [`envelope::Envelope`] (or, where only its text is wanted, a [`draft::Draft`]), which `json` writes; the bus stores it under its
+//! [`subject`]; a reader gets it back as a [`record::Record`] and picks with a [`filter::Filter`]. Where its text is all that is
+//! wanted, a [`glance::Glance`] is enough for that. What an adapter leaves out on purpose it leaves out by a [`sieve::Sieve`], which
+//! readers find in the head.
 
 pub mod draft;
 pub mod envelope;
